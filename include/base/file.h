@@ -1,0 +1,40 @@
+/* file.h - files without surprises: whole reads and writes, files that appear complete or not at all,
+ * unlinked spool files, folders made private. All calls handle EINTR and short transfers. */
+#ifndef LIFEBOAT_BASE_FILE_H
+#define LIFEBOAT_BASE_FILE_H
+
+#include "base/base.h"
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+int fd_write_all(int fd, struct bytes b, const char *what, struct err *e) MUST_CHECK;
+/* Writes at `offset` without moving the file position. */
+int fd_pwrite_all(int fd, struct bytes b, uint64_t offset, const char *what, struct err *e) MUST_CHECK;
+/* Reads exactly n bytes at `offset`; an early end is ERR_IO ("what: ends at byte N"). */
+int fd_pread_all(int fd, void *p, size_t n, uint64_t offset, const char *what, struct err *e) MUST_CHECK;
+/* Up to n bytes; 0 at the end, -1 with *e. */
+ssize_t fd_read(int fd, void *p, size_t n, const char *what, struct err *e) MUST_CHECK;
+
+/* Appends the whole file to `out`; more than `limit` bytes is ERR_USAGE. ENOENT leaves errno set and *e
+ * filled. */
+int file_read(const char *path, size_t limit, struct buf *out, struct err *e) MUST_CHECK;
+
+/* Makes `path` hold `data` with `mode`: temporary name beside it, fsync, rename, fsync of the folder.
+ * With `exclusive` an existing path is refused (ERR_USAGE). */
+int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive, struct err *e) MUST_CHECK;
+
+/* An open file that has no name and takes its space with it when closed, in `dir`. Returns the fd or -1. */
+int file_spool(const char *dir, struct err *e) MUST_CHECK;
+
+/* mkdir -p; folders that are made get `mode`. */
+int dir_make(const char *path, mode_t mode, struct err *e) MUST_CHECK;
+int dir_sync(int dirfd, const char *what, struct err *e) MUST_CHECK;
+/* Removes a tree without following symlinks or leaving its file system; what is missing is fine. */
+int dir_remove(const char *path, struct err *e) MUST_CHECK;
+
+/* A key or password file: regular, owned by root or this user, not readable by group or others.
+ * Otherwise ERR_USAGE naming the chmod that helps. */
+int file_check_private(const char *path, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,218 @@
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int fd_write_all(int fd, struct bytes b, const char *what, struct err *e)
+{
+    while (b.n) {
+        ssize_t n = write(fd, b.p, b.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(e, ERR_IO, "%s: write", what);
+        b.p += n;
+        b.n -= (size_t)n;
+    }
+    return 0;
+}
+
+int fd_pwrite_all(int fd, struct bytes b, uint64_t offset, const char *what, struct err *e)
+{
+    while (b.n) {
+        ssize_t n = pwrite(fd, b.p, b.n, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(e, ERR_IO, "%s: write", what);
+        b.p += n;
+        b.n -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+int fd_pread_all(int fd, void *p, size_t n, uint64_t offset, const char *what, struct err *e)
+{
+    uint8_t *to = p;
+    while (n) {
+        ssize_t got = pread(fd, to, n, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_errno(e, ERR_IO, "%s: read", what);
+        if (got == 0)
+            return err_set(e, ERR_IO, "%s: ends at byte %llu, %zu more were expected", what,
+                           (unsigned long long)offset, n);
+        to += got;
+        n -= (size_t)got;
+        offset += (uint64_t)got;
+    }
+    return 0;
+}
+
+ssize_t fd_read(int fd, void *p, size_t n, const char *what, struct err *e)
+{
+    for (;;) {
+        ssize_t got = read(fd, p, n);
+        if (got >= 0)
+            return got;
+        if (errno != EINTR)
+            return err_errno(e, ERR_IO, "%s: read", what);
+    }
+}
+
+int file_read(const char *path, size_t limit, struct buf *out, struct err *e)
+{
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return err_errno(e, ERR_IO, "%s", path);
+    size_t start = out->n;
+    for (;;) {
+        ssize_t n = fd_read(fd, buf_reserve(out, 16384), 16384, path, e);
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            return 0;
+        out->n += (size_t)n;
+        if (out->n - start > limit)
+            return err_set(e, ERR_USAGE, "%s: larger than the %zu bytes such a file may have", path, limit);
+    }
+}
+
+int dir_sync(int dirfd, const char *what, struct err *e)
+{
+    if (fsync(dirfd) == 0 || errno == EINVAL ||
+        errno == EROFS) /* some file systems have no fsync of folders */
+        return 0;
+    return err_errno(e, ERR_IO, "%s: fsync", what);
+}
+
+static int publish(int dirfd, const char *temporary, const char *name, bool exclusive)
+{
+    if (!exclusive)
+        return renameat(dirfd, temporary, dirfd, name);
+    if (linkat(dirfd, temporary, dirfd, name, 0) != 0)
+        return -1;
+    return unlinkat(dirfd, temporary, 0);
+}
+
+int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive, struct err *e)
+{
+    AUTO_CHAR for_dir = xstrdup(path);
+    AUTO_CHAR for_base = xstrdup(path);
+    const char *dir = dirname(for_dir), *name = basename(for_base);
+    AUTO_FD dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return err_errno(e, ERR_IO, "%s: folder %s", path, dir);
+    AUTO_CHAR temporary = xasprintf(".%s.%d.tmp", name, (int)getpid());
+    unlinkat(dirfd, temporary, 0);
+    AUTO_FD fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0)
+        return err_errno(e, ERR_IO, "%s: create", path);
+    if (fchmod(fd, mode) != 0 || fd_write_all(fd, data, path, e) || fsync(fd) != 0 ||
+        publish(dirfd, temporary, name, exclusive) != 0) {
+        if (errno == EEXIST && exclusive)
+            err_set(e, ERR_USAGE, "%s: is there already and is not overwritten", path);
+        err_errno(e, ERR_IO, "%s: write", path);
+        unlinkat(dirfd, temporary, 0);
+        return -1;
+    }
+    return dir_sync(dirfd, dir, e);
+}
+
+int file_spool(const char *dir, struct err *e)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    AUTO_CHAR path = xasprintf("%s/.lifeboat-spool-XXXXXX", dir);
+    fd = mkostemp(path, O_CLOEXEC); /* file systems without O_TMPFILE */
+    if (fd < 0)
+        return err_errno(e, ERR_IO, "%s: temporary file", dir);
+    unlink(path);
+    return fd;
+}
+
+int dir_make(const char *path, mode_t mode, struct err *e)
+{
+    AUTO_CHAR p = xstrdup(path);
+    for (char *slash = strchr(p + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash)
+            *slash = 0;
+        struct stat st;
+        if (mkdir(p, mode) != 0 && !(errno == EEXIST && stat(p, &st) == 0 && S_ISDIR(st.st_mode)))
+            return err_errno(e, ERR_IO, "%s: make folder", p);
+        if (!slash)
+            return 0;
+        *slash = '/';
+    }
+}
+
+static int remove_children(int fd, dev_t dev, const char *path, struct err *e);
+
+static int remove_one(int dirfd, const char *name, dev_t dev, const char *path, struct err *e)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? 0 : err_errno(e, ERR_IO, "%s/%s", path, name);
+    if (S_ISDIR(st.st_mode) && st.st_dev == dev) {
+        int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 && fchmodat(dirfd, name, 0700, 0) == 0)
+            fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            return err_errno(e, ERR_IO, "%s/%s", path, name);
+        if (remove_children(fd, dev, name, e))
+            return err_wrap(e, "%s", path);
+    }
+    if (unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) != 0 && errno != ENOENT)
+        return err_errno(e, ERR_IO, "%s/%s: remove", path, name);
+    return 0;
+}
+
+/* Takes over fd. */
+static int remove_children(int fd, dev_t dev, const char *path, struct err *e)
+{
+    DIR *d = fdopendir(fd);
+    if (!d) {
+        close(fd);
+        return err_errno(e, ERR_IO, "%s", path);
+    }
+    int rc = 0;
+    for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = remove_one(dirfd(d), entry->d_name, dev, path, e);
+    closedir(d);
+    return rc;
+}
+
+int dir_remove(const char *path, struct err *e)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? 0 : err_errno(e, ERR_IO, "%s", path);
+    return remove_one(AT_FDCWD, path, st.st_dev, ".", e);
+}
+
+int file_check_private(const char *path, struct err *e)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_errno(e, ERR_USAGE, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_USAGE, "%s: is not a regular file", path);
+    if (st.st_uid != geteuid() && st.st_uid != 0)
+        return err_set(e, ERR_USAGE,
+                       "%s: belongs to user %u; a file with secrets must be yours or root's: chown it", path,
+                       (unsigned)st.st_uid);
+    if (st.st_mode & 077)
+        return err_set(e, ERR_USAGE, "%s: others can read or change it (mode %04o): chmod 600 %s", path,
+                       (unsigned)st.st_mode & 07777, path);
+    return 0;
+}
