@@ -1,0 +1,68 @@
+/* config.h - the configuration file: INI (libinih), every key checked, an unknown one answered with the
+ * nearest known. conf/lifeboat.conf documents every key. */
+#ifndef LIFEBOAT_CONFIG_CONFIG_H
+#define LIFEBOAT_CONFIG_CONFIG_H
+
+#include "base/base.h"
+
+enum source_type { SOURCE_POSTGRES, SOURCE_VOLUME, SOURCE_COMMAND };
+const char *source_type_name(enum source_type t);
+
+struct config_store {
+    char *name;
+    char *url;          /* as written: file:///path */
+    char *path;         /* file: the folder */
+    unsigned min_free;  /* percent, default 2 */
+    bool require_mount; /* the folder's file system must not be the root's */
+};
+
+struct config_source {
+    char *name;
+    enum source_type type;
+    bool may_be_empty;     /* allow-empty: command: no bytes; postgres: no tables; volume: no entries */
+    uint64_t time_limit_s; /* 0: none */
+    char *before, *after, *on_failure; /* shell commands, NULL: none */
+    uint32_t chunk_mean;               /* bytes, 0: the type's own */
+    int compression;                   /* zstd level; 0: the type's own default */
+    /* postgres */
+    char *connection;         /* libpq keyword string or URI, NULL: libpq's environment */
+    struct strings databases; /* empty: the connection's; {"all"}: every database that allows connections */
+    struct strings exclude_table_data;
+    bool globals; /* default yes */
+    /* volume */
+    char *path;
+    struct strings exclude;    /* globs */
+    struct strings may_change; /* globs */
+    bool exclude_caches, one_file_system;
+    unsigned reread_days; /* 0: never */
+    /* command */
+    char *command, *restore_command;
+};
+
+struct config {
+    char *file; /* where it was read from */
+    struct config_store *stores;
+    size_t store_count;
+    struct config_source *sources;
+    size_t source_count;
+    char *writer_key; /* [keys] */
+    char *identity;   /* NULL: write-only host */
+    char *state_dir, *cache_dir;
+    char *host;       /* [general]; default: gethostname() */
+    unsigned threads; /* default: the CPUs we may use, at most 16 */
+    int compression;  /* 0: per type */
+    int nice;         /* 0 to 19, default 0: as started */
+};
+
+/* Reads and checks the file. Every problem is ERR_USAGE with "FILE:LINE: [section] key: what; what to do". */
+struct config *config_load(const char *path, struct err *e) MUST_CHECK;
+/* The same from memory, for tests and fuzzing; `name` stands for the path. */
+struct config *config_parse(const char *name, struct bytes text, struct err *e) MUST_CHECK;
+const struct config_source *config_find_source(const struct config *c, const char *name); /* or NULL */
+void config_free(struct config *c);
+AUTO_PTR_FOR(config)
+
+/* The known word nearest to `word` by edit distance, or NULL when none is near. words is NULL-ended. */
+const char *nearest_word(const char *word, const char *const *words);
+
+#endif

@@ -1,0 +1,60 @@
+/* source.h - something to back up. A source pushes its bytes into streams of a writer and says how it went.
+ */
+#ifndef LIFEBOAT_SOURCE_SOURCE_H
+#define LIFEBOAT_SOURCE_SOURCE_H
+
+#include "base/base.h"
+#include "config/config.h"
+#include "policy/verdict.h"
+#include "repo/stream.h"
+
+/* What a run gives a source. All borrowed. */
+struct source_env {
+    struct writer *writer;
+    const struct config *config;
+    const struct config_source *source;
+    const char *cache_dir; /* of this repository: volumes keep their run cache here; may be lost any time */
+    const uint8_t *run_cut_key; /* 32 bytes, volumes: ends runs and keys the run cache */
+    bool read_all;              /* volumes: do not use the run cache */
+    uint64_t last_good_bytes;   /* of the last good snapshot of this source on this host; 0: there is none */
+    struct bytes
+        last_good_state; /* what this source kept in `state` then; empty: none. databases: names of tables */
+    void (*progress)(void *ctx, uint64_t done_bytes,
+                     uint64_t expected_bytes); /* may be NULL; expected 0: unknown */
+    void *progress_ctx;
+};
+
+struct source_result {
+    enum verdict verdict;        /* VERDICT_FAILED only together with -1 of source_backup */
+    struct strings reasons;      /* why it is degraded: one sentence each, naming the object */
+    struct strings notes;        /* worth saying, not worth worrying */
+    struct stream_info *streams; /* owned; the main one ("data") first */
+    size_t stream_count;
+    uint64_t bytes;   /* of the main streams */
+    uint64_t files;   /* entries of a volume, tables of a database, 0 of a command */
+    struct buf state; /* kept by the run in [state] for the next night's comparison */
+};
+#define SOURCE_RESULT_NONE \
+    {                      \
+        0                  \
+    }
+void source_result_free(struct source_result *r);
+AUTO_FOR(source_result)
+void source_result_add_stream(struct source_result *r, const struct stream_info *info);
+/* Makes the verdict degraded and adds the reason. More than 50 reasons are counted, not kept. */
+void source_result_degrade(struct source_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void source_result_note(struct source_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Backs one source up. 0: *out tells (good or degraded). -1: failed, *e says why; *out holds what was noted.
+ */
+int source_backup(const struct source_env *env, struct source_result *out, struct err *e) MUST_CHECK;
+
+/* One for each type, called by source_backup. */
+int source_postgres(const struct source_env *env, struct source_result *out, struct err *e) MUST_CHECK;
+int source_volume(const struct source_env *env, struct source_result *out, struct err *e) MUST_CHECK;
+int source_command(const struct source_env *env, struct source_result *out, struct err *e) MUST_CHECK;
+
+/* Only says what would be taken (backup --dry-run): reaches the database, looks at the folder. Adds lines. */
+int source_describe(const struct source_env *env, struct strings *lines, struct err *e) MUST_CHECK;
+
+#endif

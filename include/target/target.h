@@ -1,0 +1,57 @@
+/* target.h - where a stream comes back to. A target pulls from a feed, so it can be tested without a
+ * repository. */
+#ifndef LIFEBOAT_TARGET_TARGET_H
+#define LIFEBOAT_TARGET_TARGET_H
+
+#include "base/base.h"
+
+/* A stream being read: next() gives the next piece, valid until the next call; n = 0 at the end. */
+struct feed {
+    int (*next)(struct feed *f, struct bytes *out, struct err *e);
+};
+
+/* ---- stdout: the stream's own bytes ---- */
+int target_fd(struct feed *in, int fd, const char *what, uint64_t *bytes, struct err *e) MUST_CHECK;
+
+/* ---- directory ---- */
+struct target_directory_options {
+    const char *path;        /* made when missing (0700 until the archive says otherwise) */
+    bool overwrite;          /* a non-empty folder is fine; files of the archive replace what is there */
+    const char *const *only; /* archive paths (no leading "./"): restore these and what is below; NULL: all */
+    bool ownership;          /* chown and device nodes; usually geteuid() == 0 */
+};
+struct target_counts {
+    uint64_t entries, bytes, skipped;
+    struct strings
+        notes; /* what could not be set (ownership without root, an xattr the file system refuses) */
+};
+void target_counts_free(struct target_counts *c);
+AUTO_FOR(target_counts)
+/* Says no (ERR_USAGE) when the folder is not empty and overwrite is not set. */
+int target_directory_check(const struct target_directory_options *o, struct err *e) MUST_CHECK;
+/* Unpacks a tar stream (pax, as source/volume.c writes it; any tar that libarchive reads) below the folder
+ * and never elsewhere, whatever the archive says: absolute and dotted paths, symlinks on the way, hard links
+ * out. When `only` is set and a matching entry is a hard link whose content is not in the feed, see
+ * link_feed. */
+int target_directory(struct feed *in, const struct target_directory_options *o, struct target_counts *counts,
+                     struct err *e) MUST_CHECK;
+
+/* ---- postgres ---- */
+struct target_postgres_options {
+    const char *connection; /* libpq string or URI; its dbname is the database to make */
+    bool clean;    /* an existing non-empty database is replaced: restored beside it, swapped by rename */
+    unsigned jobs; /* > 1: spooled to a file first, pg_restore -j */
+    const char *const *tables; /* "schema.table" or "table": only these; NULL: all */
+    struct feed *globals;      /* roles first (psql script of pg_dumpall); NULL: no */
+    const char *spool_dir;
+};
+int target_postgres_check(const struct target_postgres_options *o, struct err *e) MUST_CHECK;
+int target_postgres(struct feed *in, const struct target_postgres_options *o, struct target_counts *counts,
+                    struct err *e) MUST_CHECK;
+
+/* ---- command: restore-command reads the stream on stdin; LIFEBOAT_TARGET is the folder given by --to ----
+ */
+int target_command(struct feed *in, const char *shell_command, const char *target_dir, unsigned time_limit_s,
+                   struct err *e) MUST_CHECK;
+
+#endif

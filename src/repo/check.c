@@ -1,0 +1,466 @@
+/* check: is every snapshot that is listed here, and whole? Structure first (every object hashes to its name
+ * and opens, every chunk that a snapshot needs has a sound place), then, as far as asked, every byte of the
+ * packs. */
+#include "repo/internal.h"
+
+#include "base/child.h"
+#include "base/log.h"
+#include "repo/tree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SLICE (1u << 20)
+
+struct checking {
+    struct repo *repo;
+    struct check_report *report;
+    const struct check_options *options;
+    const struct snapshot *snapshot; /* being walked */
+    struct bigmap *lists;            /* list chunks seen -> 1: something below is missing */
+    struct codec *codec;
+    bool *known_bad; /* by pack: had a mark before this check */
+};
+
+static struct check_error *find_error(struct check_report *report, const char *object)
+{
+    for (size_t i = 0; i < report->error_count; i++)
+        if (strcmp(report->errors[i].object, object) == 0)
+            return &report->errors[i];
+    return NULL;
+}
+
+static struct check_error *add_error(struct check_report *report, const char *object, const char *what)
+{
+    struct check_error *found = find_error(report, object);
+    if (found)
+        return found;
+    report->errors = xrealloc(report->errors, report->error_count + 1, sizeof *report->errors);
+    struct check_error *out = &report->errors[report->error_count++];
+    *out = (struct check_error){.object = xstrdup(object), .what = xstrdup(what)};
+    return out;
+}
+
+/* "packs/..: what" as err texts have it: the object's name up to the first ": ". */
+static void add_text(struct check_report *report, const char *text)
+{
+    const char *colon = strstr(text, ": ");
+    AUTO_CHAR object = colon ? xstrndup(text, (size_t)(colon - text)) : xstrdup("repository");
+    add_error(report, object, colon ? colon + 2 : text);
+}
+
+static void add_snapshot(struct check_error *error, const struct sha *id)
+{
+    char hex[SHA_HEX];
+    sha_hex(hex, id);
+    if (!strings_has(&error->snapshots, hex))
+        strings_add(&error->snapshots, hex);
+}
+
+/* ---- small objects ---- */
+/* Hashes an object and compares it with its name. */
+static int check_hash(struct checking *c, const char *name, struct err *e)
+{
+    AUTO(buf) bytes = BUF_NONE;
+    int rc = store_get(c->repo->store, name, INDEX_MAX, &bytes, e);
+    if (rc == STORE_FAILED)
+        return -1;
+    if (rc == STORE_ABSENT)
+        return 0;
+    struct sha have, want;
+    sha_of(buf_bytes(&bytes), &have);
+    c->report->bytes_read += bytes.n;
+    if (!name_sha(name, &want) || !sha_equal(&have, &want))
+        add_error(c->report, name, "its bytes are not those it was named by (SHA-256): damaged");
+    return 0;
+}
+
+static int check_small_objects(struct checking *c, struct err *e)
+{
+    static const char *const prefixes[] = {"keys/", "marks/", "receipts/"};
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        AUTO(strings) names = STRINGS_NONE;
+        if (list_names(c->repo->store, prefixes[i], &names, e))
+            return -1;
+        for (size_t k = 0; k < names.n; k++)
+            if (check_hash(c, names.v[k], e))
+                return -1;
+        if (i == 0 && names.n == 0)
+            add_error(c->report, "keys/",
+                      "there is no keys object: only a copy of the keys elsewhere can open the content");
+    }
+    return 0;
+}
+
+static int check_root(struct checking *c, struct err *e)
+{
+    AUTO(buf) have = BUF_NONE, want = BUF_NONE;
+    if (store_get(c->repo->store, "lifeboat", METADATA_MAX, &have, e) == STORE_FAILED)
+        return -1;
+    repo_describe(c->repo->keys, &want);
+    if (have.n != want.n || memcmp(have.p, want.p, want.n) != 0)
+        add_error(c->report, "lifeboat", "was changed: it is not what this repository's keys say it is");
+    return 0;
+}
+
+/* ---- packs, byte by byte ---- */
+struct pack_check {
+    struct job job;
+    struct checking *c;
+    uint32_t pack;
+    struct codec *codec;
+    struct buf slice, raw;
+    struct sha_stream sha;
+    uint64_t hashed;
+    uint8_t keys[16][SLOT_KEY]; /* of the pack's slots, as far as they can be opened */
+    struct slot slots[16];
+    bool opened[16];
+    uint32_t slot_count;
+    bool hidden; /* content that was not looked into */
+    struct err error;
+};
+
+static int note_slot(void *ctx, const struct slot *s, struct err *e)
+{
+    struct pack_check *p = ctx;
+    (void)e;
+    if (p->slot_count < ARRAY_LEN(p->slots)) {
+        struct err ignored = ERR_INIT;
+        p->slots[p->slot_count] = *s;
+        p->opened[p->slot_count] = slot_open(p->c->repo->keys, s, p->keys[p->slot_count], &ignored) == 0;
+        if (!p->opened[p->slot_count] && ignored.kind == ERR_DAMAGED)
+            return err_set(e, ERR_DAMAGED, "%s", ignored.text);
+    }
+    p->slot_count++;
+    return 0;
+}
+
+/* Hashes the pack's bytes up to `to`. */
+static int hash_to(struct pack_check *p, const char *name, uint64_t to, struct err *e)
+{
+    while (p->hashed < to) {
+        size_t n = (size_t)MIN((uint64_t)SLICE, to - p->hashed);
+        p->slice.n = 0;
+        buf_reserve(&p->slice, n);
+        if (store_get_range(p->c->repo->store, name, p->hashed, p->slice.p, n, e) != STORE_DONE)
+            return err_set(e, ERR_DAMAGED, "%s: is missing", name);
+        p->slice.n = n;
+        sha_add(&p->sha, buf_bytes(&p->slice));
+        p->hashed += n;
+    }
+    return 0;
+}
+
+static int check_frame(void *ctx, const struct frame_entry *f, struct bytes chunks, struct err *e)
+{
+    struct pack_check *p = ctx;
+    struct repo *r = p->c->repo;
+    struct frame_source src = {.offset = f->offset, .sealed_length = f->sealed_length};
+    pack_name(src.name, &r->index.packs[p->pack].name);
+    if (f->offset < p->hashed)
+        return err_set(e, ERR_DAMAGED, "%s: its frames overlap", src.name);
+    if (f->slot >= ARRAY_LEN(p->slots) || !p->opened[f->slot]) {
+        p->hidden = true;
+        return 0;
+    }
+    const struct slot *s = &p->slots[f->slot];
+    if (hash_to(p, src.name, f->offset, e))
+        return -1;
+    p->slice.n = 0;
+    buf_reserve(&p->slice, f->sealed_length);
+    if (store_get_range(r->store, src.name, f->offset, p->slice.p, f->sealed_length, e) != STORE_DONE)
+        return err_set(e, ERR_DAMAGED, "%s: is missing", src.name);
+    p->slice.n = f->sealed_length;
+    sha_add(&p->sha, buf_bytes(&p->slice));
+    p->hashed += f->sealed_length;
+    src.facts = (struct frame_facts){.kind = s->kind,
+                                     .generation = s->generation,
+                                     .number = f->number,
+                                     .raw_length = f->raw_length,
+                                     .compression = f->compression};
+    memcpy(src.key, p->keys[f->slot], SLOT_KEY);
+    if (frame_open_bytes(r, &src, buf_bytes(&p->slice), p->codec, &p->raw, e))
+        return -1;
+    const struct generation *g = keyring_find(r->keys, s->generation);
+    uint32_t offset = 0;
+    for (size_t i = 0; i < chunks.n / TABLE_CHUNK_SIZE; i++) {
+        struct ref ref = chunk_at(chunks, i);
+        struct chunk_id id;
+        id_of(s->kind == SLOT_TREE ? &g->tree_ids : &g->content_ids, BYTES(p->raw.p + offset, ref.length),
+              &id);
+        if (!id_equal(&id, &ref.id))
+            return err_set(e, ERR_DAMAGED,
+                           "%s: a chunk in the frame at byte %u is not the one it is filed as", src.name,
+                           f->offset);
+        offset += ref.length;
+    }
+    return 0;
+}
+
+static void check_pack(struct job *job, unsigned worker)
+{
+    (void)worker;
+    struct pack_check *p = CONTAINER(job, struct pack_check, job);
+    const struct pack_info *info = &p->c->repo->index.packs[p->pack];
+    char name[NAME_SIZE];
+    pack_name(name, &info->name);
+    sha_begin(&p->sha);
+    p->hashed = 0;
+    p->slot_count = 0;
+    AUTO(buf) table = BUF_NONE;
+    const struct table_visitor v = {.slot = note_slot, .frame = check_frame, .ctx = p};
+    size_t used;
+    uint64_t size;
+    struct sha have;
+    int rc = store_size(p->c->repo->store, name, &size, &p->error);
+    if (rc == STORE_ABSENT)
+        err_set(&p->error, ERR_DAMAGED, "%s: is missing", name);
+    if (rc != STORE_DONE || pack_read_table(p->c->repo, &info->name, size, &table, &p->error) ||
+        table_visit(buf_bytes(&table), size, &v, &used, &p->error) || hash_to(p, name, size, &p->error))
+        return;
+    sha_end(&p->sha, &have);
+    if (!sha_equal(&have, &info->name))
+        err_set(&p->error, ERR_DAMAGED, "%s: its bytes are not those it was named by (SHA-256): damaged",
+                name);
+}
+
+static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
+{
+    if (!p->c)
+        return 0;
+    pool_wait(c->repo->pool, &p->job);
+    p->c = NULL;
+    struct pack_info *info = &c->repo->index.packs[p->pack];
+    c->report->bytes_read += p->hashed;
+    if (!err_is_set(&p->error))
+        return 0;
+    if (p->error.kind != ERR_DAMAGED) {
+        *e = p->error;
+        return -1;
+    }
+    info->state |= PACK_DAMAGED;
+    char name[NAME_SIZE];
+    pack_name(name, &info->name);
+    const char *what =
+        strncmp(p->error.text, name, strlen(name)) == 0 ? p->error.text + strlen(name) + 2 : p->error.text;
+    add_error(c->report, name, what);
+    return 0;
+}
+
+static bool has_its_turn(const struct check_options *o, const struct sha *name)
+{
+    if (o->read_percent == 0)
+        return false;
+    uint32_t shares = (100 + o->read_percent - 1) / o->read_percent;
+    struct cursor c = cursor_of(BYTES(name->b, 4));
+    return cursor_u32(&c) % shares == o->rota % shares;
+}
+
+static int check_packs(struct checking *c, struct err *e)
+{
+    struct index *x = &c->repo->index;
+    unsigned n = pool_threads(c->repo->pool) + 1;
+    struct pack_check *ring = xcalloc(n, sizeof *ring);
+    uint64_t total = 0, done = 0, started = 0;
+    bool hidden = false;
+    int rc = 0;
+    for (uint32_t i = 0; i < x->pack_count; i++)
+        if ((x->packs[i].state & PACK_LISTED) && has_its_turn(c->options, &x->packs[i].name))
+            total += x->packs[i].size;
+    for (uint32_t i = 0; i < x->pack_count && rc == 0; i++) {
+        if (!(x->packs[i].state & PACK_LISTED) || !has_its_turn(c->options, &x->packs[i].name))
+            continue;
+        struct pack_check *p = &ring[started++ % n];
+        rc = take_pack(c, p, e) || stop_check(e);
+        if (rc)
+            break;
+        if (!p->codec)
+            p->codec = codec_new();
+        p->c = c;
+        p->pack = i;
+        p->error = (struct err)ERR_INIT;
+        p->job.run = check_pack;
+        pool_submit(c->repo->pool, &p->job);
+        done += x->packs[i].size;
+        if (c->options->progress)
+            c->options->progress(c->options->progress_ctx, done, total);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct err later = ERR_INIT;
+        if (take_pack(c, &ring[i], &later) && rc == 0) {
+            *e = later;
+            rc = -1;
+        }
+        hidden |= ring[i].hidden;
+        buf_free(&ring[i].slice);
+        buf_free(&ring[i].raw);
+        codec_free(ring[i].codec);
+    }
+    free(ring);
+    if (hidden)
+        strings_add(&c->report->notes, "content was hashed, not opened: that needs the identity");
+    return rc;
+}
+
+/* ---- snapshots: is every chunk there? ---- */
+/* Files the chunk under the pack that should hold it. */
+static void missing(struct checking *c, const struct chunk_id *id)
+{
+    uint64_t iter = BIGMAP_START;
+    struct place at;
+    bool named = false;
+    while (index_next_place(&c->repo->index, id, &iter, &at)) {
+        const struct frame_info *f = index_frame(&c->repo->index, at.frame);
+        const struct pack_info *p = &c->repo->index.packs[f->pack];
+        char name[NAME_SIZE];
+        pack_name(name, &p->name);
+        const char *what = !(p->state & PACK_LISTED)     ? "is missing"
+                           : (p->state & PACK_CONDEMNED) ? "is condemned, and a snapshot needs it"
+                                                         : "is damaged";
+        add_snapshot(add_error(c->report, name, what), &c->snapshot->id);
+        named = true;
+    }
+    if (!named)
+        add_snapshot(add_error(c->report, "packs/",
+                               "chunks that snapshots need are in no pack and in no index: packs and their "
+                               "index are missing"),
+                     &c->snapshot->id);
+}
+
+static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, bool *whole, struct err *e);
+
+static int walk_refs(struct checking *c, struct bytes refs, unsigned depth, bool *whole, struct err *e)
+{
+    for (size_t i = 0; i < refs.n / TABLE_CHUNK_SIZE; i++) {
+        struct ref ref = chunk_at(refs, i);
+        if (depth > 0) {
+            if (walk_list(c, &ref, depth - 1, whole, e))
+                return -1;
+        } else if (!index_has_usable(&c->repo->index, &ref.id)) {
+            *whole = false;
+            missing(c, &ref.id);
+        }
+    }
+    return 0;
+}
+
+/* Reads a list of references and looks at each, once for all snapshots unless something is missing. */
+static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, bool *whole, struct err *e)
+{
+    uint64_t iter = BIGMAP_START, incomplete = 0;
+    bool seen = bigmap_next(c->lists, ref->id.b, &iter, &incomplete);
+    if (seen && !incomplete)
+        return 0;
+    AUTO(buf) list = BUF_NONE;
+    struct err why = ERR_INIT;
+    bool list_whole = true;
+    if (stop_check(e))
+        return -1;
+    if (chunk_read(c->repo, ref, true, FRAME_NONE, c->codec, &list, &why)) {
+        if (why.kind != ERR_DAMAGED) {
+            *e = why;
+            return -1;
+        }
+        list_whole = false;
+        missing(c, &ref->id);
+    } else if (walk_refs(c, buf_bytes(&list), depth, &list_whole, e)) {
+        return -1;
+    }
+    *whole = *whole && list_whole;
+    return seen ? 0 : bigmap_add(c->lists, ref->id.b, !list_whole, e);
+}
+
+static int check_snapshots(struct checking *c, struct err *e)
+{
+    AUTO(snapshots) all = {0};
+    if (snapshots_load(c->repo, &all, e))
+        return -1;
+    for (size_t i = 0; i < all.unreadable.n; i++)
+        add_text(c->report, all.unreadable.v[i]);
+    c->report->snapshots = all.n;
+    for (size_t i = 0; i < all.n; i++) {
+        c->snapshot = &all.v[i];
+        for (size_t s = 0; s < all.v[i].source_count; s++)
+            for (size_t k = 0; k < all.v[i].sources[s].stream_count; k++) {
+                const struct stream_info *info = &all.v[i].sources[s].streams[k];
+                AUTO(buf) roots = BUF_NONE;
+                bool whole = true;
+                for (uint32_t n = 0; n < info->root_count; n++)
+                    add_chunk(&roots, &info->roots[n]);
+                if (walk_refs(c, buf_bytes(&roots), info->depth, &whole, e))
+                    return -1;
+            }
+    }
+    return 0;
+}
+
+/* ---- bad packs: marks, and what was known and has healed ---- */
+static void mark_bad_packs(struct checking *c)
+{
+    struct index *x = &c->repo->index;
+    for (uint32_t i = 0; i < x->pack_count; i++) {
+        if (!(x->packs[i].state & PACK_DAMAGED))
+            continue;
+        char name[NAME_SIZE];
+        pack_name(name, &x->packs[i].name);
+        struct check_error *error = find_error(c->report, name);
+        if (c->known_bad[i]) {
+            if (error && error->snapshots.n == 0) {
+                strings_add_fmt(&c->report->notes,
+                                "%s is damaged, and every snapshot has its chunks elsewhere", name);
+                free(error->object);
+                free(error->what);
+                *error = c->report->errors[--c->report->error_count];
+            }
+            continue;
+        }
+        if (!error)
+            error = add_error(c->report, name, "has a wrong size, or its table does not open");
+        struct err why = ERR_INIT;
+        if (mark_damaged(c->repo, &x->packs[i].name, error->what, &why))
+            strings_add_fmt(&c->report->notes, "%s could not be marked as damaged: %s", name, why.text);
+        else
+            strings_add_fmt(&c->report->notes,
+                            "%s is marked as damaged: the next backup stores what it held again, as far as "
+                            "the sources still have it",
+                            name);
+    }
+}
+
+int repo_check(struct repo *r, const struct check_options *o, struct check_report *out, struct err *e)
+{
+    *out = (struct check_report){0};
+    if (repo_load(r, e))
+        return -1;
+    struct checking c = {.repo = r, .report = out, .options = o, .codec = codec_new()};
+    struct index *x = &r->index;
+    c.known_bad = xcalloc(x->pack_count, sizeof *c.known_bad);
+    for (uint32_t i = 0; i < x->pack_count; i++) {
+        c.known_bad[i] = x->packs[i].marked;
+        out->packs += (x->packs[i].state & PACK_LISTED) != 0;
+    }
+    out->chunks = bigmap_count(x->chunks);
+    for (size_t i = 0; i < r->bad_objects.n; i++)
+        add_text(out, r->bad_objects.v[i]);
+    c.lists = bigmap_new(r->spool_dir, 0, e);
+    int rc = !c.lists || check_root(&c, e) || check_small_objects(&c, e) || check_packs(&c, e) ||
+             check_snapshots(&c, e);
+    if (rc == 0)
+        mark_bad_packs(&c);
+    bigmap_free(c.lists);
+    codec_free(c.codec);
+    free(c.known_bad);
+    return rc ? -1 : 0;
+}
+
+void check_report_free(struct check_report *r)
+{
+    for (size_t i = 0; i < r->error_count; i++) {
+        free(r->errors[i].object);
+        free(r->errors[i].what);
+        strings_free(&r->errors[i].snapshots);
+    }
+    free(r->errors);
+    strings_free(&r->notes);
+    *r = (struct check_report){0};
+}

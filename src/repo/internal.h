@@ -1,0 +1,101 @@
+/* internal.h - what the files of repo/ share. */
+#ifndef LIFEBOAT_REPO_INTERNAL_H
+#define LIFEBOAT_REPO_INTERNAL_H
+
+#include "codec/compress.h"
+#include "repo/index.h"
+#include "repo/repo.h"
+
+#include <jansson.h>
+
+struct repo {
+    struct store *store;
+    const struct keyring *keys;
+    struct pool *pool;
+    char *spool_dir;
+    bool loaded;
+    struct index index;
+    uint64_t index_objects;
+    struct slot_cache *slot_keys;
+    struct strings bad_objects; /* indexes and marks that did not open: "name: why" (check reports them) */
+};
+
+#define NAME_SIZE    128
+#define INDEX_FULL   (2u << 20) /* an index object is written when its tables take this much */
+#define INDEX_MAX    (64u << 20)
+#define METADATA_MAX (256u << 10) /* marks, keys, snapshots */
+#define SNAPSHOT_MAX (64u << 10)
+
+/* "packs/3f/3f9a..." */
+void pack_name(char out[NAME_SIZE], const struct sha *sha);
+/* "<prefix><sha>" */
+void object_name(char out[NAME_SIZE], const char *prefix, const struct sha *sha);
+/* The SHA-256 that ends a name; false when there is none (foreign object). */
+bool name_sha(const char *name, struct sha *out);
+
+/* Appends what the `lifeboat` object of this repository holds. */
+void repo_describe(const struct keyring *k, struct buf *out);
+
+/* Seals JSON or binary metadata and puts it under prefix + SHA-256. *out gets the name. */
+int object_put(struct repo *r, const char *prefix, enum object_type type, struct bytes plain, struct sha *out,
+               struct err *e) MUST_CHECK;
+/* Gets, compares the bytes with the name, opens. STORE_ABSENT as store_get. */
+int object_get(struct repo *r, const char *name, enum object_type type, uint64_t limit, struct buf *out,
+               struct err *e) MUST_CHECK;
+
+/* Names below a prefix, sorted. */
+int list_names(struct store *s, const char *prefix, struct strings *out, struct err *e) MUST_CHECK;
+
+/* Reads the table of a pack from its tail. */
+int pack_read_table(struct repo *r, const struct sha *name, uint64_t size, struct buf *out,
+                    struct err *e) MUST_CHECK;
+
+/* The key of a slot, from a small cache: opening a content slot costs an X25519 operation. Main thread only.
+ */
+int slot_key(struct repo *r, uint32_t slot, uint8_t key[SLOT_KEY], struct err *e) MUST_CHECK;
+struct slot_cache *slot_cache_new(void);
+void slot_cache_free(struct slot_cache *c);
+
+/* Everything a worker needs to fetch and open one frame. */
+struct frame_source {
+    char name[NAME_SIZE]; /* of the pack */
+    struct frame_facts facts;
+    uint32_t offset, sealed_length;
+    uint8_t key[SLOT_KEY];
+};
+/* Fills *out for a frame of the index. ERR_DAMAGED when its pack is not in the store. */
+int frame_source(struct repo *r, uint32_t frame, struct frame_source *out, struct err *e) MUST_CHECK;
+/* Fetches, opens and decompresses into raw (replaced). Any thread, its own codec. ERR_DAMAGED names the pack.
+ */
+int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw,
+               struct err *e) MUST_CHECK;
+/* Opens the sealed bytes of a frame that are at hand. */
+int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes sealed, struct codec *c,
+                     struct buf *raw, struct err *e) MUST_CHECK;
+
+/* Reads one chunk from wherever it can be had, trying every place; verified. For tree chunks and as the last
+ * resort. `not_frame`: skip this one (FRAME_NONE: none). ERR_DAMAGED names what was tried. */
+int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
+               struct buf *raw, struct err *e) MUST_CHECK;
+/* Whether `data` is the chunk, by the id key of the frame's generation. */
+bool chunk_verify(struct repo *r, uint32_t frame, bool tree, struct bytes data, const struct chunk_id *id);
+
+/* Whether index `frame` lies in a tree slot. */
+bool frame_is_tree(const struct repo *r, uint32_t frame);
+
+/* ---- json.c ---- */
+/* Parses one object with an integer "format": 1. ERR_DAMAGED. The caller owns the reference. */
+json_t *json_read(struct bytes text, struct err *e) MUST_CHECK;
+const char *json_text(const json_t *o, const char *key); /* "" when absent or not a string */
+bool json_u64(const json_t *o, const char *key, uint64_t *out);
+bool json_u32(const json_t *o, const char *key, uint32_t *out);
+void json_write(const json_t *o, struct buf *out); /* compact, keys in the order they were set */
+void json_list_read(const json_t *array, struct strings *out);
+json_t *json_list_write(const struct strings *s);
+static inline void json_auto(json_t **o)
+{
+    json_decref(*o);
+}
+#define AUTO_JSON __attribute__((cleanup(json_auto))) json_t *
+
+#endif

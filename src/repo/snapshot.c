@@ -1,0 +1,288 @@
+#include "repo/internal.h"
+
+#include "base/log.h"
+#include "repo/tree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REASONS_KEPT 20 /* in the object; the rest is counted, so that 64 KiB are enough */
+
+const struct snapshot_source *snapshot_find_source(const struct snapshot *s, const char *name)
+{
+    for (size_t i = 0; i < s->source_count; i++)
+        if (strcmp(s->sources[i].name, name) == 0)
+            return &s->sources[i];
+    return NULL;
+}
+
+const struct stream_info *snapshot_find_stream(const struct snapshot_source *s, const char *name)
+{
+    for (size_t i = 0; i < s->stream_count; i++)
+        if (strcmp(s->streams[i].name, name) == 0)
+            return &s->streams[i];
+    return NULL;
+}
+
+struct snapshot_source *snapshot_add_source(struct snapshot *s)
+{
+    s->sources = xrealloc(s->sources, s->source_count + 1, sizeof *s->sources);
+    struct snapshot_source *out = &s->sources[s->source_count++];
+    *out = (struct snapshot_source){0};
+    return out;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+    for (size_t i = 0; i < s->source_count; i++) {
+        struct snapshot_source *src = &s->sources[i];
+        free(src->name);
+        free(src->type);
+        free(src->error);
+        free(src->streams);
+        strings_free(&src->reasons);
+        strings_free(&src->notes);
+    }
+    free(s->sources);
+    free(s->host);
+    strings_free(&s->tags);
+    strings_free(&s->pins);
+    *s = (struct snapshot){0};
+}
+
+/* ---- JSON ---- */
+static json_t *encode_stream(const struct stream_info *i)
+{
+    AUTO(buf) roots = BUF_NONE;
+    for (uint32_t k = 0; k < i->root_count; k++)
+        add_chunk(&roots, &i->roots[k]);
+    AUTO_CHAR text = base64_encode(buf_bytes(&roots));
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:[i,i,i], s:i, s:i, s:s}", "name", i->name, "bytes",
+                     (json_int_t)i->bytes, "chunks", (json_int_t)i->chunks, "new_bytes",
+                     (json_int_t)i->new_bytes, "stored_bytes", (json_int_t)i->stored_bytes, "chunk",
+                     (int)i->params.min, (int)i->params.mean, (int)i->params.max, "frame", (int)i->frame,
+                     "depth", (int)i->depth, "roots", text);
+}
+
+static json_t *encode_some(const struct strings *all)
+{
+    struct strings some = {.v = all->v, .n = MIN(all->n, (size_t)REASONS_KEPT)};
+    json_t *list = json_list_write(&some);
+    if (all->n > some.n) {
+        AUTO_CHAR more = xasprintf("... and %zu more", all->n - some.n);
+        json_array_append_new(list, json_string(more));
+    }
+    return list;
+}
+
+static json_t *encode_source(const struct snapshot_source *s)
+{
+    json_t *streams = json_array();
+    for (size_t i = 0; i < s->stream_count; i++)
+        json_array_append_new(streams, encode_stream(&s->streams[i]));
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o}", "name", s->name, "type",
+                  s->type, "verdict", verdict_name(s->verdict), "sequence", (json_int_t)s->sequence, "bytes",
+                  (json_int_t)s->bytes, "new_bytes", (json_int_t)s->new_bytes, "stored_bytes",
+                  (json_int_t)s->stored_bytes, "files", (json_int_t)s->files, "seconds", s->seconds,
+                  "reasons", encode_some(&s->reasons), "notes", encode_some(&s->notes), "streams", streams);
+    if (s->error) {
+        AUTO_CHAR text = text_printable(s->error, strlen(s->error));
+        json_object_set_new(o, "error", json_string(text));
+    }
+    return o;
+}
+
+void snapshot_encode(const struct snapshot *s, struct buf *out)
+{
+    char time[40];
+    time_format_utc(time, s->time_ns);
+    json_t *sources = json_array();
+    for (size_t i = 0; i < s->source_count; i++)
+        json_array_append_new(sources, encode_source(&s->sources[i]));
+    AUTO_JSON o = json_pack("{s:i, s:s, s:s, s:s, s:f, s:o, s:o}", "format", (int)FORMAT_VERSION, "time",
+                            time, "host", s->host, "verdict", verdict_name(s->verdict), "seconds", s->seconds,
+                            "tags", json_list_write(&s->tags), "sources", sources);
+    json_write(o, out);
+}
+
+static bool decode_stream(const json_t *o, struct stream_info *out)
+{
+    const json_t *chunk = json_object_get(o, "chunk");
+    const char *name = json_text(o, "name");
+    AUTO(buf) roots = BUF_NONE;
+    *out = (struct stream_info){0};
+    if (strlen(name) == 0 || strlen(name) >= sizeof out->name || !json_u64(o, "bytes", &out->bytes) ||
+        !json_u64(o, "chunks", &out->chunks) || !json_u64(o, "new_bytes", &out->new_bytes) ||
+        !json_u64(o, "stored_bytes", &out->stored_bytes) || json_array_size(chunk) != 3 ||
+        !json_u32(o, "frame", &out->frame) || !json_u32(o, "depth", &out->depth) ||
+        out->depth >= TREE_LEVELS || !base64_decode(&roots, json_text(o, "roots")) ||
+        roots.n % TABLE_CHUNK_SIZE || roots.n > STREAM_ROOTS * TABLE_CHUNK_SIZE)
+        return false;
+    snprintf(out->name, sizeof out->name, "%s", name);
+    uint32_t *params[] = {&out->params.min, &out->params.mean, &out->params.max};
+    for (size_t i = 0; i < ARRAY_LEN(params); i++)
+        *params[i] = (uint32_t)json_integer_value(json_array_get(chunk, i));
+    out->root_count = (uint32_t)(roots.n / TABLE_CHUNK_SIZE);
+    for (uint32_t i = 0; i < out->root_count; i++)
+        out->roots[i] = chunk_at(buf_bytes(&roots), i);
+    return true;
+}
+
+static bool decode_source(const json_t *o, struct snapshot_source *out)
+{
+    out->name = xstrdup(json_text(o, "name"));
+    out->type = xstrdup(json_text(o, "type"));
+    if (json_object_get(o, "error"))
+        out->error = xstrdup(json_text(o, "error"));
+    json_list_read(json_object_get(o, "reasons"), &out->reasons);
+    json_list_read(json_object_get(o, "notes"), &out->notes);
+    out->seconds = json_number_value(json_object_get(o, "seconds"));
+    const json_t *streams = json_object_get(o, "streams");
+    out->streams = xcalloc(json_array_size(streams), sizeof *out->streams);
+    size_t i;
+    json_t *v;
+    json_array_foreach(streams, i, v)
+    {
+        if (!decode_stream(v, &out->streams[out->stream_count++]))
+            return false;
+    }
+    return out->name[0] && out->type[0] && verdict_parse(json_text(o, "verdict"), &out->verdict) &&
+           json_u64(o, "sequence", &out->sequence) && json_u64(o, "bytes", &out->bytes) &&
+           json_u64(o, "new_bytes", &out->new_bytes) && json_u64(o, "stored_bytes", &out->stored_bytes) &&
+           json_u64(o, "files", &out->files);
+}
+
+int snapshot_decode(struct bytes text, struct snapshot *out, struct err *e)
+{
+    AUTO_JSON o = json_read(text, e);
+    if (!o)
+        return -1;
+    *out = (struct snapshot){.host = xstrdup(json_text(o, "host"))};
+    json_list_read(json_object_get(o, "tags"), &out->tags);
+    out->seconds = json_number_value(json_object_get(o, "seconds"));
+    bool sound = time_parse_utc(json_text(o, "time"), &out->time_ns) && out->host[0] &&
+                 verdict_parse(json_text(o, "verdict"), &out->verdict);
+    const json_t *sources = json_object_get(o, "sources");
+    size_t i;
+    json_t *v;
+    json_array_foreach(sources, i, v)
+    {
+        sound = sound && decode_source(v, snapshot_add_source(out));
+    }
+    if (sound)
+        return 0;
+    snapshot_free(out);
+    return err_set(e, ERR_DAMAGED, "is not a snapshot that this program understands");
+}
+
+int snapshot_put(struct repo *r, struct snapshot *s, struct err *e)
+{
+    AUTO(buf) text = BUF_NONE;
+    snapshot_encode(s, &text);
+    if (text.n > SNAPSHOT_MAX)
+        return err_set(
+            e, ERR_USAGE,
+            "the snapshot would describe more than 64 KiB allow (%zu streams or reasons too many): "
+            "back up fewer sources or databases in one run",
+            text.n);
+    return object_put(r, "snapshots/", OBJECT_SNAPSHOT, buf_bytes(&text), &s->id, e);
+}
+
+int snapshot_load(struct repo *r, const struct sha *id, struct snapshot *out, struct err *e)
+{
+    char name[NAME_SIZE];
+    object_name(name, "snapshots/", id);
+    AUTO(buf) text = BUF_NONE;
+    int rc = object_get(r, name, OBJECT_SNAPSHOT, METADATA_MAX, &text, e);
+    if (rc == STORE_ABSENT)
+        return err_set(e, ERR_USAGE, "%s: there is no such snapshot", name);
+    if (rc != STORE_DONE)
+        return -1;
+    if (snapshot_decode(buf_bytes(&text), out, e))
+        return err_wrap(e, "%s", name);
+    out->id = *id;
+    return 0;
+}
+
+/* ---- all of them ---- */
+static int by_time(const void *a, const void *b)
+{
+    const struct snapshot *x = a, *y = b;
+    if (x->time_ns != y->time_ns)
+        return x->time_ns < y->time_ns ? -1 : 1;
+    return memcmp(x->id.b, y->id.b, SHA_SIZE);
+}
+
+/* Adds the reason of each pin that no unpin names. */
+static int load_pins(struct repo *r, struct snapshots *all, struct err *e)
+{
+    AUTO(strings) pins = STRINGS_NONE, unpins = STRINGS_NONE, cancelled = STRINGS_NONE;
+    if (list_names(r->store, "marks/unpin/", &unpins, e) || list_names(r->store, "marks/pin/", &pins, e))
+        return -1;
+    for (size_t i = 0; i < unpins.n + pins.n; i++) {
+        bool is_pin = i >= unpins.n;
+        const char *name = is_pin ? pins.v[i - unpins.n] : unpins.v[i];
+        AUTO(buf) text = BUF_NONE;
+        struct err bad = ERR_INIT;
+        int rc = object_get(r, name, OBJECT_MARK, METADATA_MAX, &text, &bad);
+        AUTO_JSON o = rc == STORE_DONE ? json_read(buf_bytes(&text), &bad) : NULL;
+        if (err_is_set(&bad) && bad.kind != ERR_DAMAGED)
+            return *e = bad, -1;
+        if (!o) {
+            if (err_is_set(&bad))
+                log_warn("%s", bad.text);
+            continue;
+        }
+        if (!is_pin) {
+            strings_add(&cancelled, json_text(o, "mark"));
+            continue;
+        }
+        const char *snapshot = json_text(o, "snapshot");
+        struct sha id;
+        if (strings_has(&cancelled, strrchr(name, '/') + 1) || !sha_parse(&id, snapshot, strlen(snapshot)))
+            continue;
+        for (size_t k = 0; k < all->n; k++)
+            if (sha_equal(&all->v[k].id, &id))
+                strings_add(&all->v[k].pins, json_text(o, "reason"));
+    }
+    return 0;
+}
+
+int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
+{
+    *out = (struct snapshots){0};
+    AUTO(strings) names = STRINGS_NONE;
+    if (list_names(r->store, "snapshots/", &names, e))
+        return -1;
+    out->v = xcalloc(names.n, sizeof *out->v);
+    for (size_t i = 0; i < names.n; i++) {
+        struct sha id;
+        struct err bad = ERR_INIT;
+        if (!name_sha(names.v[i], &id))
+            continue;
+        if (snapshot_load(r, &id, &out->v[out->n], &bad) == 0) {
+            out->n++;
+        } else if (bad.kind == ERR_DAMAGED) {
+            strings_add(&out->unreadable, bad.text);
+        } else if (bad.kind != ERR_USAGE) { /* ERR_USAGE: gone since it was listed */
+            snapshots_free(out);
+            return *e = bad, -1;
+        }
+    }
+    qsort(out->v, out->n, sizeof *out->v, by_time);
+    if (load_pins(r, out, e)) {
+        snapshots_free(out);
+        return -1;
+    }
+    return 0;
+}
+
+void snapshots_free(struct snapshots *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        snapshot_free(&s->v[i]);
+    free(s->v);
+    strings_free(&s->unreadable);
+    *s = (struct snapshots){0};
+}

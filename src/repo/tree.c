@@ -1,0 +1,151 @@
+#include "repo/tree.h"
+
+#include <stdlib.h>
+
+static int add_at(struct tree_builder *t, unsigned level, const struct ref *ref, struct err *e);
+
+static int flush(struct tree_builder *t, unsigned level, struct err *e)
+{
+    struct ref list;
+    if (t->put(t->ctx, buf_bytes(&t->lists[level]), &list, e))
+        return -1;
+    t->lists[level].n = 0;
+    t->cut_before[level] = true;
+    return add_at(t, level + 1, &list, e);
+}
+
+static int add_at(struct tree_builder *t, unsigned level, const struct ref *ref, struct err *e)
+{
+    if (level == TREE_LEVELS)
+        return err_set(e, ERR_FAILED, "the stream has more chunks than a list of lists can hold");
+    struct buf *list = &t->lists[level];
+    add_chunk(list, ref);
+    size_t n = list->n / TABLE_CHUNK_SIZE;
+    struct cursor last = cursor_of(BYTES(ref->id.b + ID_SIZE - 4, 4));
+    if (n >= LIST_MAX || (n >= LIST_MIN && (cursor_u32(&last) & LIST_MASK) == 0))
+        return flush(t, level, e);
+    return 0;
+}
+
+int tree_add(struct tree_builder *t, const struct ref *ref, struct err *e)
+{
+    return add_at(t, 0, ref, e);
+}
+
+int tree_finish(struct tree_builder *t, struct stream_info *out, struct err *e)
+{
+    unsigned level = 0;
+    while (t->cut_before[level] || t->lists[level].n > WRITTEN_ROOTS * TABLE_CHUNK_SIZE) {
+        if (t->lists[level].n && flush(t, level, e))
+            return -1;
+        level++;
+    }
+    out->depth = level;
+    out->root_count = (uint32_t)(t->lists[level].n / TABLE_CHUNK_SIZE);
+    for (uint32_t i = 0; i < out->root_count; i++)
+        out->roots[i] = chunk_at(buf_bytes(&t->lists[level]), i);
+    return 0;
+}
+
+void tree_free(struct tree_builder *t)
+{
+    for (size_t i = 0; i < TREE_LEVELS; i++)
+        buf_free(&t->lists[i]);
+}
+
+/* ---- walking ---- */
+struct ref_walk {
+    struct repo *repo;
+    struct codec *codec;
+    uint32_t depth;
+    struct {
+        struct buf list;
+        size_t next;
+    } levels[TREE_LEVELS + 1]; /* [depth]: the roots; [0]: content references */
+    uint32_t cached_frame;
+    struct buf frame; /* neighbours lie in one frame */
+};
+
+struct ref_walk *ref_walk_new(struct repo *r, const struct stream_info *info)
+{
+    struct ref_walk *w = xcalloc(1, sizeof *w);
+    w->repo = r;
+    w->codec = codec_new();
+    w->cached_frame = FRAME_NONE;
+    w->depth = MIN(info->depth, (uint32_t)TREE_LEVELS);
+    for (uint32_t i = 0; i < info->root_count; i++)
+        add_chunk(&w->levels[w->depth].list, &info->roots[i]);
+    return w;
+}
+
+/* Whether the list lies, verified, in the frame read last; otherwise reads the frame of its first sound
+ * place. */
+static bool take_from_frame(struct ref_walk *w, const struct ref *ref, struct buf *out)
+{
+    uint64_t iter = BIGMAP_START;
+    struct place at;
+    while (index_next_place(&w->repo->index, &ref->id, &iter, &at)) {
+        if (at.frame != w->cached_frame) {
+            struct frame_source f;
+            struct err ignored = ERR_INIT;
+            if (!index_frame_is_usable(&w->repo->index, at.frame) || !frame_is_tree(w->repo, at.frame) ||
+                frame_source(w->repo, at.frame, &f, &ignored))
+                continue;
+            w->cached_frame = FRAME_NONE;
+            if (frame_read(w->repo, &f, w->codec, &w->frame, &ignored))
+                continue;
+            w->cached_frame = at.frame;
+        }
+        if (at.offset > w->frame.n || ref->length > w->frame.n - at.offset)
+            continue;
+        struct bytes list = BYTES(w->frame.p + at.offset, ref->length);
+        if (chunk_verify(w->repo, at.frame, true, list, &ref->id)) {
+            out->n = 0;
+            buf_add(out, list);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int descend(struct ref_walk *w, unsigned level, const struct ref *ref, struct err *e)
+{
+    struct buf *list = &w->levels[level].list;
+    w->levels[level].next = 0;
+    if (ref->length == 0 || ref->length > LIST_MAX * TABLE_CHUNK_SIZE || ref->length % TABLE_CHUNK_SIZE)
+        return err_set(e, ERR_DAMAGED, "a reference list of %u bytes is not one", ref->length);
+    if (take_from_frame(w, ref, list))
+        return 0;
+    return chunk_read(w->repo, ref, true, FRAME_NONE, w->codec, list, e);
+}
+
+int ref_walk_next(struct ref_walk *w, struct ref *ref, struct err *e)
+{
+    unsigned level = 0;
+    for (;;) {
+        struct buf *list = &w->levels[level].list;
+        if (w->levels[level].next < list->n / TABLE_CHUNK_SIZE) {
+            *ref = chunk_at(buf_bytes(list), w->levels[level].next++);
+            if (level == 0)
+                return 1;
+            if (descend(w, level - 1, ref, e))
+                return -1;
+            level--;
+        } else if (level == w->depth) {
+            return 0;
+        } else {
+            level++;
+        }
+    }
+}
+
+void ref_walk_free(struct ref_walk *w)
+{
+    if (!w)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(w->levels); i++)
+        buf_free(&w->levels[i].list);
+    buf_free(&w->frame);
+    codec_free(w->codec);
+    free(w);
+}

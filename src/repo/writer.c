@@ -1,0 +1,471 @@
+#include "repo/writer.h"
+
+#include "base/file.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define UPLOADS 2 /* packs that wait for the store while the next one fills */
+
+/* One frame being compressed and sealed. */
+struct sealing {
+    struct job job;
+    struct writer *writer;
+    bool busy;
+    uint32_t frame;
+    int level;
+    struct frame_facts facts;
+    uint8_t key[SLOT_KEY];
+    uint32_t slot;
+    struct buf raw, chunks, packed, sealed;
+    uint64_t *stored;
+};
+
+/* One finished pack on its way into the store. */
+struct upload {
+    struct job job;
+    struct writer *writer;
+    bool busy;
+    int fd;
+    uint64_t size;
+    struct sha name;
+    struct buf table;
+    struct err error;
+};
+
+/* The slot that new frames are sealed with: index number, key, next frame number. */
+struct open_slot {
+    bool is_open;
+    uint32_t index;
+    uint8_t key[SLOT_KEY];
+    uint64_t next_number;
+};
+
+/* The pack being filled. */
+struct open_pack {
+    int fd; /* -1: none */
+    uint64_t size;
+    struct sha_stream sha;
+    struct table table;
+    uint32_t
+        *slots; /* index numbers of its slots, in table order: its own two and those of frames in flight */
+    size_t slot_cap;
+    uint32_t *frames; /* index numbers of its frames, to be told the pack's number */
+    size_t frame_count, frame_cap;
+};
+
+struct writer {
+    struct repo *repo;
+    struct codec **codecs; /* one for each worker */
+    struct pool *uploader;
+    struct open_slot slots[3]; /* by enum slot_kind */
+    struct open_pack pack;
+    struct sealing *sealings; /* a ring */
+    size_t sealing_count, oldest, in_flight;
+    struct upload uploads[UPLOADS];
+    size_t next_upload;
+    struct buf pending; /* packs and tables for the next index object */
+    uint32_t pending_packs;
+    struct writer_stats stats;
+    uint64_t abandoned; /* where bytes of streams that were given up are counted */
+    struct err broken;  /* the first failure: what the index says of this run is not true any more */
+};
+
+/* Chunks that were gathered are in the index before they are in the store. So after any failure in here
+ * nothing that this writer wrote may be relied on: the failure stands for every later call. */
+static int break_writer(struct writer *w, const struct err *e)
+{
+    if (!err_is_set(&w->broken))
+        w->broken = *e;
+    return -1;
+}
+
+static int is_broken(const struct writer *w, struct err *e)
+{
+    return err_is_set(&w->broken) ? err_set(e, w->broken.kind, "%s", w->broken.text) : 0;
+}
+
+static void seal(struct job *job, unsigned worker)
+{
+    struct sealing *s = CONTAINER(job, struct sealing, job);
+    struct writer *w = s->writer;
+    s->packed.n = 0;
+    s->facts.compression =
+        (uint8_t)codec_compress(w->codecs[worker], buf_bytes(&s->raw), s->level, &s->packed);
+    struct bytes plain = buf_bytes(s->facts.compression == COMPRESSION_NONE ? &s->raw : &s->packed);
+    s->sealed.n = 0;
+    buf_reserve(&s->sealed, plain.n + SEAL_TAG);
+    frame_seal(w->repo->keys, s->key, &s->facts, plain, s->sealed.p);
+    s->sealed.n = plain.n + SEAL_TAG;
+}
+
+static void put_pack(struct job *job, unsigned worker)
+{
+    (void)worker;
+    struct upload *u = CONTAINER(job, struct upload, job);
+    char name[NAME_SIZE];
+    pack_name(name, &u->name);
+    if (store_put_file(u->writer->repo->store, name, u->fd, u->size, &u->error) == STORE_DONE)
+        log_debug("%s put, %llu bytes", name, (unsigned long long)u->size);
+}
+
+struct writer *writer_new(struct repo *r, struct err *e)
+{
+    if (!r->loaded)
+        return err_set(e, ERR_FAILED, "the repository was not loaded"), NULL;
+    struct writer *w = xcalloc(1, sizeof *w);
+    unsigned threads = pool_threads(r->pool);
+    w->repo = r;
+    w->pack.fd = -1;
+    w->codecs = xcalloc(threads, sizeof *w->codecs);
+    for (unsigned i = 0; i < threads; i++)
+        w->codecs[i] = codec_new();
+    w->uploader = pool_new(UPLOADS);
+    w->sealing_count = 2 * threads + 2;
+    w->sealings = xcalloc(w->sealing_count, sizeof *w->sealings);
+    for (size_t i = 0; i < UPLOADS; i++)
+        w->uploads[i].fd = -1;
+    return w;
+}
+
+struct repo *writer_repo(struct writer *w)
+{
+    return w->repo;
+}
+
+void writer_count_new(struct writer *w, uint32_t bytes)
+{
+    w->stats.new_chunks++;
+    w->stats.new_bytes += bytes;
+}
+
+/* ---- indexes ---- */
+static int put_index(struct writer *w, struct err *e)
+{
+    if (w->pending_packs == 0)
+        return 0;
+    AUTO(buf) plain = BUF_NONE;
+    struct sha name;
+    buf_add_u32(&plain, 0); /* supersedes none */
+    buf_add_u32(&plain, w->pending_packs);
+    buf_add(&plain, buf_bytes(&w->pending));
+    if (object_put(w->repo, "index/", OBJECT_INDEX, buf_bytes(&plain), &name, e))
+        return -1;
+    w->pending.n = 0;
+    w->pending_packs = 0;
+    w->stats.indexes++;
+    return 0;
+}
+
+static int index_pack(struct writer *w, const struct sha *name, uint64_t size, struct bytes table,
+                      struct err *e)
+{
+    buf_add(&w->pending, BYTES(name->b, SHA_SIZE));
+    buf_add_u64(&w->pending, size);
+    buf_add_u32(&w->pending, (uint32_t)table.n);
+    buf_add(&w->pending, table);
+    w->pending_packs++;
+    return w->pending.n >= INDEX_FULL ? put_index(w, e) : 0;
+}
+
+/* Packs that no index names get into one of ours. */
+static int adopt_orphans(struct writer *w, struct err *e)
+{
+    struct index *x = &w->repo->index;
+    for (uint32_t i = 0; i < x->pack_count; i++) {
+        struct pack_info *p = &x->packs[i];
+        if (!(p->state & PACK_ORPHAN) || (p->state & PACK_DAMAGED))
+            continue;
+        AUTO(buf) table = BUF_NONE;
+        if (pack_read_table(w->repo, &p->name, p->size, &table, e) ||
+            index_pack(w, &p->name, p->size, buf_bytes(&table), e))
+            return -1;
+        p->state &= ~(unsigned)PACK_ORPHAN;
+        w->stats.adopted_packs++;
+    }
+    return 0;
+}
+
+/* ---- packs ---- */
+static int finish_upload(struct writer *w, struct upload *u, struct err *e)
+{
+    if (!u->busy)
+        return 0;
+    pool_wait(w->uploader, &u->job);
+    u->busy = false;
+    close(u->fd);
+    u->fd = -1;
+    if (err_is_set(&u->error)) {
+        if (!err_is_set(e))
+            *e = u->error;
+        return -1;
+    }
+    w->stats.packs++;
+    w->stats.pack_bytes += u->size;
+    return index_pack(w, &u->name, u->size, buf_bytes(&u->table), e);
+}
+
+static int start_pack(struct writer *w, struct err *e)
+{
+    w->pack.fd = store_tempfile(w->repo->store, e);
+    if (w->pack.fd < 0)
+        return -1;
+    w->pack.size = 0;
+    w->pack.frame_count = 0;
+    sha_begin(&w->pack.sha);
+    return 0;
+}
+
+static int append(struct writer *w, struct bytes b, struct err *e)
+{
+    sha_add(&w->pack.sha, b);
+    w->pack.size += b.n;
+    return fd_write_all(w->pack.fd, b, "temporary pack", e);
+}
+
+static int close_pack(struct writer *w, struct err *e)
+{
+    struct open_pack *p = &w->pack;
+    struct upload *u = &w->uploads[w->next_upload];
+    w->next_upload = (w->next_upload + 1) % UPLOADS;
+    if (finish_upload(w, u, e))
+        return -1;
+    AUTO(buf) tail = BUF_NONE;
+    u->table.n = 0;
+    pack_seal_tail(w->repo->keys, &p->table, p->size, &u->table, &tail);
+    if (append(w, buf_bytes(&tail), e))
+        return -1;
+    sha_end(&p->sha, &u->name);
+    uint32_t number = index_add_pack(&w->repo->index, &u->name, p->size, PACK_LISTED | PACK_INDEXED, e);
+    if (number == UINT32_MAX)
+        return -1;
+    for (size_t i = 0; i < p->frame_count; i++)
+        index_frame(&w->repo->index, p->frames[i])->pack = number;
+    u->fd = p->fd;
+    u->size = p->size;
+    u->writer = w;
+    u->error = (struct err)ERR_INIT;
+    u->job.run = put_pack;
+    u->busy = true;
+    p->fd = -1;
+    table_free(&p->table);
+    memset(w->slots, 0, sizeof w->slots); /* frames in flight keep theirs; it goes along into their pack */
+    pool_submit(w->uploader, &u->job);
+    return 0;
+}
+
+/* The number of an index slot in the table of the pack being filled. */
+static uint32_t slot_in_table(struct writer *w, uint32_t slot)
+{
+    struct open_pack *p = &w->pack;
+    for (uint32_t i = 0; i < p->table.slot_count; i++)
+        if (p->slots[i] == slot)
+            return i;
+    if (p->table.slot_count == p->slot_cap) {
+        p->slot_cap += 8;
+        p->slots = xrealloc(p->slots, p->slot_cap, sizeof *p->slots);
+    }
+    p->slots[p->table.slot_count] = slot;
+    table_add_slot(&p->table, index_slot(&w->repo->index, slot));
+    return p->table.slot_count - 1;
+}
+
+static int append_frame(struct writer *w, struct sealing *s, struct err *e)
+{
+    struct open_pack *p = &w->pack;
+    if (p->fd < 0 && start_pack(w, e))
+        return -1;
+    struct frame_entry entry = {.slot = slot_in_table(w, s->slot),
+                                .number = s->facts.number,
+                                .offset = (uint32_t)p->size,
+                                .sealed_length = (uint32_t)s->sealed.n,
+                                .raw_length = s->facts.raw_length,
+                                .compression = s->facts.compression};
+    table_add_frame(&p->table, &entry, buf_bytes(&s->chunks));
+    struct frame_info *info = index_frame(&w->repo->index, s->frame);
+    *info = (struct frame_info){.pack = PACK_PENDING,
+                                .slot = s->slot,
+                                .number = entry.number,
+                                .offset = entry.offset,
+                                .sealed_length = entry.sealed_length,
+                                .raw_length = entry.raw_length,
+                                .compression = entry.compression};
+    if (p->frame_count == p->frame_cap) {
+        p->frame_cap = p->frame_cap ? 2 * p->frame_cap : 256;
+        p->frames = xrealloc(p->frames, p->frame_cap, sizeof *p->frames);
+    }
+    p->frames[p->frame_count++] = s->frame;
+    *s->stored += s->sealed.n;
+    if (append(w, buf_bytes(&s->sealed), e))
+        return -1;
+    return p->size >= PACK_TARGET || p->table.frames.n >= PACK_TABLE_FULL ? close_pack(w, e) : 0;
+}
+
+/* ---- frames ---- */
+static int take_oldest(struct writer *w, struct err *e)
+{
+    struct sealing *s = &w->sealings[w->oldest];
+    pool_wait(w->repo->pool, &s->job);
+    s->busy = false;
+    w->oldest = (w->oldest + 1) % w->sealing_count;
+    w->in_flight--;
+    return append_frame(w, s, e);
+}
+
+int writer_drain(struct writer *w, struct err *e)
+{
+    if (is_broken(w, e))
+        return -1;
+    while (w->in_flight)
+        if (take_oldest(w, e))
+            return break_writer(w, e);
+    return 0;
+}
+
+int writer_poll(struct writer *w, struct err *e)
+{
+    if (is_broken(w, e))
+        return -1;
+    while (w->in_flight && pool_is_done(w->repo->pool, &w->sealings[w->oldest].job))
+        if (take_oldest(w, e))
+            return break_writer(w, e);
+    return 0;
+}
+
+void writer_forget(struct writer *w, const uint64_t *stored)
+{
+    for (size_t i = 0; i < w->sealing_count; i++)
+        if (w->sealings[i].stored == stored)
+            w->sealings[i].stored = &w->abandoned;
+}
+
+static int open_slot(struct writer *w, enum slot_kind kind, struct err *e)
+{
+    struct open_slot *o = &w->slots[kind];
+    if (o->is_open)
+        return 0;
+    struct slot s;
+    slot_new(w->repo->keys, kind, &s, o->key);
+    o->index = index_add_slot(&w->repo->index, &s, e);
+    o->next_number = 0;
+    o->is_open = o->index != UINT32_MAX;
+    return o->is_open ? 0 : -1;
+}
+
+static void swap(struct buf *a, struct buf *b)
+{
+    struct buf t = *a;
+    *a = *b;
+    *b = t;
+}
+
+int writer_flush_frame(struct writer *w, struct frame_builder *b, enum slot_kind kind, int level,
+                       uint64_t *stored, struct err *e)
+{
+    if (b->raw.n == 0)
+        return 0;
+    if (writer_poll(w, e))
+        return -1;
+    if ((w->in_flight == w->sealing_count && take_oldest(w, e)) || open_slot(w, kind, e))
+        return break_writer(w, e);
+    struct sealing *s = &w->sealings[(w->oldest + w->in_flight) % w->sealing_count];
+    w->in_flight++;
+    struct open_slot *o = &w->slots[kind];
+    swap(&s->raw, &b->raw);
+    swap(&s->chunks, &b->chunks);
+    b->raw.n = b->chunks.n = 0;
+    s->writer = w;
+    s->busy = true;
+    s->frame = b->frame;
+    s->level = level;
+    s->slot = o->index;
+    s->stored = stored;
+    s->facts = (struct frame_facts){.kind = kind,
+                                    .generation = index_slot(&w->repo->index, o->index)->generation,
+                                    .number = o->next_number++,
+                                    .raw_length = (uint32_t)s->raw.n};
+    memcpy(s->key, o->key, SLOT_KEY);
+    s->job.run = seal;
+    b->frame = FRAME_NONE;
+    pool_submit(w->repo->pool, &s->job);
+    return 0;
+}
+
+int writer_gather(struct writer *w, struct frame_builder *b, const struct ref *ref, struct bytes data,
+                  uint32_t target, enum slot_kind kind, int level, uint64_t *stored, struct err *e)
+{
+    if (b->raw.n && b->raw.n + data.n > target && writer_flush_frame(w, b, kind, level, stored, e))
+        return -1;
+    if (b->raw.n == 0) {
+        const struct frame_info unknown = {.pack = PACK_PENDING};
+        b->frame = index_add_frame(&w->repo->index, &unknown, e);
+        if (b->frame == FRAME_NONE)
+            return -1;
+    }
+    if (index_add_chunk(&w->repo->index, &ref->id,
+                        (struct place){.frame = b->frame, .offset = (uint32_t)b->raw.n}, e))
+        return -1;
+    add_chunk(&b->chunks, ref);
+    buf_add(&b->raw, data);
+    return b->raw.n >= target ? writer_flush_frame(w, b, kind, level, stored, e) : 0;
+}
+
+void frame_builder_free(struct frame_builder *b)
+{
+    buf_free(&b->raw);
+    buf_free(&b->chunks);
+}
+
+/* ---- the two endings ---- */
+static int finish(struct writer *w, struct err *e)
+{
+    if (w->pack.fd >= 0 && close_pack(w, e))
+        return -1;
+    for (size_t i = 0; i < UPLOADS; i++)
+        if (finish_upload(w, &w->uploads[(w->next_upload + i) % UPLOADS], e))
+            return -1;
+    return adopt_orphans(w, e) || put_index(w, e) ? -1 : 0;
+}
+
+int writer_finish(struct writer *w, struct writer_stats *out, struct err *e)
+{
+    if (writer_drain(w, e))
+        return -1;
+    if (finish(w, e))
+        return break_writer(w, e);
+    *out = w->stats;
+    return 0;
+}
+
+void writer_free(struct writer *w)
+{
+    if (!w)
+        return;
+    for (size_t i = 0; i < w->sealing_count; i++) {
+        struct sealing *s = &w->sealings[i];
+        if (s->busy)
+            pool_wait(w->repo->pool, &s->job);
+        buf_free(&s->raw);
+        buf_free(&s->chunks);
+        buf_free(&s->packed);
+        buf_free(&s->sealed);
+    }
+    for (size_t i = 0; i < UPLOADS; i++) {
+        if (w->uploads[i].busy)
+            pool_wait(w->uploader, &w->uploads[i].job);
+        fd_auto(&w->uploads[i].fd);
+        buf_free(&w->uploads[i].table);
+    }
+    fd_auto(&w->pack.fd);
+    table_free(&w->pack.table);
+    free(w->pack.frames);
+    free(w->pack.slots);
+    pool_free(w->uploader);
+    for (unsigned i = 0; i < pool_threads(w->repo->pool); i++)
+        codec_free(w->codecs[i]);
+    free(w->codecs);
+    free(w->sealings);
+    buf_free(&w->pending);
+    free(w);
+}
