@@ -11,8 +11,9 @@ enum store_result { STORE_FAILED = -1, STORE_DONE = 0, STORE_ABSENT = 1 };
 
 struct store_local_options {
     const char *path;
-    bool create;       /* make the folder when it is missing (init); otherwise it must hold `lifeboat` */
-    unsigned min_free; /* percent: put fails with ERR_SPACE when less of the file system would stay free */
+    bool create;        /* make the folder when it is missing (init); otherwise it must hold `lifeboat` */
+    bool require_mount; /* the folder must lie on another device than "/" */
+    unsigned min_free;  /* percent: put fails with ERR_SPACE when less of the file system would stay free */
 };
 /* Opens a directory as a store. NULL with *e: ERR_USAGE (no such folder; no `lifeboat` object in it: "is the
  * disk mounted?"), ERR_IO. */

@@ -1,0 +1,28 @@
+/* driver.h - what a driver or wrapper implements. The front door (store.c) has checked names and arguments,
+ * and adds operation, object and store to the text of every error. */
+#ifndef LIFEBOAT_STORE_DRIVER_H
+#define LIFEBOAT_STORE_DRIVER_H
+
+#include "store/store.h"
+
+struct store_ops {
+    int (*put)(struct store *s, const char *name, struct bytes data, struct err *e);
+    int (*tempfile)(struct store *s, struct err *e);
+    int (*put_file)(struct store *s, const char *name, int fd, uint64_t size, struct err *e);
+    int (*get)(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e);
+    int (*get_range)(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e);
+    int (*size)(struct store *s, const char *name, uint64_t *size, struct err *e);
+    int (*list)(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
+                struct err *e);
+    int (*del)(struct store *s, const char *name, struct err *e);
+    int (*space)(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e);
+    void (*free)(struct store *s);
+};
+struct store {
+    const struct store_ops *ops;
+    char *title;
+};
+
+bool store_name_is_valid(const char *name);
+
+#endif

@@ -1,0 +1,115 @@
+/* A store that fails when a test says so. */
+#include "driver.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct fault {
+    struct store base;
+    struct store *inner;
+    pthread_mutex_t lock;
+    struct store_fault *plan; /* guarded by lock */
+};
+
+static struct fault *fault_of(struct store *s)
+{
+    return CONTAINER(s, struct fault, base);
+}
+
+/* The inner store, or NULL with *e when this call is to fail. */
+static struct store *pass(struct store *s, struct err *e)
+{
+    struct fault *f = fault_of(s);
+    pthread_mutex_lock(&f->lock);
+    struct store_fault *p = f->plan;
+    p->calls++;
+    bool fails = p->fail_at == 1;
+    if (p->fail_at > 1 || (p->fail_at == 1 && !p->keep_failing))
+        p->fail_at--;
+    enum err_kind kind = p->kind ? p->kind : ERR_IO;
+    pthread_mutex_unlock(&f->lock);
+    if (!fails)
+        return f->inner;
+    err_set(e, kind, "a fault that a test asked for");
+    return NULL;
+}
+
+#define PASS(call)                 \
+    struct store *in = pass(s, e); \
+    return in ? in->ops->call : STORE_FAILED
+
+static int put(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    PASS(put(in, name, data, e));
+}
+
+static int tempfile(struct store *s, struct err *e)
+{
+    PASS(tempfile(in, e));
+}
+
+static int put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)
+{
+    PASS(put_file(in, name, fd, size, e));
+}
+
+static int get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
+{
+    PASS(get(in, name, limit, out, e));
+}
+
+static int get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
+{
+    PASS(get_range(in, name, offset, p, n, e));
+}
+
+static int size_of(struct store *s, const char *name, uint64_t *size, struct err *e)
+{
+    PASS(size(in, name, size, e));
+}
+
+static int list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
+                struct err *e)
+{
+    PASS(list(in, prefix, each, ctx, now_ns, e));
+}
+
+static int del(struct store *s, const char *name, struct err *e)
+{
+    PASS(del(in, name, e));
+}
+
+static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)
+{
+    PASS(space(in, free_bytes, total_bytes, e));
+}
+
+static void fault_free(struct store *s)
+{
+    struct fault *f = fault_of(s);
+    store_free(f->inner);
+    pthread_mutex_destroy(&f->lock);
+    free(f);
+}
+
+static const struct store_ops fault_ops = {.put = put,
+                                           .tempfile = tempfile,
+                                           .put_file = put_file,
+                                           .get = get,
+                                           .get_range = get_range,
+                                           .size = size_of,
+                                           .list = list,
+                                           .del = del,
+                                           .space = space,
+                                           .free = fault_free};
+
+struct store *store_fault_new(struct store *inner, struct store_fault *plan)
+{
+    struct fault *f = xcalloc(1, sizeof *f);
+    f->base.ops = &fault_ops;
+    f->base.title = xasprintf("faulty %s", inner->title);
+    f->inner = inner;
+    f->plan = plan;
+    pthread_mutex_init(&f->lock, NULL);
+    return &f->base;
+}

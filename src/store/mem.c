@@ -1,0 +1,223 @@
+/* A store in memory, for tests: a sorted array under a lock. */
+#include "driver.h"
+
+#include "base/file.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct object {
+    char *name;
+    struct buf data;
+    int64_t mtime_ns;
+};
+struct mem {
+    struct store base;
+    char *spool_dir;
+    pthread_mutex_t lock; /* guards the objects */
+    struct object *v;
+    size_t n, cap;
+};
+
+static struct mem *mem_of(struct store *s)
+{
+    return CONTAINER(s, struct mem, base);
+}
+
+/* Where the name is or would be. */
+static size_t place(const struct mem *m, const char *name, bool *found)
+{
+    size_t low = 0, high = m->n;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (strcmp(m->v[mid].name, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *found = low < m->n && strcmp(m->v[low].name, name) == 0;
+    return low;
+}
+
+static void keep(struct mem *m, const char *name, struct buf data)
+{
+    bool found;
+    pthread_mutex_lock(&m->lock);
+    size_t i = place(m, name, &found);
+    if (found && m->v[i].data.n == data.n) {
+        buf_free(&data);
+    } else if (found) {
+        buf_free(&m->v[i].data);
+        m->v[i].data = data;
+    } else {
+        if (m->n == m->cap) {
+            m->cap = m->cap ? 2 * m->cap : 64;
+            m->v = xrealloc(m->v, m->cap, sizeof *m->v);
+        }
+        memmove(m->v + i + 1, m->v + i, (m->n - i) * sizeof *m->v);
+        m->v[i] = (struct object){.name = xstrdup(name), .data = data, .mtime_ns = time_now_ns()};
+        m->n++;
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+static int put(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    (void)e;
+    struct buf copy = BUF_NONE;
+    buf_add(&copy, data);
+    keep(mem_of(s), name, copy);
+    return STORE_DONE;
+}
+
+static int tempfile(struct store *s, struct err *e)
+{
+    return file_spool(mem_of(s)->spool_dir, e);
+}
+
+static int put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)
+{
+    AUTO(buf) data = BUF_NONE;
+    buf_reserve(&data, (size_t)size);
+    if (fd_pread_all(fd, data.p, (size_t)size, 0, "temporary file", e))
+        return -1;
+    data.n = (size_t)size;
+    keep(mem_of(s), name, data);
+    data = (struct buf)BUF_NONE;
+    return STORE_DONE;
+}
+
+static int get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
+{
+    struct mem *m = mem_of(s);
+    bool found;
+    int rc = STORE_DONE;
+    pthread_mutex_lock(&m->lock);
+    size_t i = place(m, name, &found);
+    if (!found)
+        rc = STORE_ABSENT;
+    else if (m->v[i].data.n > limit)
+        rc = err_set(e, ERR_DAMAGED, "has %zu bytes, such an object has at most %llu", m->v[i].data.n,
+                     (unsigned long long)limit);
+    else
+        buf_add(out, buf_bytes(&m->v[i].data));
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+static int get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
+{
+    struct mem *m = mem_of(s);
+    bool found;
+    int rc = STORE_DONE;
+    pthread_mutex_lock(&m->lock);
+    size_t i = place(m, name, &found);
+    if (!found)
+        rc = STORE_ABSENT;
+    else if (offset > m->v[i].data.n || n > m->v[i].data.n - offset)
+        rc = err_set(e, ERR_DAMAGED, "ends at byte %zu", m->v[i].data.n);
+    else
+        memcpy(p, m->v[i].data.p + offset, n);
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+static int size_of(struct store *s, const char *name, uint64_t *size, struct err *e)
+{
+    (void)e;
+    struct mem *m = mem_of(s);
+    bool found;
+    pthread_mutex_lock(&m->lock);
+    size_t i = place(m, name, &found);
+    if (found)
+        *size = m->v[i].data.n;
+    pthread_mutex_unlock(&m->lock);
+    return found ? STORE_DONE : STORE_ABSENT;
+}
+
+/* Works on a copy of the names, so that `each` may call the store. */
+static int list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
+                struct err *e)
+{
+    struct mem *m = mem_of(s);
+    if (now_ns)
+        *now_ns = time_now_ns();
+    AUTO(strings) names = STRINGS_NONE;
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->n; i++)
+        if (strncmp(m->v[i].name, prefix, strlen(prefix)) == 0)
+            strings_add(&names, m->v[i].name);
+    pthread_mutex_unlock(&m->lock);
+    for (size_t i = 0; i < names.n; i++) {
+        struct store_object o = {.name = names.v[i]};
+        bool found;
+        pthread_mutex_lock(&m->lock);
+        size_t k = place(m, names.v[i], &found);
+        if (found) {
+            o.size = m->v[k].data.n;
+            o.mtime_ns = m->v[k].mtime_ns;
+        }
+        pthread_mutex_unlock(&m->lock);
+        if (found && each(ctx, &o, e))
+            return STORE_FAILED;
+    }
+    return STORE_DONE;
+}
+
+static int del(struct store *s, const char *name, struct err *e)
+{
+    (void)e;
+    struct mem *m = mem_of(s);
+    bool found;
+    pthread_mutex_lock(&m->lock);
+    size_t i = place(m, name, &found);
+    if (found) {
+        free(m->v[i].name);
+        buf_free(&m->v[i].data);
+        memmove(m->v + i, m->v + i + 1, (m->n - i - 1) * sizeof *m->v);
+        m->n--;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return found ? STORE_DONE : STORE_ABSENT;
+}
+
+static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)
+{
+    (void)s, (void)free_bytes, (void)total_bytes, (void)e;
+    return STORE_ABSENT;
+}
+
+static void mem_free(struct store *s)
+{
+    struct mem *m = mem_of(s);
+    for (size_t i = 0; i < m->n; i++) {
+        free(m->v[i].name);
+        buf_free(&m->v[i].data);
+    }
+    free(m->v);
+    free(m->spool_dir);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+static const struct store_ops mem_ops = {.put = put,
+                                         .tempfile = tempfile,
+                                         .put_file = put_file,
+                                         .get = get,
+                                         .get_range = get_range,
+                                         .size = size_of,
+                                         .list = list,
+                                         .del = del,
+                                         .space = space,
+                                         .free = mem_free};
+
+struct store *store_mem_new(const char *spool_dir)
+{
+    struct mem *m = xcalloc(1, sizeof *m);
+    m->base.ops = &mem_ops;
+    m->base.title = xstrdup("store in memory");
+    m->spool_dir = xstrdup(spool_dir);
+    pthread_mutex_init(&m->lock, NULL);
+    return &m->base;
+}
