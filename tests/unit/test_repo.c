@@ -111,8 +111,8 @@ static void cuts_and_known_references(void **state)
     struct stream_info info;
     struct writer_stats stats;
     const struct stream_watch watch = {.refs = hear_refs, .cut = hear_cut, .ctx = &h};
-    AUTO_PTR(writer) w = writer_new(t.repo, &e);
-    AUTO_PTR(stream) s = stream_new(w, &test_stream, &watch);
+    struct writer *w = writer_new(t.repo, &e);
+    struct stream *s = stream_new(w, &test_stream, &watch);
     assert_ok(stream_write(s, buf_bytes(&one), &e));
     assert_ok(stream_cut(s, 11, &e));
     assert_ok(stream_write(s, buf_bytes(&two), &e));
@@ -123,7 +123,7 @@ static void cuts_and_known_references(void **state)
     assert_int_equal(h.cuts[1], 12);
 
     /* The same in another order, the first half by reference only. */
-    AUTO_PTR(stream) again = stream_new(w, &test_stream, NULL);
+    struct stream *again = stream_new(w, &test_stream, NULL);
     const struct ref *refs = (const struct ref *)h.refs.p;
     struct ref unknown = refs[0];
     unknown.id.b[0] ^= 1;
@@ -137,6 +137,9 @@ static void cuts_and_known_references(void **state)
     expect_equal(buf_bytes(&two), BYTES(back.p, two.n));
     expect_equal(buf_bytes(&one), BYTES(back.p + two.n, back.n - two.n));
     buf_free(&h.refs);
+    stream_free(again);
+    stream_free(s);
+    writer_free(w);
     test_repo_free(&t);
 }
 
@@ -150,14 +153,16 @@ static void abandoned_streams_do_no_harm(void **state)
     test_bytes(&data, 6 * MB, 6);
     struct stream_info info;
     struct writer_stats stats;
-    AUTO_PTR(writer) w = writer_new(t.repo, &e);
+    struct writer *w = writer_new(t.repo, &e);
     struct stream *given_up = stream_new(w, &test_stream, NULL);
     assert_ok(stream_write(given_up, BYTES(data.p, 4 * MB), &e));
     stream_free(given_up);
-    AUTO_PTR(stream) s = stream_new(w, &test_stream, NULL);
+    struct stream *s = stream_new(w, &test_stream, NULL);
     assert_ok(stream_write(s, buf_bytes(&data), &e)); /* shares chunks with what was given up */
     assert_ok(stream_finish(s, &info, &e));
     assert_ok(writer_finish(w, &stats, &e));
+    stream_free(s);
+    writer_free(w);
     test_repo_reload(&t);
     assert_ok(test_read(&t, &info, &back, &e));
     expect_equal(buf_bytes(&data), buf_bytes(&back));
