@@ -35,6 +35,10 @@ struct child {
 /* ERR_USAGE when the program is not there ("pg_dump: not found in PATH"). */
 int child_start(struct child *c, const struct child_options *o, struct err *e) MUST_CHECK;
 
+/* Waits until c->out can be read (data, or its end). ERR_FAILED past the time limit, ERR_STOPPED when asked
+ * to stop. */
+int child_wait_readable(struct child *c, struct err *e) MUST_CHECK;
+
 /* Waits for the end. 0: it exited with 0. Otherwise -1 and ERR_FAILED: "pg_dump: exit status 1: <last lines
  * of stderr>", "killed by signal 9 (Killed)", "stopped after 300 s (time limit)". *status as from waitpid,
  * may be NULL. */

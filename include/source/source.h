@@ -15,8 +15,10 @@ struct source_env {
     const struct config_source *source;
     const char *cache_dir; /* of this repository: volumes keep their run cache here; may be lost any time */
     const uint8_t *run_cut_key; /* 32 bytes, volumes: ends runs and keys the run cache */
-    bool read_all;              /* volumes: do not use the run cache */
-    uint64_t last_good_bytes;   /* of the last good snapshot of this source on this host; 0: there is none */
+    struct chunk_params volume_params, database_params; /* chunk sizes, as configured or the type\'s own */
+    int volume_level, database_level;                   /* zstd */
+    bool read_all;                                      /* volumes: do not use the run cache */
+    uint64_t last_good_bytes; /* of the last good snapshot of this source on this host; 0: there is none */
     struct bytes
         last_good_state; /* what this source kept in `state` then; empty: none. databases: names of tables */
     void (*progress)(void *ctx, uint64_t done_bytes,
@@ -53,8 +55,5 @@ int source_backup(const struct source_env *env, struct source_result *out, struc
 int source_postgres(const struct source_env *env, struct source_result *out, struct err *e) MUST_CHECK;
 int source_volume(const struct source_env *env, struct source_result *out, struct err *e) MUST_CHECK;
 int source_command(const struct source_env *env, struct source_result *out, struct err *e) MUST_CHECK;
-
-/* Only says what would be taken (backup --dry-run): reaches the database, looks at the folder. Adds lines. */
-int source_describe(const struct source_env *env, struct strings *lines, struct err *e) MUST_CHECK;
 
 #endif

@@ -14,11 +14,17 @@ struct feed {
 int target_fd(struct feed *in, int fd, const char *what, uint64_t *bytes, struct err *e) MUST_CHECK;
 
 /* ---- directory ---- */
+/* Of a partial restore: a hard link whose content stands under another name that was not asked for. The
+ * content of `from` is restored as `to`; further links to `from` become links to `to`. */
+struct target_alias {
+    const char *from, *to;
+};
 struct target_directory_options {
     const char *path;        /* made when missing (0700 until the archive says otherwise) */
     bool overwrite;          /* a non-empty folder is fine; files of the archive replace what is there */
     const char *const *only; /* archive paths (no leading "./"): restore these and what is below; NULL: all */
-    bool ownership;          /* chown and device nodes; usually geteuid() == 0 */
+    const struct target_alias *aliases; /* ended by .from = NULL; NULL: none */
+    bool ownership;                     /* chown and device nodes; usually geteuid() == 0 */
 };
 struct target_counts {
     uint64_t entries, bytes, skipped;

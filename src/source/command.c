@@ -1,0 +1,56 @@
+#include "source/source.h"
+
+#include "base/child.h"
+#include "base/file.h"
+
+#include <string.h>
+
+#define BLOCK (256u << 10)
+
+/* Pushes the child's output into the stream. The write end may outlive the child, so the time limit is looked
+ * at here. */
+static int copy_output(const struct source_env *env, struct child *c, struct stream *s, uint64_t *bytes,
+                       struct err *e)
+{
+    AUTO(buf) block = BUF_NONE;
+    buf_reserve(&block, BLOCK);
+    for (;;) {
+        if (stop_check(e) || child_wait_readable(c, e))
+            return -1;
+        ssize_t n = fd_read(c->out, block.p, BLOCK, env->source->name, e);
+        if (n <= 0)
+            return (int)n;
+        *bytes += (uint64_t)n;
+        if (stream_write(s, BYTES(block.p, n), e))
+            return -1;
+        if (env->progress)
+            env->progress(env->progress_ctx, *bytes, env->last_good_bytes);
+    }
+}
+
+int source_command(const struct source_env *env, struct source_result *out, struct err *e)
+{
+    const struct config_source *src = env->source;
+    const struct stream_options options = {.name = "data",
+                                           .params = env->database_params,
+                                           .frame = STREAM_FRAME_DATABASE,
+                                           .level = env->database_level};
+    const struct child_options run = {.shell = src->command,
+                                      .in = CHILD_NULL,
+                                      .out = CHILD_PIPE,
+                                      .time_limit_s = (unsigned)src->time_limit_s};
+    AUTO_PTR(stream) s = stream_new(env->writer, &options, NULL);
+    AUTO(child) c = CHILD_NONE;
+    struct stream_info info;
+    if (child_start(&c, &run, e))
+        return -1;
+    if (copy_output(env, &c, s, &out->bytes, e) || child_wait(&c, "command", NULL, e))
+        return -1;
+    if (out->bytes == 0 && !src->may_be_empty)
+        return err_set(e, ERR_FAILED,
+                       "the command printed nothing (allow-empty = yes if that is as it should be)");
+    if (stream_finish(s, &info, e))
+        return -1;
+    source_result_add_stream(out, &info);
+    return 0;
+}

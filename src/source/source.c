@@ -1,0 +1,103 @@
+#include "source/source.h"
+
+#include "base/child.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SENTENCES_KEPT 50
+#define HOOK_LIMIT_S   3600
+
+void source_result_free(struct source_result *r)
+{
+    strings_free(&r->reasons);
+    strings_free(&r->notes);
+    free(r->streams);
+    buf_free(&r->state);
+    *r = (struct source_result)SOURCE_RESULT_NONE;
+}
+
+void source_result_add_stream(struct source_result *r, const struct stream_info *info)
+{
+    r->streams = xrealloc(r->streams, r->stream_count + 1, sizeof *r->streams);
+    r->streams[r->stream_count++] = *info;
+}
+
+/* Keeps the first sentences and counts the rest in a last one. */
+static void PRINTF_LIKE(2, 0) add_sentence(struct strings *to, const char *fmt, va_list ap)
+{
+    char text[600];
+    unsigned more = 0;
+    vsnprintf(text, sizeof text, fmt, ap);
+    if (to->n < SENTENCES_KEPT) {
+        strings_add(to, text);
+        return;
+    }
+    if (to->n > SENTENCES_KEPT) {
+        sscanf(to->v[SENTENCES_KEPT], "and %u more", &more);
+        free(to->v[--to->n]);
+    }
+    strings_add_fmt(to, "and %u more", more + 1);
+}
+
+void source_result_degrade(struct source_result *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    r->verdict = verdict_worse(r->verdict, VERDICT_DEGRADED);
+    add_sentence(&r->reasons, fmt, ap);
+    va_end(ap);
+}
+
+void source_result_note(struct source_result *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    add_sentence(&r->notes, fmt, ap);
+    va_end(ap);
+}
+
+/* Runs a hook with the source's name in its environment. */
+static int run_hook(const struct source_env *env, const char *which, const char *command, struct err *e)
+{
+    if (!command)
+        return 0;
+    AUTO_CHAR name = xasprintf("LIFEBOAT_SOURCE=%s", env->source->name);
+    AUTO_CHAR hook = xasprintf("LIFEBOAT_HOOK=%s", which);
+    const char *const set[] = {name, hook, NULL};
+    const struct child_options run = {
+        .shell = command, .setenv = set, .in = CHILD_NULL, .out = CHILD_NULL, .time_limit_s = HOOK_LIMIT_S};
+    AUTO(child) c = CHILD_NONE;
+    return child_start(&c, &run, e) || child_wait(&c, which, NULL, e) ? -1 : 0;
+}
+
+static int take(const struct source_env *env, struct source_result *out, struct err *e)
+{
+    switch (env->source->type) {
+    case SOURCE_POSTGRES:
+        return source_postgres(env, out, e);
+    case SOURCE_VOLUME:
+        return source_volume(env, out, e);
+    case SOURCE_COMMAND:
+        return source_command(env, out, e);
+    }
+    return err_set(e, ERR_FAILED, "an unknown type of source");
+}
+
+int source_backup(const struct source_env *env, struct source_result *out, struct err *e)
+{
+    struct err hook = ERR_INIT;
+    int rc = run_hook(env, "before", env->source->before, e);
+    if (rc == 0) {
+        rc = take(env, out, e);
+        if (run_hook(env, "after", env->source->after, &hook))
+            source_result_degrade(out, "hook %s", hook.text);
+    }
+    hook = (struct err)ERR_INIT;
+    if (rc && run_hook(env, "on-failure", env->source->on_failure, &hook))
+        source_result_note(out, "hook %s", hook.text);
+    if (rc)
+        out->verdict = VERDICT_FAILED;
+    return rc ? err_wrap(e, "source %s", env->source->name) : 0;
+}
