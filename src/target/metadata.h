@@ -4,6 +4,7 @@
 
 #include "target/target.h"
 
+#include <archive.h>
 #include <archive_entry.h>
 
 /* What was refused goes into counts->notes, the first few of a kind. fd: an open file or folder; or -1 and
