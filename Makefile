@@ -1,41 +1,45 @@
-# lifeboat: make, make demo, make check; see README.md. Everything built goes to build/.
+# lifeboat: make, make demo, make check; see README.md. Everything that is built goes to build/.
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-PKGS := libpq libzstd libsodium libarchive libcrypto libxxhash jansson inih
-O ?= build/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(notdir $(CC)))
 comma := ,
+O ?= build/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(notdir $(CC)))
+Q := $(if $(V),,@)
 
+PKGS := libpq libzstd libsodium libarchive libcrypto libxxhash jansson inih
 CFLAGS ?= -O2 -g
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 HARDEN := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+# pkg-config is asked once, and only when something is compiled: its package may have to be installed first.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+LIBS = $(eval LIBS := $$(shell pkg-config --libs $(PKGS)))$(LIBS)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -DLIFEBOAT_VERSION='"$(VERSION)"' -Wall -Wextra -Werror \
 	-Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 -pthread \
-	$(HARDEN) $(SANFLAGS) $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
+	$(HARDEN) $(SANFLAGS) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-LIBS = $(shell pkg-config --libs $(PKGS))
 
 LIB_SRC := $(sort $(wildcard $(addprefix src/,$(addsuffix /*.c,base config codec store repo policy source target run))))
 CMD_SRC := $(sort $(wildcard src/cmd/*.c))
 TEST_SRC := $(sort $(wildcard tests/unit/test_*.c))
 TEST_HELP := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/unit/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+BATS := $(sort $(wildcard tests/cli/*.bats))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(O)/%.o)
 TESTS := $(TEST_SRC:tests/unit/%.c=$(O)/tests/%)
-FUZZ_REPLAY := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/replay/%)
-
-Q := $(if $(V),,@)
+REPLAY := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/replay/%)
+FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/bin/%)
+FUZZ_SECONDS ?= 60
 
 all: $(O)/lifeboat
 unit: $(TESTS)
 
 $(O)/lifeboat: $(CMD_OBJ) $(O)/liblifeboat.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
-	@ln -sfn $(notdir $(O))/lifeboat build/lifeboat
+	@ln -sfn $(patsubst build/%,%,$(O))/lifeboat build/lifeboat
 
 $(O)/liblifeboat.a: $(LIB_OBJ)
 	@rm -f $@
@@ -49,6 +53,56 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(TEST_HELP:%.c=$(O)/%.o) $(O)/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
-.PHONY: all unit
+# A fuzz target with a main() that feeds it files: how `make check` replays the corpus with any compiler.
+$(O)/replay/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(O)/liblifeboat.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- the two commands of the README, and what CI runs ----
+packages:
+	@tests/lib/packages build test
+demo: packages
+	@$(MAKE) --no-print-directory all
+	@tests/demo
+check: packages
+	@$(MAKE) --no-print-directory all unit replay
+	@O=$(O) tests/run $(TESTS) -- $(REPLAY) -- $(BATS)
+replay: $(REPLAY)
+
+# ---- for developers ----
+lint:
+	@tests/lib/packages build test lint
+	@tests/lint
+fuzz:
+	@tests/lib/packages build lint
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined O=build/fuzz SANFLAGS="-fsanitize=address,undefined,fuzzer-no-link \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer" CFLAGS="-O1 -g" fuzzers
+	@for f in $(FUZZERS); do n=$${f##*/fuzz_}; mkdir -p build/fuzz/corpus/$$n; \
+	echo "fuzz: $$n, $(FUZZ_SECONDS) s"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=1 \
+	build/fuzz/corpus/$$n tests/fuzz/corpus/$$n 2>build/fuzz/$$n.log || { tail -40 build/fuzz/$$n.log; exit 1; }; \
+	grep -E 'number_of_executed|new_units' build/fuzz/$$n.log; done
+fuzzers: $(FUZZERS)
+build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o build/fuzz/liblifeboat.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+bench: packages all
+	@tests/bench
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
+	$(DESTDIR)$(PREFIX)/share/doc/lifeboat $(DESTDIR)$(SYSCONFDIR)/lifeboat
+	install -m 755 $(O)/lifeboat $(DESTDIR)$(PREFIX)/bin/lifeboat
+	install -m 644 docs/lifeboat.1 $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1
+	install -m 644 docs/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
+	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md \
+	tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1 \
+	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lifeboat
+clean:
+	rm -rf build
+
+.PHONY: all unit packages demo check replay lint fuzz fuzzers bench install uninstall clean
 .SECONDARY:
--include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d)
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)
