@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define NOTES_KEPT 50
+#define NOTES_KEPT  50
+#define ACL_ACCESS  "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
 
 void target_note(struct target_counts *c, const char *fmt, ...)
 {
@@ -31,20 +35,22 @@ void target_counts_free(struct target_counts *c)
 }
 
 struct thing {
-    int fd;
-    const char *path, *shown;
+    struct made made;
+    char path[64 + NAME_MAX]; /* for the calls that know no dirfd; "" with an open file */
     struct target_counts *counts;
 };
 
 static void refused(const struct thing *t, const char *what)
 {
     char why[128];
-    target_note(t->counts, "%s: %s could not be set: %s", t->shown, what, strerror_r(errno, why, sizeof why));
+    target_note(t->counts, "%s: %s could not be set: %s", t->made.shown, what,
+                strerror_r(errno, why, sizeof why));
 }
 
 static int set_xattr(const struct thing *t, const char *name, const void *value, size_t n)
 {
-    return t->fd >= 0 ? fsetxattr(t->fd, name, value, n, 0) : lsetxattr(t->path, name, value, n, 0);
+    return t->made.fd >= 0 ? fsetxattr(t->made.fd, name, value, n, 0)
+                           : lsetxattr(t->path, name, value, n, 0);
 }
 
 /* The kernel's form of an ACL (acl(5)): sorted by tag and id. */
@@ -123,37 +129,103 @@ static void apply_xattrs(const struct thing *t, struct archive_entry *ae)
         }
 }
 
-static void apply_owner(const struct thing *t, struct archive_entry *ae)
+/* Whether the archive says something about an extended attribute. */
+static bool is_archived(struct archive_entry *ae, const char *name)
 {
-    uid_t uid = (uid_t)archive_entry_uid(ae);
-    gid_t gid = (gid_t)archive_entry_gid(ae);
-    int rc = t->fd >= 0 ? fchown(t->fd, uid, gid) : lchown(t->path, uid, gid);
-    if (rc != 0)
-        refused(t, "its owner");
+    const char *has;
+    const void *value;
+    size_t n;
+    if (strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0)
+        return false; /* set again in a moment, when there is one */
+    archive_entry_xattr_reset(ae);
+    while (archive_entry_xattr_next(ae, &has, &value, &n) == ARCHIVE_OK)
+        if (strcmp(has, name) == 0)
+            return true;
+    return strncmp(name, "user.", 5) != 0;
 }
 
-void metadata_apply(int fd, const char *path, struct archive_entry *ae, const char *shown, bool ownership,
-                    struct target_counts *counts)
+static void strip(const struct thing *t, struct archive_entry *ae)
 {
-    const struct thing t = {.fd = fd, .path = path, .shown = shown, .counts = counts};
+    int fd = t->made.fd;
+    AUTO(buf) list = BUF_NONE;
+    buf_reserve(&list, XATTR_LIST_MAX);
+    ssize_t n = fd >= 0 ? flistxattr(fd, (char *)list.p, XATTR_LIST_MAX)
+                        : llistxattr(t->path, (char *)list.p, XATTR_LIST_MAX);
+    const char *name = (const char *)list.p;
+    for (const char *end = name + MAX(n, 0); name < end; name += strlen(name) + 1)
+        if (!is_archived(ae, name) && (fd >= 0 ? fremovexattr(fd, name) : lremovexattr(t->path, name)) != 0)
+            refused(t, name);
+}
+
+/* Whether owner and group are the archive's now. */
+static bool apply_owner(const struct thing *t, struct archive_entry *ae)
+{
+    la_int64_t uid = archive_entry_uid(ae), gid = archive_entry_gid(ae);
+    errno = EOVERFLOW;
+    bool fits = uid >= 0 && uid < UINT32_MAX && gid >= 0 && gid < UINT32_MAX;
+    const struct made *m = &t->made;
+    if (fits && (m->fd >= 0 ? fchown(m->fd, (uid_t)uid, (gid_t)gid)
+                            : fchownat(m->dirfd, m->name, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW)) == 0)
+        return true;
+    refused(t, "its owner");
+    return false;
+}
+
+/* The mode without a setuid or setgid that would lend out another owner or group than the archived one. */
+static mode_t honest_mode(const struct thing *t, struct archive_entry *ae, bool owned)
+{
     mode_t mode = archive_entry_mode(ae) & 07777;
-    bool is_link = archive_entry_filetype(ae) == AE_IFLNK;
-    if (ownership)
-        apply_owner(&t, ae);
-    else if (mode & (S_ISUID | S_ISGID) && (uid_t)archive_entry_uid(ae) != geteuid()) {
-        mode &= ~(mode_t)(S_ISUID | S_ISGID); /* they would lend out the wrong user */
-        target_note(counts, "%s: setuid and setgid were left out, as its owner is not restored", shown);
-    }
-    if (!is_link && (fd >= 0 ? fchmod(fd, mode) : chmod(path, mode)) != 0)
-        refused(&t, "its mode");
-    apply_xattrs(&t, ae); /* after the owner: a change of owner drops capabilities */
-    if (!is_link) {
-        apply_acl(&t, ae, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access");
-        apply_acl(&t, ae, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default");
-    }
+    struct stat st;
+    if (owned || !(mode & (S_ISUID | S_ISGID)))
+        return mode;
+    const struct made *m = &t->made;
+    bool known = (m->fd >= 0 ? fstat(m->fd, &st) : fstatat(m->dirfd, m->name, &st, AT_SYMLINK_NOFOLLOW)) == 0;
+    mode_t keep = mode;
+    if (!known || st.st_uid != archive_entry_uid(ae))
+        keep &= ~(mode_t)S_ISUID;
+    if (!known || st.st_gid != archive_entry_gid(ae))
+        keep &= ~(mode_t)S_ISGID;
+    if (keep != mode)
+        target_note(t->counts, "%s: setuid or setgid was left out, as its owner or group is not restored",
+                    m->shown);
+    return keep;
+}
+
+static void apply_mode(const struct thing *t, mode_t mode)
+{
+    const struct made *m = &t->made;
+    if ((m->fd >= 0 ? fchmod(m->fd, mode) : fchmodat(m->dirfd, m->name, mode, AT_SYMLINK_NOFOLLOW)) != 0)
+        refused(t, "its mode");
+}
+
+static void apply_times(const struct thing *t, struct archive_entry *ae)
+{
+    const struct made *m = &t->made;
     const struct timespec times[2] = {
         {.tv_nsec = UTIME_OMIT},
         {.tv_sec = archive_entry_mtime(ae), .tv_nsec = archive_entry_mtime_nsec(ae)}};
-    if ((fd >= 0 ? futimens(fd, times) : utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW)) != 0)
-        refused(&t, "its time");
+    if ((m->fd >= 0 ? futimens(m->fd, times)
+                    : utimensat(m->dirfd, m->name, times, AT_SYMLINK_NOFOLLOW)) != 0)
+        refused(t, "its time");
+}
+
+/* The order matters: a change of owner drops capabilities and setuid; user attributes want a file that may
+ * still be written; a mode set after an ACL would rewrite the ACL's mask. */
+void metadata_apply(const struct made *m, struct archive_entry *ae, bool ownership,
+                    struct target_counts *counts)
+{
+    struct thing t = {.made = *m, .counts = counts};
+    bool is_link = archive_entry_filetype(ae) == AE_IFLNK;
+    if (m->fd < 0)
+        snprintf(t.path, sizeof t.path, "/proc/self/fd/%d/%s", m->dirfd, m->name);
+    bool owned = ownership && apply_owner(&t, ae);
+    if (m->strip)
+        strip(&t, ae);
+    apply_xattrs(&t, ae);
+    if (!is_link) {
+        apply_mode(&t, honest_mode(&t, ae, owned));
+        apply_acl(&t, ae, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, ACL_ACCESS);
+        apply_acl(&t, ae, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, ACL_DEFAULT);
+    }
+    apply_times(&t, ae);
 }

@@ -7,9 +7,18 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-/* What was refused goes into counts->notes, the first few of a kind. fd: an open file or folder; or -1 and
- * the path /proc/self/fd/DIR/NAME of something that cannot be opened (a symlink, a device). */
-void metadata_apply(int fd, const char *path, struct archive_entry *ae, const char *shown, bool ownership,
+/* What has been made. All borrowed. */
+struct made {
+    int fd;    /* an open file or folder; or -1 and: */
+    int dirfd; /* where a symlink, fifo or device is, which cannot be opened */
+    const char *name;
+    const char *shown;
+    bool strip; /* takes ACLs and user attributes away that the archive does not have: it was there before, or
+                   has inherited some */
+};
+
+/* What was refused goes into counts->notes, the first few of a kind. */
+void metadata_apply(const struct made *m, struct archive_entry *ae, bool ownership,
                     struct target_counts *counts);
 void target_note(struct target_counts *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -1,0 +1,82 @@
+/* pg_client.h - talking to a PostgreSQL server: a control connection by libpq, and the server's own programs
+ * (pg_dump, pg_dumpall, pg_restore) run against the very same server as the very same user. Settings reach a
+ * program through its environment; a password never stands in an argument. One thread a connection. */
+#ifndef LIFEBOAT_SOURCE_PG_CLIENT_H
+#define LIFEBOAT_SOURCE_PG_CLIENT_H
+
+#include "base/base.h"
+#include "base/child.h"
+
+#include <libpq-fe.h>
+
+struct pg {
+    PGconn *conn;
+    int version;         /* 150020 */
+    char sqlstate[6];    /* of the last query that failed; "" when it was no SQL error */
+    unsigned patience_s; /* a query without an answer for that long has failed; 0: no limit */
+    bool ignores_stop;   /* for cleaning up after the signal came */
+};
+#define PG_NONE \
+    {           \
+        0       \
+    }
+
+/* Connects. `connection`: libpq string or URI, NULL or "" for libpq's environment. `database` overrides its
+ * dbname (taken as a name, whatever it looks like), NULL: as the connection says. Texts arrive in the
+ * database's own encoding, as in a dump. ERR_USAGE: not a connection string; ERR_NET: with advice. */
+int pg_connect(struct pg *p, const char *connection, const char *database, struct err *e) MUST_CHECK;
+/* The dbname that `connection` itself names; NULL when it names none. Caller frees. */
+char *pg_connection_database(const char *connection, struct err *e);
+void pg_free(struct pg *p);
+AUTO_FOR(pg)
+static inline int pg_major(int version)
+{
+    return version / 10000; /* 10 and newer */
+}
+
+/* Runs one query. `params`: its $1.. as text, NULL-ended, or NULL: then several statements may stand in
+ * `sql`. *out, when not NULL, gets the result, to PQclear. ERR_FAILED for an SQL error, ERR_NET when the
+ * connection broke or the server kept silent for p->patience_s, ERR_STOPPED. */
+int pg_query(struct pg *p, const char *sql, const char *const *params, PGresult **out,
+             struct err *e) MUST_CHECK;
+/* The first column of the first row, owned by the caller; "" for NULL; NULL with *e for an error or no row.
+ */
+char *pg_query_text(struct pg *p, const char *sql, const char *const *params, struct err *e) MUST_CHECK;
+char *pg_quote_name(const char *name); /* "name" for SQL; caller frees */
+static inline void pg_result_auto(PGresult **r)
+{
+    PQclear(*r);
+}
+#define AUTO_RESULT __attribute__((cleanup(pg_result_auto))) PGresult *
+
+/* ---- the server's programs ---- */
+struct pg_program {
+    char *path;
+    int major;
+    struct strings arguments;
+    struct strings environment; /* "NAME=value" or "NAME" to remove */
+};
+#define PG_PROGRAM_NONE \
+    {                   \
+        0               \
+    }
+/* Chooses program `name` ("pg_dump") for the server of `p`: its own major, else the lowest newer one, never
+ * older than `at_least` (0: no matter), and prepares it to connect where p is connected, to `database` (NULL:
+ * p's). ERR_USAGE naming the package to install when there is none. */
+int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, int at_least,
+                   const char *database, struct err *e) MUST_CHECK;
+void pg_program_add(struct pg_program *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Starts it; `o` says where stdin and stdout go and how long it may take. */
+int pg_program_start(const struct pg_program *g, const struct child_options *o, struct child *c,
+                     struct err *e) MUST_CHECK;
+void pg_program_free(struct pg_program *g);
+AUTO_FOR(pg_program)
+
+/* The choice alone: looks in `versions`/NN/bin (Debian's layout) and in `path` (as PATH). NULL with *e. */
+char *pg_find_program(const char *versions, const char *path, const char *name, int major, int *found_major,
+                      struct err *e) MUST_CHECK;
+
+/* "a warning" for each warning among what such a program said on stderr. */
+void pg_program_warnings(const struct buf *said, struct strings *out);
+
+#endif

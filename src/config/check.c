@@ -1,0 +1,184 @@
+/* What only the whole configuration shows: keys that are missing or belong to another type, defaults. */
+#include "parsing.h"
+
+#include <libpq-fe.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_URL "file://"
+#define HOST_MAX 255 /* as gethostname(2); also what a snapshot may hold */
+
+/* The line of a key, or of the section's heading where the key was not set. */
+static unsigned line_of(const struct parsing *p, const char *section, const char *key)
+{
+    const struct seen *s = seen_find(p, section, key);
+    if (!s)
+        s = seen_find(p, section, NULL);
+    return s ? s->line : p->line;
+}
+
+/* ---- [store] ---- */
+static int check_store(struct parsing *p, struct config_store *s)
+{
+    AUTO_CHAR section = xasprintf("store %s", s->name);
+    unsigned line = line_of(p, section, "url");
+    if (!s->url)
+        return complain(p, line, "[%s]: wants a \"url\", as in url = file:///var/backups/lifeboat", section);
+    if (strncmp(s->url, FILE_URL, strlen(FILE_URL)) != 0)
+        return complain(p, line,
+                        "[%s] url: \"%s\" is not supported by this version, which keeps repositories in "
+                        "folders: write url = file:///var/backups/lifeboat",
+                        section, s->url);
+    const char *path = s->url + strlen(FILE_URL);
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    if (path[0] != '/')
+        return complain(p, line, "[%s] url: \"%s\" wants an absolute path after file://, so three slashes",
+                        section, s->url);
+    if (n == 1)
+        return complain(p, line, "[%s] url: the root folder cannot be a store: name a folder of its own",
+                        section);
+    s->path = xstrndup(path, n);
+    return 0;
+}
+
+static int check_stores(struct parsing *p)
+{
+    struct config *c = p->config;
+    if (c->store_count == 0)
+        return complain(p, p->line,
+                        "there is no [store NAME] section, so nowhere to keep backups: add one, with url = "
+                        "file:///var/backups/lifeboat");
+    if (c->store_count > 1) {
+        AUTO_CHAR first = xasprintf("store %s", c->stores[0].name);
+        AUTO_CHAR second = xasprintf("store %s", c->stores[1].name);
+        return complain(p, line_of(p, second, NULL),
+                        "[%s]: a second store is not supported by this version; the first is [%s] in line %u",
+                        second, first, line_of(p, first, NULL));
+    }
+    return check_store(p, &c->stores[0]);
+}
+
+/* ---- [source] ---- */
+static void type_list(struct buf *out, unsigned types)
+{
+    for (unsigned t = 0; types >> t; t++)
+        if (types & FOR(t))
+            buf_add_fmt(out, "%s%s", out->n ? ", " : "", source_type_name((enum source_type)t));
+}
+
+/* `type` may stand below the keys that depend on it, so this waits for the end. */
+static int check_keys_of_type(struct parsing *p, const struct config_source *s, const char *section)
+{
+    const struct key *keys = section_find("source")->keys;
+    for (size_t i = 0; i < p->seen_count; i++) {
+        const struct seen *seen = &p->seen[i];
+        if (!seen->key || strcmp(seen->section, section) != 0)
+            continue;
+        const struct key *k = key_find(keys, seen->key);
+        if (k->types & FOR(s->type))
+            continue;
+        AUTO(buf) types = BUF_NONE;
+        type_list(&types, k->types);
+        return complain(p, seen->line, "[%s] %s: is for sources of type %s, and this one is of type %s",
+                        section, k->name, buf_cstr(&types), source_type_name(s->type));
+    }
+    return 0;
+}
+
+static int check_databases(struct parsing *p, const struct config_source *s, const char *section)
+{
+    const struct strings *d = &s->databases;
+    unsigned line = line_of(p, section, "database");
+    for (size_t i = 0; i < d->n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(d->v[i], d->v[k]) == 0)
+                return complain(p, line, "[%s] database: \"%s\" is named twice", section, d->v[i]);
+    if (d->n > 1 && strings_has(d, "all"))
+        return complain(p, line, "[%s] database: \"all\" means every one: drop the other lines", section);
+    return 0;
+}
+
+/* libpq's own words may quote a part of the password, so they are not passed on when there may be one. */
+static int check_connection(struct parsing *p, const struct config_source *s, const char *section)
+{
+    char *why = NULL;
+    PQconninfoOption *options = PQconninfoParse(s->connection, &why);
+    bool readable = options != NULL;
+    bool secret = strcasestr(s->connection, "pass") || strchr(s->connection, '@');
+    const char *said = why && !secret ? why : "a quote, a \"=\" or an option's name is wrong";
+    if (!readable)
+        complain(p, line_of(p, section, "connection"), "[%s] connection: libpq cannot read it: %.*s", section,
+                 (int)strcspn(said, "\n"), said);
+    PQconninfoFree(options);
+    PQfreemem(why);
+    return readable ? 0 : -1;
+}
+
+static int check_source(struct parsing *p, struct config_source *s)
+{
+    AUTO_CHAR section = xasprintf("source %s", s->name);
+    unsigned line = line_of(p, section, NULL);
+    if (s->type == SOURCE_TYPE_NONE)
+        return complain(p, line, "[%s]: wants a \"type\": postgres, volume or command", section);
+    if (check_keys_of_type(p, s, section) || check_databases(p, s, section) ||
+        (s->connection && check_connection(p, s, section)))
+        return -1;
+    if (s->type == SOURCE_VOLUME && !s->path)
+        return complain(p, line, "[%s]: a volume wants the \"path\" of its folder", section);
+    if (s->type == SOURCE_COMMAND && !s->command)
+        return complain(p, line, "[%s]: wants the \"command\" whose output is backed up", section);
+    return 0;
+}
+
+bool connection_has_password(const char *connection)
+{
+    bool has = false;
+    PQconninfoOption *options = PQconninfoParse(connection, NULL);
+    for (PQconninfoOption *o = options; o && o->keyword; o++)
+        has |= o->val && *o->val &&
+               (strcmp(o->keyword, "password") == 0 || strcmp(o->keyword, "sslpassword") == 0);
+    PQconninfoFree(options);
+    return has;
+}
+
+/* ---- the rest ---- */
+static unsigned usable_cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    return (unsigned)MAX(1, MIN(16, CPU_COUNT(&set)));
+}
+
+static void set_default(char **to, const char *value)
+{
+    if (!*to)
+        *to = xstrdup(value);
+}
+
+int check_whole(struct parsing *p)
+{
+    struct config *c = p->config;
+    if (check_stores(p))
+        return -1;
+    for (size_t i = 0; i < c->source_count; i++)
+        if (check_source(p, &c->sources[i]))
+            return -1;
+    char host[HOST_MAX + 1] = "";
+    gethostname(host, HOST_MAX);
+    set_default(&c->host, host[0] ? host : "localhost");
+    set_default(&c->writer_key, "/etc/lifeboat/writer.key");
+    set_default(&c->state_dir, "/var/lib/lifeboat");
+    set_default(&c->cache_dir, "/var/cache/lifeboat");
+    if (!c->threads)
+        c->threads = usable_cpus();
+    size_t n = strlen(c->host);
+    if (n > HOST_MAX || !utf8_is_valid(c->host, n))
+        return complain(p, line_of(p, "general", "host"),
+                        "[general] host: is longer than %d bytes or not UTF-8", HOST_MAX);
+    return 0;
+}

@@ -1,0 +1,215 @@
+#include "keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FOR_ALL         (FOR(SOURCE_POSTGRES) | FOR(SOURCE_VOLUME) | FOR(SOURCE_COMMAND))
+#define TIME_LIMIT_DAYS 365
+#define CHUNK_LEAST     (4u << 10)
+#define CHUNK_MOST      (1u << 20)
+
+#define S(member) offsetof(struct config_source, member)
+static const struct key source_keys[] = {
+    {"type", SOURCE_TYPE, S(type), 0, 0, FOR_ALL},
+    {"allow-empty", BOOLEAN, S(may_be_empty), 0, 0, FOR_ALL},
+    {"time-limit", DURATION, S(time_limit_s), 0, TIME_LIMIT_DAYS, FOR_ALL},
+    {"before", COMMAND, S(before), 0, 0, FOR_ALL},
+    {"after", COMMAND, S(after), 0, 0, FOR_ALL},
+    {"on-failure", COMMAND, S(on_failure), 0, 0, FOR_ALL},
+    {"chunk-mean", CHUNK_SIZE, S(chunk_mean), 0, 0, FOR_ALL},
+    {"compression", NUMBER, S(compression), 1, 19, FOR_ALL},
+    {"connection", TEXT, S(connection), 0, 0, FOR(SOURCE_POSTGRES)},
+    {"database", LIST, S(databases), 0, 0, FOR(SOURCE_POSTGRES)},
+    {"exclude-table-data", LIST, S(exclude_table_data), 0, 0, FOR(SOURCE_POSTGRES)},
+    {"globals", BOOLEAN, S(globals), 0, 0, FOR(SOURCE_POSTGRES)},
+    {"path", PATH, S(path), 0, 0, FOR(SOURCE_VOLUME)},
+    {"exclude", LIST, S(exclude), 0, 0, FOR(SOURCE_VOLUME)},
+    {"may-change", LIST, S(may_change), 0, 0, FOR(SOURCE_VOLUME)},
+    {"exclude-caches", BOOLEAN, S(exclude_caches), 0, 0, FOR(SOURCE_VOLUME)},
+    {"one-file-system", BOOLEAN, S(one_file_system), 0, 0, FOR(SOURCE_VOLUME)},
+    {"reread-days", NUMBER, S(reread_days), 0, 3650, FOR(SOURCE_VOLUME)},
+    {"command", COMMAND, S(command), 0, 0, FOR(SOURCE_COMMAND)},
+    {"restore-command", COMMAND, S(restore_command), 0, 0, FOR(SOURCE_COMMAND)},
+    {0},
+};
+#undef S
+#define S(member) offsetof(struct config_store, member)
+static const struct key store_keys[] = {
+    {"url", TEXT, S(url), 0, 0, 0},
+    {"min-free", NUMBER, S(min_free), 0, 50, 0},
+    {"require-mount", BOOLEAN, S(require_mount), 0, 0, 0},
+    {0},
+};
+#undef S
+#define S(member) offsetof(struct config, member)
+static const struct key keys_keys[] = {
+    {"writer", PATH, S(writer_key), 0, 0, 0},
+    {"identity", PATH, S(identity), 0, 0, 0},
+    {0},
+};
+static const struct key state_keys[] = {
+    {"directory", PATH, S(state_dir), 0, 0, 0},
+    {"cache", PATH, S(cache_dir), 0, 0, 0},
+    {0},
+};
+static const struct key general_keys[] = {
+    {"host", TEXT, S(host), 0, 0, 0},
+    {"threads", NUMBER, S(threads), 1, 64, 0},
+    {"compression", NUMBER, S(compression), 1, 19, 0},
+    {"nice", NUMBER, S(nice), 0, 19, 0},
+    {0},
+};
+#undef S
+const struct section config_sections[] = {
+    {"store", true, store_keys},      {"keys", false, keys_keys},    {"state", false, state_keys},
+    {"general", false, general_keys}, {"source", true, source_keys}, {0},
+};
+
+static const char *const type_names[] = {"postgres", "volume", "command"};
+
+const char *source_type_name(enum source_type t)
+{
+    return type_names[t];
+}
+
+const struct section *section_find(const char *kind)
+{
+    for (const struct section *s = config_sections; s->kind; s++)
+        if (strcmp(s->kind, kind) == 0)
+            return s;
+    return NULL;
+}
+
+const struct key *key_find(const struct key *keys, const char *name)
+{
+    for (; keys->name; keys++)
+        if (strcmp(keys->name, name) == 0)
+            return keys;
+    return NULL;
+}
+
+/* ---- hints ---- */
+static void hint(struct buf *out, const char *word, const char *const *words)
+{
+    const char *near = nearest_word(word, words);
+    if (near) {
+        buf_add_fmt(out, ": did you mean \"%s\"?", near);
+        return;
+    }
+    buf_add_str(out, "; known are ");
+    for (size_t i = 0; words[i]; i++)
+        buf_add_fmt(out, "%s%s", i ? ", " : "", words[i]);
+}
+
+void section_hint(struct buf *out, const char *word)
+{
+    const char *words[ARRAY_LEN(config_sections)];
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        words[i] = config_sections[i].kind;
+    hint(out, word, words);
+}
+
+void key_hint(struct buf *out, const char *word, const struct key *keys)
+{
+    const char *words[ARRAY_LEN(source_keys)]; /* the longest table */
+    size_t n = 0;
+    do
+        words[n] = keys[n].name;
+    while (words[n++]);
+    hint(out, word, words);
+}
+
+/* ---- values ---- */
+static void set_text(char **to, const char *value)
+{
+    free(*to);
+    *to = xstrdup(value);
+}
+
+static int set_path(char **to, const char *value, struct err *e)
+{
+    if (value[0] != '/')
+        return err_set(e, ERR_USAGE, "\"%s\" is not an absolute path%s", value,
+                       value[0] == '~' ? " (\"~\" means nothing here: write the folder out)" : "");
+    size_t n = strlen(value);
+    while (n > 1 && value[n - 1] == '/')
+        n--;
+    free(*to);
+    *to = xstrndup(value, n);
+    return 0;
+}
+
+static int set_boolean(bool *to, const char *value, struct err *e)
+{
+    *to = strcmp(value, "yes") == 0;
+    return *to || strcmp(value, "no") == 0
+               ? 0
+               : err_set(e, ERR_USAGE, "\"%s\" is neither \"yes\" nor \"no\"", value);
+}
+
+static int set_number(int *to, const struct key *k, const char *value, struct err *e)
+{
+    char *end;
+    long number = strtol(value, &end, 10);
+    if (*end || number < k->low || number > k->high)
+        return err_set(e, ERR_USAGE, "\"%s\" is not a whole number from %ld to %ld", value, k->low, k->high);
+    *to = (int)number;
+    return 0;
+}
+
+static int set_duration(uint64_t *to, const struct key *k, const char *value, struct err *e)
+{
+    if (!duration_parse(value, to))
+        return err_set(e, ERR_USAGE, "\"%s\" is not a time such as 90s, 30m, 6h or 2d", value);
+    if (*to > (uint64_t)k->high * 86400)
+        return err_set(e, ERR_USAGE, "\"%s\" is longer than %ld days", value, k->high);
+    return 0;
+}
+
+static int set_chunk_size(uint32_t *to, const char *value, struct err *e)
+{
+    uint64_t size;
+    if (!size_parse(value, &size) || size < CHUNK_LEAST || size > CHUNK_MOST || (size & (size - 1)))
+        return err_set(e, ERR_USAGE, "\"%s\" is not a power of two from 4 KiB to 1 MiB", value);
+    *to = (uint32_t)size;
+    return 0;
+}
+
+static int set_source_type(enum source_type *to, const char *value, struct err *e)
+{
+    for (size_t i = 0; i < ARRAY_LEN(type_names); i++)
+        if (strcmp(value, type_names[i]) == 0) {
+            *to = (enum source_type)i;
+            return 0;
+        }
+    return err_set(e, ERR_USAGE, "\"%s\" is none of postgres, volume, command", value);
+}
+
+int value_set(const struct key *k, void *base, const char *value, struct err *e)
+{
+    void *to = (char *)base + k->offset;
+    if (!*value)
+        return err_set(e, ERR_USAGE, "has no value; leave the line out for the default");
+    switch (k->kind) {
+    case TEXT:
+    case COMMAND:
+        set_text(to, value);
+        return 0;
+    case PATH:
+        return set_path(to, value, e);
+    case LIST:
+        strings_add(to, value);
+        return 0;
+    case BOOLEAN:
+        return set_boolean(to, value, e);
+    case NUMBER:
+        return set_number(to, k, value, e);
+    case DURATION:
+        return set_duration(to, k, value, e);
+    case CHUNK_SIZE:
+        return set_chunk_size(to, value, e);
+    case SOURCE_TYPE:
+        return set_source_type(to, value, e);
+    }
+    return 0;
+}
