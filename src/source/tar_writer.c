@@ -184,8 +184,6 @@ static void add_attributes(struct archive_entry *ae, const struct entry *entry, 
             add_xattrs(ae, fd, NULL);
         return;
     }
-    if (!entry->folder) /* the root */
-        return;
     AUTO_CHAR path = xasprintf("/proc/self/fd/%d/%s", entry->folder->fd, entry->name);
     if (llistxattr(path, NULL, 0) > 0)
         add_xattrs(ae, -1, path);
@@ -258,12 +256,32 @@ struct reading {
     struct err *e;
 };
 
-/* The bytes of an open file, to the size in the header; zeros where it ends early or cannot be read. */
+/* How far the hole goes that starts here: 0 where there are data, or the file system does not say. */
+static uint64_t hole_at(int fd, uint64_t at, uint64_t left)
+{
+    off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+    if (data < 0)
+        return errno == ENXIO ? left : 0;
+    return MIN((uint64_t)data - at, left);
+}
+
+/* The bytes of an open file, to the size in the header; zeros where it ends early or cannot be read. Holes
+ * are not read: the archive writer drops what its sparse map leaves out. */
 static int copy_content(struct reading *r, bool *cut_short, int *error)
 {
     struct tar_writer *t = r->t;
+    static const uint8_t zeros[BLOCK];
     uint64_t left = (uint64_t)r->entry->st.st_size, at = 0;
+    bool sparse = r->entry->st.st_blocks * 512 < r->entry->st.st_size;
     while (left) {
+        uint64_t hole = sparse && !*cut_short ? hole_at(r->fd, at, left) : 0;
+        for (uint64_t part; hole; hole -= part, left -= part, at += part) {
+            part = MIN((uint64_t)BLOCK, hole);
+            if (archive_write_data(r->a, zeros, part) < 0)
+                return archive_failed(r->a, r->entry, r->e);
+        }
+        if (!left)
+            break;
         ssize_t n = *cut_short ? 0 : pread(r->fd, t->block, MIN((uint64_t)BLOCK, left), (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;

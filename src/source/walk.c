@@ -9,31 +9,31 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINK_BUCKETS 65536
-
-/* A file with several links: where the walk met it first. */
-struct link {
-    dev_t dev;
-    ino_t ino;
-    char *path;
-    uint64_t run;
-    struct link *next;
+/* The sorted names of one folder: one block of text and where each starts in it, because a folder may hold a
+ * million of them. */
+struct names {
+    struct buf text;
+    uint32_t *start;
+    size_t n, cap;
 };
+
+/* A folder on the way down. */
+struct level {
+    struct folder *folder;
+    struct names names;
+    size_t next;
+    size_t path_length; /* of the folder's own path, in walk.path */
+};
+
 struct walk {
     struct walk_options options;
-    int root;
-    dev_t root_dev;
+    struct open_folders open;
+    struct folder *root;
     uint64_t sockets;
-    struct link **links;
+    struct buf path; /* of what is being looked at; without a NUL in n */
+    struct level *levels;
+    size_t depth, cap;
 };
-
-void folder_release(struct folder *f)
-{
-    if (f && --f->users == 0) {
-        close(f->fd);
-        free(f);
-    }
-}
 
 void entry_free(struct entry *e)
 {
@@ -48,26 +48,16 @@ void entry_free(struct entry *e)
 
 struct walk *walk_new(const struct walk_options *o, struct err *e)
 {
-    AUTO_FD fd = open(o->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct stat st;
+    int fd = open(o->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
-        return err_set(e, ERR_FAILED, "%s: no such folder: is the volume mounted, is the path right?",
-                       o->root),
-               NULL;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return err_errno(e, ERR_FAILED, "%s", o->root), NULL;
+        return err_set(e, ERR_FAILED, "%s: no such folder: is it mounted, is the path right?", o->root), NULL;
     struct walk *w = xcalloc(1, sizeof *w);
     w->options = *o;
-    w->root = fd;
-    w->root_dev = st.st_dev;
-    w->links = xcalloc(LINK_BUCKETS, sizeof *w->links);
-    fd = -1;
-    return w;
-}
-
-int walk_root_fd(const struct walk *w)
-{
-    return w->root;
+    w->root = fd < 0 ? NULL : folder_new_root(&w->open, fd);
+    if (w->root)
+        return w;
+    free(w);
+    return err_errno(e, ERR_FAILED, "%s: cannot be opened as a folder", o->root), NULL;
 }
 
 uint64_t walk_sockets(const struct walk *w)
@@ -75,95 +65,63 @@ uint64_t walk_sockets(const struct walk *w)
     return w->sockets;
 }
 
-static struct link **bucket(struct walk *w, const struct stat *st)
+/* ---- names ---- */
+static int by_bytes(const void *a, const void *b, void *text)
 {
-    return &w->links[(st->st_ino * 0x9e3779b97f4a7c15u >> 48) % LINK_BUCKETS];
+    const char *t = text;
+    return strcmp(t + *(const uint32_t *)a, t + *(const uint32_t *)b);
 }
 
-static struct link *find_link(struct walk *w, const struct stat *st)
+static const char *name_at(const struct names *n, size_t i)
 {
-    for (struct link *l = *bucket(w, st); l; l = l->next)
-        if (l->ino == st->st_ino && l->dev == st->st_dev)
-            return l;
-    return NULL;
+    return (const char *)n->text.p + n->start[i];
 }
 
-void walk_note_run(struct walk *w, const struct entry *e, uint64_t run)
+static void names_free(struct names *n)
 {
-    struct link *l =
-        S_ISREG(e->st.st_mode) && e->st.st_nlink > 1 && !e->link_to ? find_link(w, &e->st) : NULL;
-    if (l)
-        l->run = run;
+    buf_free(&n->text);
+    free(n->start);
+    *n = (struct names){0};
 }
 
-static void set_link_role(struct walk *w, struct entry *e)
+static void names_add(struct names *n, const char *name)
 {
-    if (!S_ISREG(e->st.st_mode) || e->st.st_nlink < 2)
-        return;
-    struct link *l = find_link(w, &e->st);
-    if (l) {
-        e->link_to = xstrdup(l->path);
-        e->link_run = l->run;
-        return;
+    if (n->n == n->cap) {
+        n->cap = n->cap ? 2 * n->cap : 32;
+        n->start = xrealloc(n->start, n->cap, sizeof *n->start);
     }
-    struct link **b = bucket(w, &e->st);
-    l = xcalloc(1, sizeof *l);
-    *l = (struct link){.dev = e->st.st_dev, .ino = e->st.st_ino, .path = xstrdup(e->path), .next = *b};
-    *b = l;
+    n->start[n->n++] = (uint32_t)n->text.n;
+    buf_add(&n->text, BYTES(name, strlen(name) + 1));
 }
 
-static char *read_target(int dirfd, const char *name, off_t size)
+/* 0 or an errno; what was read before a failure is kept. */
+static int names_read(struct names *out, int dirfd)
 {
-    size_t cap = (size_t)MAX(size, (off_t)127) + 1;
-    for (;;) {
-        char *target = xcalloc(cap + 1, 1);
-        ssize_t n = readlinkat(dirfd, name, target, cap);
-        if (n >= 0 && (size_t)n < cap) {
-            target[n] = 0;
-            return target;
-        }
-        free(target);
-        if (n < 0)
-            return NULL;
-        cap *= 2;
-    }
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names in an open folder, sorted. Takes over fd. -1 with errno. */
-static int read_names(int fd, struct strings *out)
-{
-    DIR *d = fdopendir(fd);
+    int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {
-        close(fd);
-        return -1;
+        int why = errno;
+        fd_auto(&fd);
+        return why;
     }
     errno = 0;
-    for (struct dirent *entry; (entry = readdir(d)); errno = 0)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            strings_add(out, entry->d_name);
+    for (struct dirent *entry; (entry = readdir(d)); errno = 0) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (out->text.n > UINT32_MAX - sizeof entry->d_name) {
+            errno = EOVERFLOW;
+            break;
+        }
+        names_add(out, entry->d_name);
+    }
     int why = errno;
     closedir(d);
-    errno = why;
     if (out->n)
-        qsort(out->v, out->n, sizeof *out->v, by_bytes);
-    return why ? -1 : 0;
+        qsort_r(out->start, out->n, sizeof *out->start, by_bytes, out->text.p);
+    return why;
 }
 
-/* CACHEDIR.TAG as https://bford.info/cachedir/ defines it: the file starts with this signature. */
-static bool is_cache_folder(int dirfd)
-{
-    static const char signature[] = "Signature: 8a477f597d28d172789f06886806bc55";
-    char start[sizeof signature - 1];
-    AUTO_FD fd = openat(dirfd, "CACHEDIR.TAG", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    return fd >= 0 && read(fd, start, sizeof start) == (ssize_t)sizeof start &&
-           memcmp(start, signature, sizeof start) == 0;
-}
-
+/* ---- what is left out ---- */
 static bool is_excluded(const struct walk *w, const char *path)
 {
     for (size_t i = 0; i < w->options.exclude->n; i++)
@@ -172,109 +130,181 @@ static bool is_excluded(const struct walk *w, const char *path)
     return false;
 }
 
-static int walk_folder(struct walk *w, const struct walk_visitor *v, int fd, const char *path, struct err *e);
+#define CACHE_TAG "CACHEDIR.TAG"
 
-/* Goes down into a folder that was just visited. */
-static int descend(struct walk *w, const struct walk_visitor *v, int dirfd, const char *name,
-                   const char *path, const struct stat *st, struct err *e)
+/* A tag as https://bford.info/cachedir/ defines it: the file starts with this signature. */
+static bool has_cache_tag(int dirfd)
 {
-    if (w->options.one_file_system && st->st_dev != w->root_dev)
-        return 0;
-    AUTO_CHAR kept = xstrdup(path); /* the visitor may free the entry that holds it */
-    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        v->problem(v->ctx, kept, errno, errno == ENOENT);
-        return 0;
-    }
-    return walk_folder(w, v, fd, kept, e);
+    static const char signature[] = "Signature: 8a477f597d28d172789f06886806bc55";
+    char start[sizeof signature - 1];
+    struct stat st;
+    if (fstatat(dirfd, CACHE_TAG, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    AUTO_FD fd = openat(dirfd, CACHE_TAG, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && read(fd, start, sizeof start) == (ssize_t)sizeof start &&
+           memcmp(start, signature, sizeof start) == 0;
 }
 
-static int walk_one(struct walk *w, const struct walk_visitor *v, struct folder *folder, const char *path,
-                    const char *name, struct err *e)
+/* Of a cache only its tag is kept, so that it is one again after a restore. */
+static void drop_cache(struct names *n, int dirfd)
+{
+    size_t i = 0;
+    while (i < n->n && strcmp(name_at(n, i), CACHE_TAG) != 0)
+        i++;
+    if (i == n->n || !has_cache_tag(dirfd))
+        return;
+    n->start[0] = n->start[i];
+    n->n = 1;
+}
+
+/* ---- entries ---- */
+/* NULL with errno. */
+static char *read_target(int dirfd, const char *name, off_t size)
+{
+    size_t cap = (size_t)MAX(size, (off_t)127) + 1;
+    for (;;) {
+        char *target = xcalloc(cap + 1, 1);
+        ssize_t n = readlinkat(dirfd, name, target, cap);
+        if (n >= 0 && (size_t)n < cap)
+            return target;
+        int why = errno;
+        free(target);
+        errno = why;
+        if (n < 0)
+            return NULL;
+        cap *= 2;
+    }
+}
+
+/* Looks at one name. NULL: nothing to store, or a problem that was reported. */
+static struct entry *look_at(struct walk *w, const struct walk_visitor *v, struct folder *folder, int dirfd,
+                             const char *path, const char *name)
 {
     struct stat st;
-    AUTO_CHAR full = strcmp(path, ".") == 0 ? xstrdup(name) : xasprintf("%s/%s", path, name);
-    if (stop_check(e))
-        return -1;
-    if (is_excluded(w, full))
-        return 0;
-    if (fstatat(folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        v->problem(v->ctx, full, errno, errno == ENOENT);
-        return 0;
+    char *target = NULL;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        (S_ISLNK(st.st_mode) && !(target = read_target(dirfd, name, st.st_size)))) {
+        v->problem(v->ctx, path, errno);
+        return NULL;
     }
     if (S_ISSOCK(st.st_mode)) {
         w->sockets++;
-        return 0;
+        return NULL;
     }
     struct entry *entry = xcalloc(1, sizeof *entry);
-    *entry = (struct entry){.path = xstrdup(full), .folder = folder, .st = st};
-    folder->users++;
+    *entry = (struct entry){.path = xstrdup(path), .folder = folder_hold(folder), .st = st, .target = target};
     const char *slash = strrchr(entry->path, '/');
     entry->name = slash ? slash + 1 : entry->path;
-    if (S_ISLNK(st.st_mode) && !(entry->target = read_target(folder->fd, name, st.st_size))) {
-        v->problem(v->ctx, full, errno, errno == ENOENT);
-        entry_free(entry);
-        return 0;
-    }
-    set_link_role(w, entry);
-    if (v->entry(v->ctx, entry, e))
-        return -1;
-    return S_ISDIR(st.st_mode) ? descend(w, v, folder->fd, name, full, &st, e) : 0;
+    return entry;
 }
 
-/* Takes over fd. */
-static int walk_folder(struct walk *w, const struct walk_visitor *v, int fd, const char *path, struct err *e)
+/* ---- up and down ---- */
+static void push_level(struct walk *w, const struct walk_visitor *v, struct folder *folder, const char *path)
 {
-    AUTO(strings) names = STRINGS_NONE;
-    struct folder *folder = xcalloc(1, sizeof *folder);
-    *folder = (struct folder){.fd = fd, .users = 1};
-    int rc = 0;
-    bool tag_only = w->options.exclude_caches && is_cache_folder(fd);
-    if (tag_only) {
-        strings_add(&names, "CACHEDIR.TAG");
-    } else {
-        int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (copy < 0 || read_names(copy, &names))
-            v->problem(v->ctx, path, errno, false);
+    if (w->depth == w->cap) {
+        w->cap = w->cap ? 2 * w->cap : 16;
+        w->levels = xrealloc(w->levels, w->cap, sizeof *w->levels);
     }
-    for (size_t i = 0; i < names.n && rc == 0; i++)
-        rc = walk_one(w, v, folder, path, names.v[i], e);
-    folder_release(folder);
-    return rc;
+    struct level *l = &w->levels[w->depth++];
+    *l = (struct level){.folder = folder, .path_length = w->path.n};
+    int fd = folder_fd(folder);
+    int why = fd < 0 ? errno : names_read(&l->names, fd);
+    if (why)
+        v->problem(v->ctx, path, why);
+    if (why == 0 && w->options.exclude_caches)
+        drop_cache(&l->names, fd);
+}
+
+static void pop_level(struct walk *w)
+{
+    struct level *l = &w->levels[--w->depth];
+    folder_reopen_parent(l->folder);
+    folder_release(l->folder);
+    names_free(&l->names);
+}
+
+static void descend(struct walk *w, const struct walk_visitor *v, struct folder *parent, const char *name,
+                    const char *path)
+{
+    struct folder *folder = folder_new(parent, name);
+    if (!folder) {
+        v->problem(v->ctx, path, errno);
+        return;
+    }
+    if (w->options.one_file_system && folder->dev != w->root->dev)
+        folder_release(folder);
+    else
+        push_level(w, v, folder, path);
+}
+
+/* Puts the path of a name in the folder at hand into walk.path. */
+static const char *make_path(struct walk *w, const struct level *l, const char *name)
+{
+    w->path.n = l->path_length;
+    if (w->path.n)
+        buf_add_u8(&w->path, '/');
+    buf_add_str(&w->path, name);
+    return buf_cstr(&w->path);
+}
+
+/* The next name of the folder at hand. */
+static int visit_next(struct walk *w, const struct walk_visitor *v, struct err *e)
+{
+    struct level *l = &w->levels[w->depth - 1];
+    struct folder *folder = l->folder;
+    const char *name = name_at(&l->names, l->next++);
+    const char *path = make_path(w, l, name);
+    if (is_excluded(w, path))
+        return 0;
+    int dirfd = folder_fd(folder);
+    if (dirfd < 0 || w->path.n > WALK_PATH_MAX) {
+        v->problem(v->ctx, path, dirfd < 0 ? errno : ENAMETOOLONG);
+        return 0;
+    }
+    struct entry *entry = look_at(w, v, folder, dirfd, path, name);
+    if (!entry)
+        return 0;
+    bool is_folder = S_ISDIR(entry->st.st_mode);
+    if (v->entry(v->ctx, entry, e))
+        return -1;
+    if (is_folder)
+        descend(w, v, folder, name, path);
+    return 0;
 }
 
 int walk_run(struct walk *w, const struct walk_visitor *v, struct err *e)
 {
+    int fds[2] = {-1, -1}; /* one for the root's own entry, one for what is in it */
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        if ((fds[i] = openat(w->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+            fd_auto(&fds[0]);
+            return err_errno(e, ERR_FAILED, "%s", w->options.root);
+        }
     struct entry *root = xcalloc(1, sizeof *root);
     root->path = xstrdup(".");
     root->name = root->path;
+    root->folder = xcalloc(1, sizeof *root->folder);
+    *root->folder = (struct folder){.fd = fds[0], .users = 1};
     if (fstat(w->root, &root->st) != 0) {
         entry_free(root);
-        return err_errno(e, ERR_FAILED, "%s", w->options.root);
-    }
-    int fd = openat(w->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        entry_free(root);
+        close(fds[1]);
         return err_errno(e, ERR_FAILED, "%s", w->options.root);
     }
     if (v->entry(v->ctx, root, e)) {
-        close(fd);
+        close(fds[1]);
         return -1;
     }
-    return walk_folder(w, v, fd, ".", e);
+    return walk_folder(w, v, fds[1], ".", e);
 }
 
 void walk_free(struct walk *w)
 {
     if (!w)
         return;
-    for (size_t i = 0; i < LINK_BUCKETS; i++)
-        for (struct link *l = w->links[i], *next; l; l = next) {
-            next = l->next;
-            free(l->path);
-            free(l);
-        }
-    free(w->links);
-    close(w->root);
+    while (w->depth)
+        pop_level(w);
+    folder_release(w->root);
+    buf_free(&w->path);
+    free(w->levels);
     free(w);
 }
