@@ -83,6 +83,9 @@ bool chunk_verify(struct repo *r, uint32_t frame, bool tree, struct bytes data, 
 /* Whether index `frame` lies in a tree slot. */
 bool frame_is_tree(const struct repo *r, uint32_t frame);
 
+/* Whether a mark carries no signature, or one that the proof key made. */
+bool mark_signature_holds(const struct repo *r, const json_t *mark);
+
 /* ---- json.c ---- */
 /* Parses one object with an integer "format": 1. ERR_DAMAGED. The caller owns the reference. */
 json_t *json_read(struct bytes text, struct err *e) MUST_CHECK;

@@ -36,6 +36,24 @@ int mark_pin(struct repo *r, const struct sha *snapshot, const char *reason, str
     return put_mark(r, "marks/pin/", o, e);
 }
 
+/* What the proof key signs of a damaged mark. */
+static void signed_text(struct buf *out, const json_t *mark)
+{
+    buf_add_fmt(out, "lifeboat damaged 1\n%s\n%s\n", json_text(mark, "pack"), json_text(mark, "random"));
+}
+
+bool mark_signature_holds(const struct repo *r, const json_t *mark)
+{
+    const char *hex = json_text(mark, "signature");
+    uint8_t signature[SIGNATURE_SIZE];
+    AUTO(buf) text = BUF_NONE;
+    if (!*hex)
+        return true;
+    signed_text(&text, mark);
+    return hex_decode(signature, sizeof signature, hex, strlen(hex)) &&
+           keyring_verify(r->keys, buf_bytes(&text), signature);
+}
+
 int mark_damaged(struct repo *r, const struct sha *pack, const char *reason, struct err *e)
 {
     char hex[SHA_HEX], signature_hex[2 * SIGNATURE_SIZE + 1];
@@ -47,7 +65,7 @@ int mark_damaged(struct repo *r, const struct sha *pack, const char *reason, str
     if (keyring_can_read(r->keys)) {
         uint8_t signature[SIGNATURE_SIZE];
         AUTO(buf) text = BUF_NONE;
-        buf_add_fmt(&text, "lifeboat damaged 1\n%s\n%s\n", hex, json_text(o, "random"));
+        signed_text(&text, o);
         keyring_sign(r->keys, buf_bytes(&text), signature);
         hex_encode(signature_hex, BYTES(signature, sizeof signature));
         json_object_set_new(o, "signature", json_string(signature_hex));

@@ -220,7 +220,9 @@ static int load_marks(struct repo *r, const char *prefix, struct mark_set *out, 
             return *e = bad, -1;
         AUTO_JSON o = rc == STORE_DONE ? json_read(buf_bytes(&text), &bad) : NULL;
         const char *pack = o ? json_text(o, "pack") : "";
-        if (!sha_parse(&out->v[out->n], pack, strlen(pack)))
+        if (o && !mark_signature_holds(r, o))
+            log_warn("%s: its signature does not hold: counts for nothing", names.v[i]);
+        else if (!sha_parse(&out->v[out->n], pack, strlen(pack)))
             strings_add_fmt(&r->bad_objects, "%s: %s", names.v[i],
                             err_is_set(&bad) ? bad.text : "names no pack");
         else

@@ -2,6 +2,8 @@
  * damage. */
 #include "testing.h"
 
+#include "repo/internal.h"
+
 #include <unistd.h>
 
 #define MB (1u << 20)
@@ -302,6 +304,36 @@ static void damage_heals_from_the_source(void **state)
     test_repo_free(&t);
 }
 
+/* Puts a damaged mark for the first pack with this signature; returns what a backup then stores anew. */
+static uint64_t new_bytes_with_mark(const char *signature)
+{
+    struct err e = ERR_INIT;
+    struct test_repo t;
+    test_repo_new(&t, NULL);
+    AUTO(buf) data = BUF_NONE, text = BUF_NONE;
+    AUTO(snapshot) one = {0}, two = {0};
+    AUTO(strings) packs = STRINGS_NONE;
+    struct sha name;
+    test_bytes(&data, MB, 14);
+    test_backup(&t, buf_bytes(&data), &one);
+    assert_ok(store_list(t.store, "packs/", flip, &packs, NULL, &e));
+    buf_add_fmt(&text, "{\"format\":1,\"kind\":\"damaged\",\"pack\":\"%s\",\"random\":\"00\"%s}",
+                strrchr(packs.v[0], '/') + 1, signature);
+    assert_ok(object_put(t.repo, "marks/damaged/", OBJECT_MARK, buf_bytes(&text), &name, &e));
+    test_repo_reload(&t);
+    test_backup(&t, buf_bytes(&data), &two);
+    uint64_t out = two.sources[0].streams[0].new_bytes;
+    test_repo_free(&t);
+    return out;
+}
+
+static void a_forged_signature_makes_a_mark_void(void **state)
+{
+    (void)state;
+    assert_int_equal(new_bytes_with_mark(""), MB);
+    assert_int_equal(new_bytes_with_mark(",\"signature\":\"00\""), 0);
+}
+
 static void a_lost_index_is_made_up_for(void **state)
 {
     (void)state;
@@ -436,6 +468,7 @@ int main(void)
         cmocka_unit_test(packs_of_a_run_that_was_cut_off_are_used),
         cmocka_unit_test(every_flipped_byte_is_found),
         cmocka_unit_test(damage_heals_from_the_source),
+        cmocka_unit_test(a_forged_signature_makes_a_mark_void),
         cmocka_unit_test(a_lost_index_is_made_up_for),
         cmocka_unit_test(every_store_operation_fails_once),
         cmocka_unit_test(the_writer_key_reads_no_content),
