@@ -12,6 +12,9 @@ struct codec *codec_new(void) MUST_CHECK; /* one for each thread */
 enum compression codec_compress(struct codec *c, struct bytes raw, int level, struct buf *out);
 /* Decompresses into raw, which holds exactly raw_length bytes. false: not a zstd frame of that length. */
 bool codec_decompress(struct codec *c, struct bytes packed, uint8_t *raw, size_t raw_length) MUST_CHECK;
+/* Buffers that belong to the thread, for whoever works on whole frames: 0 and 1. Kept from call to call,
+ * since large ones cost more to get from the kernel than to fill. */
+struct buf *codec_scratch(struct codec *c, unsigned which);
 void codec_free(struct codec *c);
 AUTO_PTR_FOR(codec)
 

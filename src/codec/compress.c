@@ -6,7 +6,7 @@
 struct codec {
     ZSTD_CCtx *in;
     ZSTD_DCtx *out;
-    struct buf probe;
+    struct buf probe, scratch[2];
 };
 
 /* A look at this much, at the fastest level, tells media files and archives from the rest. Small frames are
@@ -57,6 +57,12 @@ bool codec_decompress(struct codec *c, struct bytes packed, uint8_t *raw, size_t
     return !ZSTD_isError(n) && n == raw_length;
 }
 
+struct buf *codec_scratch(struct codec *c, unsigned which)
+{
+    c->scratch[which].n = 0;
+    return &c->scratch[which];
+}
+
 void codec_free(struct codec *c)
 {
     if (!c)
@@ -64,5 +70,7 @@ void codec_free(struct codec *c)
     ZSTD_freeCCtx(c->in);
     ZSTD_freeDCtx(c->out);
     buf_free(&c->probe);
+    buf_free(&c->scratch[0]);
+    buf_free(&c->scratch[1]);
     free(c);
 }

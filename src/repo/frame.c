@@ -74,9 +74,8 @@ int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes 
     size_t packed = sealed.n - SEAL_TAG;
     raw->n = 0;
     buf_reserve(raw, f->facts.raw_length);
-    AUTO(buf) opened = BUF_NONE;
     bool is_raw = f->facts.compression == COMPRESSION_NONE;
-    uint8_t *to = is_raw ? raw->p : buf_reserve(&opened, packed);
+    uint8_t *to = is_raw ? raw->p : buf_reserve(codec_scratch(c, 1), packed);
     if (!frame_open(r->keys, f->key, &f->facts, sealed, to))
         return err_set(e, ERR_DAMAGED, "%s: the frame at byte %u does not open: damaged", f->name, f->offset);
     if (is_raw ? packed != f->facts.raw_length
@@ -89,14 +88,13 @@ int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes 
 
 int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw, struct err *e)
 {
-    AUTO(buf) sealed = BUF_NONE;
-    buf_reserve(&sealed, f->sealed_length);
-    int rc = store_get_range(r->store, f->name, f->offset, sealed.p, f->sealed_length, e);
+    uint8_t *sealed = buf_reserve(codec_scratch(c, 0), f->sealed_length);
+    int rc = store_get_range(r->store, f->name, f->offset, sealed, f->sealed_length, e);
     if (rc == STORE_ABSENT)
         return err_set(e, ERR_DAMAGED, "%s: is missing from %s", f->name, store_title(r->store));
     if (rc != STORE_DONE)
         return -1;
-    return frame_open_bytes(r, f, BYTES(sealed.p, f->sealed_length), c, raw, e);
+    return frame_open_bytes(r, f, BYTES(sealed, f->sealed_length), c, raw, e);
 }
 
 bool chunk_verify(struct repo *r, uint32_t frame, bool tree, struct bytes data, const struct chunk_id *id)

@@ -8,11 +8,12 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define WINDOW      4096        /* references looked ahead: 128 KiB of bookkeeping, 64 to 256 MiB of stream */
-#define CACHE_BYTES (16u << 20) /* opened frames kept */
-#define AHEAD_BYTES (4u << 20)  /* of the stream, opened before they are needed */
-#define BUCKETS     (2 * WINDOW)
-#define NEVER       UINT64_MAX
+#define WINDOW       4096 /* references looked ahead: 128 KiB of bookkeeping, 64 to 256 MiB of stream */
+#define CACHE_BYTES  (16u << 20) /* opened frames kept */
+#define AHEAD_BYTES  (4u << 20)  /* of the stream, opened before they are needed */
+#define BUCKETS      (2 * WINDOW)
+#define IDLE_BUFFERS 32
+#define NEVER        UINT64_MAX
 
 /* A chunk that a worker verifies in a frame it has opened. */
 struct wanted {
@@ -59,6 +60,8 @@ struct stream_reader {
     struct plan **resident; /* plans that hold bytes or are being loaded */
     size_t resident_count, resident_cap;
     uint64_t resident_bytes;
+    struct buf idle[IDLE_BUFFERS]; /* of frames that went, for those to come */
+    size_t idle_count;
     struct plan *current; /* the caller looks at its bytes */
     struct buf spare;     /* a chunk that had to be read on its own */
     uint64_t skip, left;  /* bytes before the range, bytes of it still to come */
@@ -213,6 +216,10 @@ static void evict(struct stream_reader *s, size_t i)
     struct plan *p = s->resident[i];
     s->resident_bytes -= index_frame(&s->repo->index, p->frame)->raw_length;
     s->resident[i] = s->resident[--s->resident_count];
+    if (p->raw.p && s->idle_count < IDLE_BUFFERS) {
+        s->idle[s->idle_count++] = p->raw;
+        p->raw = (struct buf)BUF_NONE;
+    }
     buf_free(&p->raw);
     p->state = PLAN_IDLE;
     if (p->next_use == NEVER)
@@ -271,6 +278,8 @@ static int start_loading(struct stream_reader *s, struct plan *p, struct err *e)
         return -1;
     }
     want_all(s, p);
+    if (s->idle_count)
+        p->raw = s->idle[--s->idle_count];
     p->state = PLAN_LOADING;
     pool_submit(s->repo->pool, &p->job);
     return 0;
@@ -359,6 +368,8 @@ void stream_reader_free(struct stream_reader *s)
     free(s->resident);
     free(s->window);
     buf_free(&s->spare);
+    while (s->idle_count)
+        buf_free(&s->idle[--s->idle_count]);
     ref_walk_free(s->walk);
     free(s);
 }
