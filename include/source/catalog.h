@@ -16,15 +16,18 @@ struct catalog_entry {
     uint64_t size;
     uint32_t uid, gid;
     int64_t mtime_ns;
-    uint64_t run; /* which run its tar entry is in */
+    uint64_t run; /* which run its tar entry is in, from 0 */
 };
 
-/* Writing: appends one line. */
+/* Writing: appends lines. The start first, then for each run its entries and its end; entry->run is the run
+ * at hand. */
+void catalog_add_start(struct buf *out);
 void catalog_add_entry(struct buf *out, const struct catalog_entry *e);
-void catalog_add_run(struct buf *out, uint64_t run, uint64_t bytes); /* after the entries of the run */
+void catalog_add_run(struct buf *out, uint64_t bytes); /* what the entries take in the tar stream */
 
 /* Reading: push the stream's bytes; `entry` is called for each entry, `run` after the entries of each run
- * with where its bytes lie in the tar stream. Not 0 ends it (with *e for -1). */
+ * with where its bytes lie in the tar stream; either may be NULL. Not 0 ends the reading and is handed on;
+ * -1 with *e. What an entry points to is valid for the call. */
 struct catalog_visitor {
     int (*entry)(void *ctx, const struct catalog_entry *entry, struct err *e);
     int (*run)(void *ctx, uint64_t run, uint64_t offset, uint64_t bytes, struct err *e);
@@ -34,11 +37,13 @@ struct catalog_reader {
     struct catalog_visitor visitor;
     struct buf line;
     uint64_t run, offset;
+    bool started, run_is_open;
 };
 void catalog_reader_init(struct catalog_reader *r, const struct catalog_visitor *v);
+/* ERR_DAMAGED: a line that is none; ERR_FAILED: a version that this program does not know. */
 int catalog_reader_push(struct catalog_reader *r, struct bytes b, struct err *e) MUST_CHECK;
-int catalog_reader_end(struct catalog_reader *r,
-                       struct err *e) MUST_CHECK; /* ERR_DAMAGED: ends inside a line */
+/* ERR_DAMAGED: the stream ends too early. */
+int catalog_reader_end(struct catalog_reader *r, struct err *e) MUST_CHECK;
 void catalog_reader_free(struct catalog_reader *r);
 AUTO_FOR(catalog_reader)
 

@@ -49,6 +49,9 @@ static inline void pg_result_auto(PGresult **r)
 }
 #define AUTO_RESULT __attribute__((cleanup(pg_result_auto))) PGresult *
 
+/* "dbname='name'", where a name alone might be taken for a connection string; caller frees. */
+char *pg_conninfo_database(const char *name);
+
 /* ---- the server's programs ---- */
 struct pg_program {
     char *path;
@@ -61,14 +64,20 @@ struct pg_program {
         0               \
     }
 /* Chooses program `name` ("pg_dump") for the server of `p`: its own major, else the lowest newer one, never
- * older than `at_least` (0: no matter), and prepares it to connect where p is connected, to `database` (NULL:
- * p's). ERR_USAGE naming the package to install when there is none. */
+ * older than `at_least` (0: no matter). ERR_USAGE naming the package to install when there is none. */
 int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, int at_least,
-                   const char *database, struct err *e) MUST_CHECK;
+                   struct err *e) MUST_CHECK;
+/* Makes it connect where p is connected, to `database` (NULL: p's). */
+int pg_program_connect(struct pg_program *g, const struct pg *p, const char *database,
+                       struct err *e) MUST_CHECK;
 void pg_program_add(struct pg_program *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Starts it; `o` says where stdin and stdout go and how long it may take. */
 int pg_program_start(const struct pg_program *g, const struct child_options *o, struct child *c,
                      struct err *e) MUST_CHECK;
+/* Starts it, appends what it prints to `out` (more than `limit` bytes is ERR_FAILED), waits for its end.
+ * `warnings`, when not NULL, gets those on stderr. */
+int pg_program_output(const struct pg_program *g, const struct child_options *o, size_t limit,
+                      struct buf *out, struct strings *warnings, struct err *e) MUST_CHECK;
 void pg_program_free(struct pg_program *g);
 AUTO_FOR(pg_program)
 

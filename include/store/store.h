@@ -1,6 +1,7 @@
 /* store.h - immutable objects under names: what a repository is kept in. Safe from any thread.
  * Drivers: local.c (a directory), mem.c (tests). fault.c wraps a store and makes it fail on purpose (tests).
- * Names are [a-z0-9/.-], at most 200 characters, no empty or dotted part. */
+ * Names are [a-z0-9/.-], at most 200 characters, no part empty or starting with a dot; any other is refused
+ * with ERR_FAILED, wherever it came from. */
 #ifndef LIFEBOAT_STORE_STORE_H
 #define LIFEBOAT_STORE_STORE_H
 
@@ -10,7 +11,7 @@ struct store;
 enum store_result { STORE_FAILED = -1, STORE_DONE = 0, STORE_ABSENT = 1 };
 
 struct store_local_options {
-    const char *path;
+    const char *path;   /* absolute */
     bool create;        /* make the folder when it is missing (init); otherwise it must hold `lifeboat` */
     bool require_mount; /* the folder must lie on another device than "/" */
     unsigned min_free;  /* percent: put fails with ERR_SPACE when less of the file system would stay free */
@@ -22,7 +23,7 @@ struct store *store_local_new(const struct store_local_options *o, struct err *e
 /* An empty store in memory. `spool_dir` is for store_tempfile(). */
 struct store *store_mem_new(const char *spool_dir) MUST_CHECK;
 
-/* "local /var/backups/lifeboat": what messages call it. */
+/* "store /var/backups/lifeboat": what messages call it. */
 const char *store_title(const struct store *s);
 
 /* Keeps `data` (borrowed) under `name`. STORE_DONE: it survives a power cut from now on. A name that is
@@ -41,7 +42,8 @@ int store_put_file(struct store *s, const char *name, int fd, uint64_t size, str
  * set. */
 int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e) MUST_CHECK;
 
-/* Exactly n bytes from `offset` into p. An object that ends earlier is ERR_DAMAGED. */
+/* Exactly n bytes from `offset` into p. An object that ends earlier is ERR_DAMAGED. STORE_ABSENT: *e not set.
+ */
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n,
                     struct err *e) MUST_CHECK;
 
@@ -53,10 +55,11 @@ struct store_object {
     uint64_t size;
     int64_t mtime_ns; /* by the store's clock */
 };
-typedef int store_each(void *ctx, const struct store_object *o, struct err *e); /* not 0 ends the listing */
-/* Calls `each` for every object whose name starts with `prefix` ("packs/", ""), in no order. *now_ns, when
- * not NULL, gets the store's clock from before the listing. Foreign files are passed over. -1: failed or
- * `each` did. */
+/* 0: go on; 1: enough, the listing is done; -1 with *e: the listing fails with it. */
+typedef int store_each(void *ctx, const struct store_object *o, struct err *e);
+/* Calls `each` for every object whose name starts with `prefix` ("packs/", "packs/3f", ""), in no order; it
+ * may use the store. *now_ns, when not NULL, gets the store's clock from before the listing (this machine's,
+ * when the store is read-only). Foreign files are passed over. -1: failed or `each` did. */
 int store_list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                struct err *e) MUST_CHECK;
 

@@ -1,11 +1,13 @@
 #include "source/catalog.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define LINE_LIMIT (256u << 10)
+#define VERSION    1
+#define LINE_LIMIT (1u << 20) /* three paths of 32 KiB, each byte as \u00XX */
 
 static const struct {
     const char *name;
@@ -13,124 +15,179 @@ static const struct {
 } types[] = {{"file", S_IFREG}, {"dir", S_IFDIR}, {"symlink", S_IFLNK},
              {"fifo", S_IFIFO}, {"chr", S_IFCHR}, {"blk", S_IFBLK}};
 
-/* Sets `key`, or `key_b64` when the bytes are not UTF-8. */
-static void set_bytes(json_t *o, const char *key, const char *value)
+/* ---- writing, by hand: there is a line for every file every night ---- */
+static void add_json_text(struct buf *out, const char *s)
 {
-    if (utf8_is_valid(value, strlen(value))) {
-        json_object_set_new(o, key, json_string(value));
-        return;
+    const char *plain = s;
+    buf_add_u8(out, '"');
+    for (;; s++) {
+        if ((uint8_t)*s >= 0x20 && *s != '"' && *s != '\\')
+            continue;
+        buf_add(out, BYTES(plain, (size_t)(s - plain)));
+        plain = s + 1;
+        if (*s == 0)
+            break;
+        if ((uint8_t)*s < 0x20)
+            buf_add_fmt(out, "\\u%04x", (unsigned)(uint8_t)*s);
+        else
+            buf_add_fmt(out, "\\%c", *s);
     }
-    AUTO_CHAR key_b64 = xasprintf("%s_b64", key);
-    AUTO_CHAR text = base64_encode(BYTES_STR(value));
-    json_object_set_new(o, key_b64, json_string(text));
+    buf_add_u8(out, '"');
 }
 
-static void add_line(struct buf *out, json_t *o)
+/* "key":"value", or "key_b64" when the bytes are not UTF-8. */
+static void add_path(struct buf *out, const char *key, const char *value)
 {
-    char *text = json_dumps(o, JSON_COMPACT);
-    if (!text)
-        abort();
-    buf_add_str(out, text);
-    buf_add_u8(out, '\n');
-    free(text);
-    json_decref(o);
+    if (utf8_is_valid(value, strlen(value))) {
+        buf_add_fmt(out, ",\"%s\":", key);
+        add_json_text(out, value);
+        return;
+    }
+    AUTO_CHAR text = base64_encode(BYTES_STR(value));
+    buf_add_fmt(out, ",\"%s_b64\":\"%s\"", key, text);
+}
+
+static const char *type_name(mode_t mode)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if ((mode & S_IFMT) == types[i].type)
+            return types[i].name;
+    assert(!"no such type is walked");
+    return NULL;
+}
+
+void catalog_add_start(struct buf *out)
+{
+    buf_add_fmt(out, "{\"type\":\"catalog\",\"version\":%d}\n", VERSION);
 }
 
 void catalog_add_entry(struct buf *out, const struct catalog_entry *e)
 {
-    const char *type = "file";
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
-        if ((e->mode & S_IFMT) == types[i].type)
-            type = types[i].name;
-    json_t *o = json_object();
-    set_bytes(o, "path", e->path);
-    json_object_set_new(o, "type", json_string(type));
-    json_object_set_new(o, "size", json_integer((json_int_t)e->size));
-    json_object_set_new(o, "mode", json_integer(e->mode & 07777));
-    json_object_set_new(o, "uid", json_integer(e->uid));
-    json_object_set_new(o, "gid", json_integer(e->gid));
-    json_object_set_new(o, "mtime_ns", json_integer(e->mtime_ns));
+    buf_add_fmt(out, "{\"type\":\"%s\"", type_name(e->mode));
+    add_path(out, "path", e->path);
+    buf_add_fmt(out, ",\"size\":%llu,\"mode\":%u,\"uid\":%u,\"gid\":%u,\"mtime_ns\":%lld",
+                (unsigned long long)e->size, (unsigned)(e->mode & 07777), e->uid, e->gid,
+                (long long)e->mtime_ns);
     if (e->target)
-        set_bytes(o, "target", e->target);
+        add_path(out, "target", e->target);
     if (e->link) {
-        set_bytes(o, "link", e->link);
-        json_object_set_new(o, "link_run", json_integer((json_int_t)e->link_run));
+        add_path(out, "link", e->link);
+        buf_add_fmt(out, ",\"link_back\":%llu", (unsigned long long)(e->run - e->link_run));
     }
-    add_line(out, o);
+    buf_add_str(out, "}\n");
 }
 
-void catalog_add_run(struct buf *out, uint64_t run, uint64_t bytes)
+void catalog_add_run(struct buf *out, uint64_t bytes)
 {
-    add_line(out, json_pack("{s:I, s:I}", "run", (json_int_t)run, "bytes", (json_int_t)bytes));
+    buf_add_fmt(out, "{\"type\":\"run\",\"bytes\":%llu}\n", (unsigned long long)bytes);
 }
 
+/* ---- reading ---- */
 void catalog_reader_init(struct catalog_reader *r, const struct catalog_visitor *v)
 {
     *r = (struct catalog_reader){.visitor = *v};
 }
 
 /* The text under `key` or `key_b64`, into `keep`; NULL: neither, or not a path. */
-static const char *get_bytes(const json_t *o, const char *key, struct buf *keep)
+static const char *get_path(const json_t *o, const char *key, struct buf *keep)
 {
     const char *text = json_string_value(json_object_get(o, key));
     AUTO_CHAR key_b64 = xasprintf("%s_b64", key);
     const char *b64 = json_string_value(json_object_get(o, key_b64));
-    keep->n = 0;
     if (text)
         buf_add_str(keep, text);
-    else if (!b64 || !base64_decode(keep, b64) || memchr(keep->p, 0, keep->n))
+    else if (!b64 || !base64_decode(keep, b64) || keep->n == 0 || memchr(keep->p, 0, keep->n))
         return NULL;
     return buf_cstr(keep);
 }
 
-static uint64_t number(const json_t *o, const char *key)
+/* A number from 0 to `limit`; else *bad. */
+static uint64_t get_number(const json_t *o, const char *key, uint64_t limit, bool *bad)
 {
-    json_int_t v = json_integer_value(json_object_get(o, key));
-    return v < 0 ? 0 : (uint64_t)v;
+    const json_t *v = json_object_get(o, key);
+    json_int_t n = json_integer_value(v);
+    if (!json_is_integer(v) || n < 0 || (uint64_t)n > limit) {
+        *bad = true;
+        return 0;
+    }
+    return (uint64_t)n;
 }
 
-static int damaged(struct err *e)
+static int damaged(const struct catalog_reader *r, struct err *e)
 {
-    return err_set(e, ERR_DAMAGED, "the catalog has a line that is not one");
+    return err_set(e, ERR_DAMAGED, "the catalog has a line in run %llu that is not one",
+                   (unsigned long long)r->run);
 }
 
-static int take_entry(struct catalog_reader *r, const json_t *o, struct err *e)
+static mode_t get_type(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (strcmp(name, types[i].name) == 0)
+            return types[i].type;
+    return 0;
+}
+
+static int take_entry(struct catalog_reader *r, const json_t *o, mode_t type, struct err *e)
 {
     AUTO(buf) path = BUF_NONE, target = BUF_NONE, link = BUF_NONE;
-    const char *type = json_string_value(json_object_get(o, "type"));
-    struct catalog_entry c = {.path = get_bytes(o, "path", &path),
-                              .target = get_bytes(o, "target", &target),
-                              .link = get_bytes(o, "link", &link),
-                              .link_run = number(o, "link_run"),
-                              .size = number(o, "size"),
-                              .uid = (uint32_t)number(o, "uid"),
-                              .gid = (uint32_t)number(o, "gid"),
+    bool bad = type == 0 || !json_is_integer(json_object_get(o, "mtime_ns"));
+    struct catalog_entry c = {.path = get_path(o, "path", &path),
+                              .target = get_path(o, "target", &target),
+                              .link = get_path(o, "link", &link),
+                              .mode = type | (mode_t)get_number(o, "mode", 07777, &bad),
+                              .size = get_number(o, "size", INT64_MAX, &bad),
+                              .uid = (uint32_t)get_number(o, "uid", UINT32_MAX, &bad),
+                              .gid = (uint32_t)get_number(o, "gid", UINT32_MAX, &bad),
                               .run = r->run,
                               .mtime_ns = json_integer_value(json_object_get(o, "mtime_ns"))};
-    for (size_t i = 0; type && i < ARRAY_LEN(types); i++)
-        if (strcmp(type, types[i].name) == 0)
-            c.mode = types[i].type | (mode_t)(number(o, "mode") & 07777);
-    if (!c.path || !*c.path || !c.mode)
-        return damaged(e);
-    return r->visitor.entry(r->visitor.ctx, &c, e);
+    if (c.link)
+        c.link_run = r->run - get_number(o, "link_back", r->run, &bad);
+    if (bad || !c.path || !*c.path)
+        return damaged(r, e);
+    r->run_is_open = true;
+    return r->visitor.entry ? r->visitor.entry(r->visitor.ctx, &c, e) : 0;
 }
 
-static int take_line(struct catalog_reader *r, struct bytes line, struct err *e)
+static int take_run(struct catalog_reader *r, const json_t *o, struct err *e)
 {
-    json_t *o = json_loadb((const char *)line.p, line.n, JSON_REJECT_DUPLICATES, NULL);
-    int rc;
-    if (!json_is_object(o)) {
-        rc = damaged(e);
-    } else if (json_object_get(o, "run")) {
-        uint64_t bytes = number(o, "bytes");
-        rc = number(o, "run") != r->run || __builtin_add_overflow(r->offset, bytes, &(uint64_t){0})
-                 ? damaged(e)
-                 : r->visitor.run(r->visitor.ctx, r->run, r->offset, bytes, e);
-        r->offset += bytes;
-        r->run++;
-    } else {
-        rc = take_entry(r, o, e);
-    }
+    bool bad = false;
+    uint64_t bytes = get_number(o, "bytes", INT64_MAX - r->offset, &bad);
+    if (bad)
+        return damaged(r, e);
+    int rc = r->visitor.run ? r->visitor.run(r->visitor.ctx, r->run, r->offset, bytes, e) : 0;
+    r->offset += bytes;
+    r->run++;
+    r->run_is_open = false;
+    return rc;
+}
+
+static int take_start(struct catalog_reader *r, const json_t *o, const char *type, struct err *e)
+{
+    bool bad = strcmp(type, "catalog") != 0;
+    uint64_t version = get_number(o, "version", INT64_MAX, &bad);
+    if (bad)
+        return damaged(r, e);
+    if (version != VERSION)
+        return err_set(e, ERR_FAILED, "the catalog has version %llu; this program knows version %d",
+                       (unsigned long long)version, VERSION);
+    r->started = true;
+    return 0;
+}
+
+static int take_object(struct catalog_reader *r, const json_t *o, struct err *e)
+{
+    const char *type = json_string_value(json_object_get(o, "type"));
+    if (!type)
+        return damaged(r, e);
+    if (!r->started)
+        return take_start(r, o, type, e);
+    return strcmp(type, "run") == 0 ? take_run(r, o, e) : take_entry(r, o, get_type(type), e);
+}
+
+static int take_line(struct catalog_reader *r, struct err *e)
+{
+    json_t *o = json_loadb((const char *)r->line.p, r->line.n, JSON_REJECT_DUPLICATES, NULL);
+    int rc = o ? take_object(r, o, e) : damaged(r, e);
     json_decref(o);
     return rc;
 }
@@ -140,12 +197,12 @@ int catalog_reader_push(struct catalog_reader *r, struct bytes b, struct err *e)
     while (b.n) {
         const uint8_t *nl = memchr(b.p, '\n', b.n);
         size_t n = nl ? (size_t)(nl - b.p) : b.n;
-        if (r->line.n + n > LINE_LIMIT)
-            return damaged(e);
+        if (n > LINE_LIMIT - r->line.n)
+            return damaged(r, e);
         buf_add(&r->line, BYTES(b.p, n));
         if (!nl)
             return 0;
-        int rc = take_line(r, buf_bytes(&r->line), e);
+        int rc = take_line(r, e);
         r->line.n = 0;
         if (rc)
             return rc;
@@ -157,7 +214,9 @@ int catalog_reader_push(struct catalog_reader *r, struct bytes b, struct err *e)
 
 int catalog_reader_end(struct catalog_reader *r, struct err *e)
 {
-    return r->line.n ? err_set(e, ERR_DAMAGED, "the catalog ends inside a line") : 0;
+    if (r->started && r->line.n == 0 && !r->run_is_open)
+        return 0;
+    return err_set(e, ERR_DAMAGED, "the catalog ends too early, in run %llu", (unsigned long long)r->run);
 }
 
 void catalog_reader_free(struct catalog_reader *r)

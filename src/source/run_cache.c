@@ -33,9 +33,19 @@ struct run_cache {
     uint64_t start;      /* of the record being written */
     uint64_t end;
     uint32_t count;
-    XXH3_state_t *hash;
+    XXH3_state_t *writing; /* hash of its references */
+    XXH3_state_t *finding;
     struct buf pending; /* references not written yet */
 };
+
+static XXH3_state_t *new_hash(void)
+{
+    XXH3_state_t *hash = XXH3_createState();
+    if (!hash)
+        abort();
+    XXH3_64bits_reset(hash);
+    return hash;
+}
 
 static uint64_t check_of(const struct record *r, XXH3_state_t *refs)
 {
@@ -75,12 +85,13 @@ static void map_old(struct run_cache *c)
 struct run_cache *run_cache_new(const char *path, const char *spool_dir, struct err *e)
 {
     AUTO_PTR(run_cache) c = xcalloc(1, sizeof *c);
+    c->writing = new_hash();
+    c->finding = new_hash();
     c->fd = -1;
     c->path = xstrdup(path);
     c->new_path = xasprintf("%s.new", path);
-    c->hash = XXH3_createState();
     c->runs = bigmap_new(spool_dir, 0, e);
-    if (!c->hash || !c->runs)
+    if (!c->runs)
         return NULL;
     map_old(c);
     if (c->map && index_records(c, e))
@@ -92,8 +103,19 @@ struct run_cache *run_cache_new(const char *path, const char *spool_dir, struct 
     if (fd_write_all(c->fd, BYTES(MAGIC, MAGIC_SIZE), c->new_path, e))
         return NULL;
     c->start = c->end = MAGIC_SIZE;
-    XXH3_64bits_reset(c->hash);
     return STEAL(c);
+}
+
+static bool is_sound(const struct record *r, const struct ref *list, XXH3_state_t *hash)
+{
+    uint64_t bytes = 0;
+    XXH3_64bits_reset(hash);
+    XXH3_64bits_update(hash, list, (size_t)r->count * sizeof *list);
+    if (check_of(r, hash) != r->check)
+        return false;
+    for (uint32_t i = 0; i < r->count; i++)
+        bytes += list[i].length;
+    return bytes == r->bytes;
 }
 
 bool run_cache_find(const struct run_cache *c, const uint8_t key[RUN_KEY], uint64_t *bytes,
@@ -103,14 +125,7 @@ bool run_cache_find(const struct run_cache *c, const uint8_t key[RUN_KEY], uint6
     while (bigmap_next(c->runs, key, &iter, &at)) {
         const struct record *r = (const struct record *)(c->map + at);
         const struct ref *list = (const struct ref *)(r + 1);
-        XXH3_state_t *hash = XXH3_createState();
-        if (!hash)
-            abort();
-        XXH3_64bits_reset(hash);
-        XXH3_64bits_update(hash, list, (size_t)r->count * sizeof *list);
-        bool sound = check_of(r, hash) == r->check;
-        XXH3_freeState(hash);
-        if (!sound)
+        if (!is_sound(r, list, c->finding))
             continue;
         *bytes = r->bytes;
         *refs = list;
@@ -137,7 +152,7 @@ int run_cache_add_refs(struct run_cache *c, const struct ref *refs, size_t n, st
         c->end += sizeof room;
     }
     struct bytes b = BYTES(refs, n * sizeof *refs);
-    XXH3_64bits_update(c->hash, b.p, b.n);
+    XXH3_64bits_update(c->writing, b.p, b.n);
     buf_add(&c->pending, b);
     c->end += b.n;
     c->count += (uint32_t)n;
@@ -149,7 +164,7 @@ int run_cache_end_run(struct run_cache *c, const uint8_t key[RUN_KEY], uint64_t 
 {
     struct record r = {.bytes = bytes, .count = c->count};
     memcpy(r.key, key, RUN_KEY);
-    r.check = check_of(&r, c->hash);
+    r.check = check_of(&r, c->writing);
     uint64_t written = c->end - c->pending.n;
     if (!keep || c->count == 0) {
         c->pending.n = c->start > written ? (size_t)(c->start - written) : 0;
@@ -161,7 +176,7 @@ int run_cache_end_run(struct run_cache *c, const uint8_t key[RUN_KEY], uint64_t 
     }
     c->start = c->end;
     c->count = 0;
-    XXH3_64bits_reset(c->hash);
+    XXH3_64bits_reset(c->writing);
     return 0;
 }
 
@@ -185,8 +200,8 @@ void run_cache_free(struct run_cache *c)
     if (c->new_path)
         unlink(c->new_path); /* gone already after a finish */
     bigmap_free(c->runs);
-    if (c->hash)
-        XXH3_freeState(c->hash);
+    XXH3_freeState(c->writing);
+    XXH3_freeState(c->finding);
     buf_free(&c->pending);
     free(c->path);
     free(c->new_path);

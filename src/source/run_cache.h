@@ -2,23 +2,27 @@
  * disk, never trusted: each record carries a checksum, and its references count only if the repository has
  * their chunks.
  *
- *   "lifeboat runs 1\n"[16], then records: key[16], u64 bytes, u32 references, u32 zero, u64 XXH3-64 of all
- * that and of the references, then 24 bytes each. As the machine has them (a cache does not travel). */
+ *   "lifeboat runs 1\n"[16], then records: key[16], u64 bytes, u32 references, u32 zero, u64 XXH3-64 of the
+ * references (24 bytes each) and of the 32 bytes before it, then the references. In the machine's byte order:
+ * a cache does not travel. */
 #ifndef LIFEBOAT_SOURCE_RUN_CACHE_H
 #define LIFEBOAT_SOURCE_RUN_CACHE_H
 
 #include "base/base.h"
 #include "repo/stream.h"
+#include "runs.h"
 
-#define RUN_KEY 16
 struct run_cache;
 
-/* Opens what the last run left at `path` (nothing there is fine) and starts a new file beside it. */
+/* Opens what the last backup left at `path` (nothing there, or rubbish, is fine) and starts a new file beside
+ * it. Temporary files go to spool_dir. */
 struct run_cache *run_cache_new(const char *path, const char *spool_dir, struct err *e) MUST_CHECK;
-/* The references of a known run, within the mapped file; false: not known, or not sound. */
+/* The references of a known run, within the mapped file; they add up to *bytes. false: not known, or not
+ * sound. */
 bool run_cache_find(const struct run_cache *c, const uint8_t key[RUN_KEY], uint64_t *bytes,
                     const struct ref **refs, size_t *n);
-/* Writing, one run after the other: its references as they come, then its end with `keep` or without. */
+/* Writing, one run after the other: its references as they come, then its end with `keep` or without. After
+ * a failure the handle is good for run_cache_free() only; the old file stays. */
 int run_cache_add_refs(struct run_cache *c, const struct ref *refs, size_t n, struct err *e) MUST_CHECK;
 int run_cache_end_run(struct run_cache *c, const uint8_t key[RUN_KEY], uint64_t bytes, bool keep,
                       struct err *e) MUST_CHECK;

@@ -1,5 +1,5 @@
 /* tar_writer.h - the one writer of our tar streams: pax through libarchive, and nothing in it that could
- * differ between two equal trees. docs/format.md, section 9, says what goes in. */
+ * differ between two equal trees. docs/catalog.md says what goes in. */
 #ifndef LIFEBOAT_SOURCE_TAR_WRITER_H
 #define LIFEBOAT_SOURCE_TAR_WRITER_H
 
@@ -17,22 +17,25 @@ uint64_t tar_writer_bytes(const struct tar_writer *t); /* pushed so far */
 enum tar_outcome {
     TAR_WHOLE,      /* as its header says */
     TAR_GROWN,      /* has grown at its end: stored to the size in its header */
-    TAR_CHANGED,    /* rewritten, shrunk or truncated while it was read, each time */
+    TAR_CHANGED,    /* rewritten or shrunk while it was read, each time: what is stored may be a mixture */
     TAR_VANISHED,   /* gone before it was opened: nothing was written */
-    TAR_REPLACED,   /* another file or a symlink was there: nothing was written */
-    TAR_UNREADABLE, /* errno in *error: nothing was written, or zeros for what could not be read */
+    TAR_REPLACED,   /* something that is no file was there: nothing was written */
+    TAR_UNREADABLE, /* `error` says why: nothing was written, or zeros from `readable` on */
 };
-/* Writes one entry. A file is read again, up to twice, when it changed. entry->st becomes what the header
- * says. *settled: size, mtime and ctime did not move, and the times are old enough to be told apart from a
- * later change. -1 only when the sink fails. */
-int tar_writer_add(struct tar_writer *t, struct entry *entry, enum tar_outcome *out, int *error,
-                   bool *settled, struct err *e) MUST_CHECK;
+struct tar_result {
+    enum tar_outcome outcome;
+    int error;            /* errno of TAR_UNREADABLE */
+    uint64_t readable;    /* of TAR_UNREADABLE: bytes before the first that could not be read */
+    int attributes_error; /* errno when an extended attribute or ACL did not go in; 0: all did */
+    bool other_file;      /* another file than the walk saw bears the name now; that one was written */
+    bool settled; /* nothing moved since the walk, and the times are old enough to tell from a later change */
+};
+/* Writes one entry. A file is read again, up to twice, when it changed; one whose header was out already
+ * goes in again under the same name, and who unpacks the stream ends with the last. entry->st becomes what
+ * the header says. -1 only when the sink fails. */
+int tar_writer_add(struct tar_writer *t, struct entry *entry, struct tar_result *out,
+                   struct err *e) MUST_CHECK;
 int tar_writer_end(struct tar_writer *t, struct err *e) MUST_CHECK; /* the two empty blocks */
-/* How long after a change a file's times surely differ from those of the next one, in ns, by its file system.
- */
-int64_t tar_clock_step(int fd);
-/* Whether inode numbers survive a remount there. */
-bool tar_inodes_are_stable(int fd);
 void tar_writer_free(struct tar_writer *t);
 AUTO_PTR_FOR(tar_writer)
 

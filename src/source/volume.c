@@ -2,26 +2,19 @@
  * reference and nothing of it is opened, another is written through the tar writer and remembered. */
 #include "source/source.h"
 
-#include "base/file.h"
+#include "base/child.h"
+#include "links.h"
 #include "run_cache.h"
 #include "source/catalog.h"
 #include "tar_writer.h"
 
-#include <sodium.h>
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-/* A run ends after an entry that the keyed hash picks (one in eight) once it weighs RUN_MIN, at the latest
- * with RUN_MAX or RUN_ENTRIES; a file above RUN_MAX is a run of its own. */
-#define RUN_MIN       (64u << 10)
-#define RUN_MAX       (256u << 10)
-#define RUN_ENTRIES   512
-#define RUN_PICK      7
-#define ENTRY_WEIGHT  1024 /* headers of an entry, about */
-#define CATALOG_BLOCK (256u << 10)
-#define PENDING       64 /* runs whose references are still on their way, at first */
+#define CATALOG_BLOCK (256u << 10) /* lines are pushed in pieces of about this */
+#define PENDING       64           /* runs whose references are still on their way, at first */
+#define DAY_NS        86400000000000ll
 
 static const struct chunk_params catalog_params = {.min = 4096, .mean = 16384, .max = 65536};
 
@@ -35,86 +28,56 @@ struct pending_run {
 struct volume {
     const struct source_env *env;
     struct source_result *out;
+    uint64_t started_ns; /* monotonic */
     struct walk *walk;
     struct tar_writer *tar;
-    struct run_cache *cache;
+    struct run_cache *cache; /* NULL: none, nothing is known and nothing remembered */
+    struct links links;
+    bool relink; /* a first link did not get into the stream: the roles in the run at hand may be stale */
     struct stream *data, *catalog;
     struct buf lines; /* of the catalog */
-    struct entry *run[RUN_ENTRIES];
-    size_t run_count;
-    uint64_t run_weight, run_number;
+    struct run run;
+    uint64_t run_number;
     struct pending_run *pending; /* by tag modulo pending_cap */
     size_t pending_cap;
     uint64_t next_tag, heard_tag;
-    uint64_t bytes, entries, vanished, read_again;
-    bool stable_inodes;
+    uint64_t bytes, read_again;
 };
 
-/* ---- keys ---- */
-static uint64_t pick_hash(const struct volume *v, const char *path)
-{
-    uint64_t h;
-    crypto_shorthash((uint8_t *)&h, (const uint8_t *)path, strlen(path), v->env->run_cut_key);
-    return h;
-}
-
-static void add_time(struct buf *b, const struct timespec *t)
-{
-    buf_add_u64(b, (uint64_t)t->tv_sec);
-    buf_add_u32(b, (uint32_t)t->tv_nsec);
-}
-
-static void add_text(struct buf *b, const char *s)
-{
-    buf_add_u32(b, s ? (uint32_t)strlen(s) : UINT32_MAX);
-    if (s)
-        buf_add_str(b, s);
-}
-
-/* Everything that the bytes of the run depend on, as far as it can be known without opening a file. */
-static void run_key(const struct volume *v, uint8_t out[RUN_KEY])
-{
-    AUTO(buf) b = BUF_NONE;
-    const struct chunk_params *p = &v->env->volume_params;
-    buf_add_u32(&b, TAR_WRITER_VERSION);
-    buf_add_u32(&b, p->min);
-    buf_add_u32(&b, p->mean);
-    buf_add_u32(&b, p->max);
-    for (size_t i = 0; i < v->run_count; i++) {
-        const struct entry *e = v->run[i];
-        add_text(&b, e->path);
-        buf_add_u32(&b, e->st.st_mode);
-        buf_add_u32(&b, e->st.st_uid);
-        buf_add_u32(&b, e->st.st_gid);
-        buf_add_u64(&b, S_ISDIR(e->st.st_mode) ? 0 : (uint64_t)e->st.st_size);
-        add_time(&b, &e->st.st_mtim);
-        add_time(&b, &e->st.st_ctim);
-        buf_add_u64(&b, v->stable_inodes ? e->st.st_ino : 0);
-        buf_add_u64(&b, e->st.st_rdev);
-        add_text(&b, e->target);
-        buf_add_u8(&b, S_ISREG(e->st.st_mode) && e->st.st_nlink > 1);
-        add_text(&b, e->link_to);
-    }
-    crypto_generichash(out, RUN_KEY, b.p, b.n, v->env->run_cut_key, 32);
-}
-
 /* ---- what is heard of the chunks ---- */
+/* The cache is a hint: without it the next backup reads more, that is all. */
+static void lose_cache(struct volume *v, const struct err *why)
+{
+    source_result_note(v->out, "no cache of unchanged files, so the next backup reads them again: %s",
+                       why->text);
+    run_cache_free(v->cache);
+    v->cache = NULL;
+}
+
 static int hear_refs(void *ctx, const struct ref *refs, size_t n, struct err *e)
 {
     struct volume *v = ctx;
-    return v->cache ? run_cache_add_refs(v->cache, refs, n, e) : 0;
+    struct err lost = ERR_INIT;
+    (void)e;
+    if (v->cache && run_cache_add_refs(v->cache, refs, n, &lost))
+        lose_cache(v, &lost);
+    return 0;
 }
 
 static int hear_cut(void *ctx, uint64_t tag, struct err *e)
 {
     struct volume *v = ctx;
     const struct pending_run *p = &v->pending[tag % v->pending_cap];
+    struct err lost = ERR_INIT;
+    (void)e;
     v->heard_tag = tag + 1;
-    return v->cache ? run_cache_end_run(v->cache, p->key, p->bytes, p->keep, e) : 0;
+    if (v->cache && run_cache_end_run(v->cache, p->key, p->bytes, p->keep, &lost))
+        lose_cache(v, &lost);
+    return 0;
 }
 
-/* Remembers a run until its cut is heard. */
-static uint64_t add_pending(struct volume *v, const struct pending_run *p)
+/* Ends the run in the stream and remembers what it is until its references were heard. */
+static int cut(struct volume *v, const struct pending_run *p, struct err *e)
 {
     if (v->next_tag - v->heard_tag == v->pending_cap) {
         struct pending_run *more = xcalloc(2 * v->pending_cap, sizeof *more);
@@ -125,55 +88,71 @@ static uint64_t add_pending(struct volume *v, const struct pending_run *p)
         v->pending_cap *= 2;
     }
     v->pending[v->next_tag % v->pending_cap] = *p;
-    return v->next_tag++;
+    return stream_cut(v->data, v->next_tag++, e);
 }
 
 /* ---- what is said of files ---- */
-static bool may_change(const struct volume *v, const char *path)
+typedef void sayer(struct source_result *, const char *, ...);
+
+static sayer *sayer_for(const struct volume *v, const char *path)
 {
     const struct strings *globs = &v->env->source->may_change;
     for (size_t i = 0; i < globs->n; i++)
         if (glob_match(globs->v[i], path))
-            return true;
-    return false;
+            return source_result_note;
+    return source_result_degrade;
 }
 
-static void report(struct volume *v, const char *path, enum tar_outcome outcome, int error)
+static void report(struct volume *v, const struct entry *entry, const struct tar_result *r, bool written)
 {
-    char why[128] = "";
-    AUTO_CHAR shown = text_printable(path, strlen(path));
-    const char *reason = error ? strerror_r(error, why, sizeof why) : "";
-    void (*say)(struct source_result *, const char *, ...) =
-        may_change(v, path) ? source_result_note : source_result_degrade;
-    switch (outcome) {
+    char why[128];
+    AUTO_CHAR path = text_printable(entry->path, strlen(entry->path));
+    sayer *say = sayer_for(v, entry->path);
+    if (r->attributes_error)
+        say(v->out, "%s: its extended attributes or ACLs could not all be read (%s)", path,
+            strerror_r(r->attributes_error, why, sizeof why));
+    switch (r->outcome) {
     case TAR_WHOLE:
         break;
-    case TAR_VANISHED:
-        v->vanished++;
-        source_result_note(v->out, "%s: vanished before it was read", shown);
-        break;
     case TAR_GROWN:
-        source_result_note(v->out, "%s: grew while it was read; stored to the size it had at the start",
-                           shown);
+        source_result_note(v->out, "%s: grew while it was read; stored to the size it had when it was opened",
+                           path);
         break;
     case TAR_CHANGED:
         say(v->out,
-            "%s: was rewritten or shrunk while it was read, three times over: what is stored may be a mixture",
-            shown);
+            "%s: was rewritten or shrunk each of the three times it was read; what is stored may be "
+            "a mixture",
+            path);
+        break;
+    case TAR_VANISHED:
+        source_result_note(v->out, "%s: vanished before it was read", path);
         break;
     case TAR_REPLACED:
-        say(v->out, "%s: was replaced by another file or a symlink while it was looked at: not stored",
-            shown);
+        say(v->out, "%s: is no file any more since it was listed; not stored", path);
         break;
     case TAR_UNREADABLE:
-        say(v->out, "%s: cannot be read (%s): not stored, or with zeros in its place", shown, reason);
+        if (written)
+            say(v->out, "%s: cannot be read beyond byte %llu (%s); stored with zeros from there on", path,
+                (unsigned long long)r->readable, strerror_r(r->error, why, sizeof why));
+        else
+            say(v->out, "%s: cannot be read (%s); not stored", path, strerror_r(r->error, why, sizeof why));
         break;
     }
 }
 
-static void problem(void *ctx, const char *path, int error, bool vanished)
+static void problem(void *ctx, const char *path, int error)
 {
-    report(ctx, path, vanished ? TAR_VANISHED : TAR_UNREADABLE, error);
+    struct volume *v = ctx;
+    char why[128];
+    AUTO_CHAR shown = text_printable(path, strlen(path));
+    if (error == ENOENT)
+        source_result_note(v->out, "%s: vanished before it was read", shown);
+    else if (error == ENAMETOOLONG)
+        sayer_for(v, path)(v->out, "%.200s...: a path of more than %d bytes; not stored", shown,
+                           WALK_PATH_MAX);
+    else
+        sayer_for(v, path)(v->out, "%s: cannot be read (%s); not stored, or not all of it", shown,
+                           strerror_r(error, why, sizeof why));
 }
 
 /* ---- the catalog ---- */
@@ -186,6 +165,15 @@ static int flush_lines(struct volume *v, size_t above, struct err *e)
     return rc;
 }
 
+/* Clamped: a file may say it is from the year 2400. */
+static int64_t nanoseconds(const struct timespec *t)
+{
+    int64_t ns;
+    if (__builtin_mul_overflow(t->tv_sec, 1000000000ll, &ns) || __builtin_add_overflow(ns, t->tv_nsec, &ns))
+        return t->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
+}
+
 static void list_entry(struct volume *v, const struct entry *e)
 {
     const struct catalog_entry c = {.path = e->path,
@@ -196,18 +184,17 @@ static void list_entry(struct volume *v, const struct entry *e)
                                     .size = S_ISREG(e->st.st_mode) ? (uint64_t)e->st.st_size : 0,
                                     .uid = e->st.st_uid,
                                     .gid = e->st.st_gid,
-                                    .mtime_ns = e->st.st_mtim.tv_sec * 1000000000ll + e->st.st_mtim.tv_nsec};
+                                    .mtime_ns = nanoseconds(&e->st.st_mtim),
+                                    .run = v->run_number};
     catalog_add_entry(&v->lines, &c);
-    v->entries++;
+    v->out->files++;
 }
 
 static int end_run(struct volume *v, uint64_t bytes, struct err *e)
 {
-    for (size_t i = 0; i < v->run_count; i++)
-        entry_free(v->run[i]);
-    v->run_count = 0;
-    v->run_weight = 0;
-    catalog_add_run(&v->lines, v->run_number++, bytes);
+    run_clear(&v->run);
+    catalog_add_run(&v->lines, bytes);
+    v->run_number++;
     v->bytes += bytes;
     if (v->env->progress)
         v->env->progress(v->env->progress_ctx, v->bytes, v->env->last_good_bytes);
@@ -215,140 +202,165 @@ static int end_run(struct volume *v, uint64_t bytes, struct err *e)
 }
 
 /* ---- runs ---- */
-/* Whether a known run is due to be read all the same, a share of them each day. */
+/* Whether a known run is to be read all the same today: each is, once in so many days. */
 static bool is_due(const struct volume *v, const uint8_t key[RUN_KEY])
 {
     unsigned days = v->env->source->reread_days;
-    struct cursor c = cursor_of(BYTES(key, 4));
-    return days && cursor_u32(&c) % days == (uint64_t)(time_now_ns() / 86400000000000ll) % days;
+    struct cursor c = cursor_of(BYTES(key, RUN_KEY));
+    return days && cursor_u32(&c) % days == (uint64_t)(time_now_ns() / DAY_NS) % days;
 }
 
-/* 1: went in by reference. 0: not known. -1: *e. */
-static int append_known(struct volume *v, const uint8_t key[RUN_KEY], struct err *e)
+/* 1: went in by reference. 0: not known, or its chunks are not there any more. -1: *e. */
+static int append_known(struct volume *v, struct pending_run *p, struct err *e)
 {
-    uint64_t bytes;
     const struct ref *refs;
     size_t n;
-    if (!v->cache || v->env->read_all || !run_cache_find(v->cache, key, &bytes, &refs, &n))
+    if (!v->cache || v->env->read_all || !run_cache_find(v->cache, p->key, &p->bytes, &refs, &n))
         return 0;
-    if (is_due(v, key)) {
+    if (is_due(v, p->key)) {
         v->read_again++;
         return 0;
     }
     int rc = stream_append(v->data, refs, n, e);
-    if (rc != 1)
-        return rc;
-    struct pending_run p = {.bytes = bytes, .keep = true};
-    memcpy(p.key, key, RUN_KEY);
-    if (stream_cut(v->data, add_pending(v, &p), e))
-        return -1;
-    for (size_t i = 0; i < v->run_count; i++) {
-        walk_note_run(v->walk, v->run[i], v->run_number);
-        list_entry(v, v->run[i]);
-    }
-    return end_run(v, bytes, e) ? -1 : 1;
+    if (rc == 1)
+        for (size_t i = 0; i < v->run.n; i++)
+            list_entry(v, v->run.entries[i]);
+    return rc;
 }
 
-static int write_run(struct volume *v, const uint8_t key[RUN_KEY], struct err *e)
+/* Some say of a name that it is a link to one that is not in the stream: who comes first now? */
+static int renew_link(struct volume *v, struct entry *entry, struct err *e)
 {
-    struct pending_run p = {.keep = true};
-    uint64_t start = tar_writer_bytes(v->tar);
-    memcpy(p.key, key, RUN_KEY);
-    for (size_t i = 0; i < v->run_count; i++) {
-        enum tar_outcome outcome;
-        int error;
-        bool settled;
-        uint64_t before = tar_writer_bytes(v->tar);
-        if (tar_writer_add(v->tar, v->run[i], &outcome, &error, &settled, e))
-            return -1;
-        p.keep = p.keep && settled && outcome == TAR_WHOLE;
-        report(v, v->run[i]->path, outcome, error);
-        walk_note_run(v->walk, v->run[i], v->run_number);
-        if (tar_writer_bytes(v->tar) > before)
-            list_entry(v, v->run[i]);
-    }
-    p.bytes = tar_writer_bytes(v->tar) - start;
-    if (stream_cut(v->data, add_pending(v, &p), e))
+    free(STEAL(entry->link_to));
+    return links_meet(&v->links, &entry->st, entry->path, v->run_number, &entry->link_to, &entry->link_run,
+                      e);
+}
+
+static bool has_links(const struct entry *e)
+{
+    return e->st.st_nlink > 1 && !S_ISDIR(e->st.st_mode);
+}
+
+static int write_entry(struct volume *v, struct entry *entry, bool *settled, struct err *e)
+{
+    if (v->relink && entry->link_to && renew_link(v, entry, e))
         return -1;
-    return end_run(v, p.bytes, e);
+    struct tar_result result;
+    const struct stat walked = entry->st;
+    bool is_first = has_links(entry) && !entry->link_to;
+    uint64_t before = tar_writer_bytes(v->tar);
+    if (tar_writer_add(v->tar, entry, &result, e))
+        return -1;
+    bool written = tar_writer_bytes(v->tar) > before;
+    *settled = result.settled;
+    report(v, entry, &result, written);
+    if (written)
+        list_entry(v, entry);
+    if (!is_first || (written && !result.other_file))
+        return 0;
+    v->relink = true;
+    return links_forget(&v->links, &walked, e);
+}
+
+static int write_run(struct volume *v, struct pending_run *p, struct err *e)
+{
+    uint64_t start = tar_writer_bytes(v->tar);
+    p->keep = true;
+    v->relink = false;
+    for (size_t i = 0; i < v->run.n; i++) {
+        bool settled;
+        if (write_entry(v, v->run.entries[i], &settled, e))
+            return -1;
+        p->keep = p->keep && settled;
+    }
+    p->bytes = tar_writer_bytes(v->tar) - start;
+    return 0;
 }
 
 static int flush_run(struct volume *v, struct err *e)
 {
-    uint8_t key[RUN_KEY];
-    if (v->run_count == 0)
+    struct pending_run p = {.keep = true};
+    if (v->run.n == 0)
         return 0;
-    run_key(v, key);
-    int known = append_known(v, key, e);
-    return known < 0 ? -1 : known == 0 ? write_run(v, key, e) : 0;
+    run_key(&v->run, &v->env->volume_params, v->env->run_cut_key, p.key);
+    int known = append_known(v, &p, e);
+    if (known < 0 || (known == 0 && write_run(v, &p, e)) || cut(v, &p, e))
+        return -1;
+    return end_run(v, p.bytes, e);
+}
+
+static int check_time(const struct volume *v, struct err *e)
+{
+    uint64_t limit = v->env->source->time_limit_s;
+    if (limit && (time_monotonic_ns() - v->started_ns) / 1000000000u >= limit)
+        return err_set(e, ERR_FAILED, "stopped after %llu s (its time limit)", (unsigned long long)limit);
+    return stop_check(e);
 }
 
 static int take_entry(void *ctx, struct entry *entry, struct err *e)
 {
     struct volume *v = ctx;
-    bool has_content = S_ISREG(entry->st.st_mode) && !entry->link_to;
-    bool large = has_content && entry->st.st_size > (off_t)RUN_MAX;
-    if (large && flush_run(v, e)) {
+    if (check_time(v, e) || (run_wants_alone(entry) && flush_run(v, e)) ||
+        (has_links(entry) && links_meet(&v->links, &entry->st, entry->path, v->run_number, &entry->link_to,
+                                        &entry->link_run, e))) {
         entry_free(entry);
         return -1;
     }
-    v->run[v->run_count++] = entry;
-    v->run_weight += ENTRY_WEIGHT + (has_content ? (uint64_t)entry->st.st_size : 0);
-    bool picked = v->run_weight >= RUN_MIN && (pick_hash(v, entry->path) & RUN_PICK) == 0;
-    return large || picked || v->run_weight >= RUN_MAX || v->run_count == RUN_ENTRIES ? flush_run(v, e) : 0;
+    return run_add(&v->run, entry, v->env->run_cut_key) ? flush_run(v, e) : 0;
 }
 
 /* ---- the whole ---- */
 static int push(void *ctx, struct bytes b, struct err *e)
 {
     struct volume *v = ctx;
-    return stream_write(v->data, b, e);
+    return check_time(v, e) || stream_write(v->data, b, e) ? -1 : 0;
+}
+
+static int finish_stream(struct volume *v, struct stream *s, struct err *e)
+{
+    struct stream_info info;
+    if (stream_finish(s, &info, e))
+        return -1;
+    source_result_add_stream(v->out, &info);
+    return 0;
+}
+
+static void add_notes(struct volume *v)
+{
+    if (walk_sockets(v->walk))
+        source_result_note(v->out, "sockets passed over: %llu", (unsigned long long)walk_sockets(v->walk));
+    if (v->read_again)
+        source_result_note(v->out, "unchanged runs of files read again (reread-days): %llu",
+                           (unsigned long long)v->read_again);
+    if (v->out->files <= 1 && !v->env->source->may_be_empty)
+        source_result_degrade(v->out, "%s: is empty (allow-empty = yes if that is as it should be)",
+                              v->env->source->path);
 }
 
 static int finish(struct volume *v, struct err *e)
 {
-    struct stream_info info;
-    if (flush_run(v, e) || tar_writer_end(v->tar, e) || stream_finish(v->data, &info, e))
-        return -1;
-    source_result_add_stream(v->out, &info);
-    v->out->bytes = info.bytes;
-    v->out->files = v->entries;
-    if (flush_lines(v, 0, e) || stream_finish(v->catalog, &info, e))
-        return -1;
-    source_result_add_stream(v->out, &info);
     struct err lost = ERR_INIT;
+    if (flush_run(v, e) || tar_writer_end(v->tar, e) || finish_stream(v, v->data, e) ||
+        flush_lines(v, 0, e) || finish_stream(v, v->catalog, e))
+        return -1;
+    v->out->bytes = v->out->streams[0].bytes;
     if (v->cache && run_cache_finish(v->cache, &lost))
-        source_result_note(v->out,
-                           "the cache of unchanged files could not be written, so the next run reads all: %s",
-                           lost.text);
-    if (walk_sockets(v->walk))
-        source_result_note(v->out, "%llu sockets were passed over",
-                           (unsigned long long)walk_sockets(v->walk));
-    if (v->read_again)
-        source_result_note(v->out, "%llu unchanged runs were read again (reread-days)",
-                           (unsigned long long)v->read_again);
-    if (v->entries <= 1 && !v->env->source->may_be_empty)
-        source_result_degrade(v->out, "%s: is empty (allow-empty = yes if that is as it should be)",
-                              v->env->source->path);
+        lose_cache(v, &lost);
+    add_notes(v);
     return 0;
 }
 
-static int back_up(struct volume *v, struct err *e)
+static void open_cache(struct volume *v)
 {
-    const struct config_source *src = v->env->source;
-    const struct walk_options walk = {.root = src->path,
-                                      .exclude = &src->exclude,
-                                      .exclude_caches = src->exclude_caches,
-                                      .one_file_system = src->one_file_system};
-    v->walk = walk_new(&walk, e);
-    if (!v->walk)
-        return -1;
-    v->stable_inodes = tar_inodes_are_stable(walk_root_fd(v->walk));
-    AUTO_CHAR cache = xasprintf("%s/%s.runs", v->env->cache_dir, src->name);
     struct err lost = ERR_INIT;
-    v->cache = run_cache_new(cache, v->env->cache_dir, &lost);
+    AUTO_CHAR path = xasprintf("%s/%s.runs", v->env->cache_dir, v->env->source->name);
+    v->cache = run_cache_new(path, v->env->cache_dir, &lost);
     if (!v->cache)
-        source_result_note(v->out, "no cache of unchanged files: %s", lost.text);
+        lose_cache(v, &lost);
+}
+
+static void open_streams(struct volume *v)
+{
     const struct stream_watch watch = {.refs = hear_refs, .cut = hear_cut, .ctx = v};
     const struct stream_options data = {.name = "data",
                                         .params = v->env->volume_params,
@@ -361,22 +373,41 @@ static int back_up(struct volume *v, struct err *e)
     v->data = stream_new(v->env->writer, &data, &watch);
     v->catalog = stream_new(v->env->writer, &catalog, NULL);
     v->tar = tar_writer_new(push, v);
+    catalog_add_start(&v->lines);
+}
+
+static int back_up(struct volume *v, struct err *e)
+{
+    const struct config_source *src = v->env->source;
+    const struct walk_options walk = {.root = src->path,
+                                      .exclude = &src->exclude,
+                                      .exclude_caches = src->exclude_caches,
+                                      .one_file_system = src->one_file_system};
     const struct walk_visitor visitor = {.entry = take_entry, .problem = problem, .ctx = v};
+    v->walk = walk_new(&walk, e);
+    if (!v->walk)
+        return -1;
+    open_cache(v);
+    open_streams(v);
     return walk_run(v->walk, &visitor, e) || finish(v, e) ? -1 : 0;
 }
 
 int source_volume(const struct source_env *env, struct source_result *out, struct err *e)
 {
-    struct volume v = {.env = env, .out = out, .pending_cap = PENDING};
-    v.pending = xcalloc(v.pending_cap, sizeof *v.pending);
+    struct volume v = {.env = env,
+                       .out = out,
+                       .started_ns = time_monotonic_ns(),
+                       .links = LINKS_IN(env->cache_dir),
+                       .pending_cap = PENDING,
+                       .pending = xcalloc(PENDING, sizeof *v.pending)};
     int rc = back_up(&v, e);
-    for (size_t i = 0; i < v.run_count; i++)
-        entry_free(v.run[i]);
+    run_clear(&v.run);
     stream_free(v.data);
     stream_free(v.catalog);
     tar_writer_free(v.tar);
     run_cache_free(v.cache);
     walk_free(v.walk);
+    links_free(&v.links);
     buf_free(&v.lines);
     free(v.pending);
     return rc;

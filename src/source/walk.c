@@ -274,27 +274,22 @@ static int visit_next(struct walk *w, const struct walk_visitor *v, struct err *
 
 int walk_run(struct walk *w, const struct walk_visitor *v, struct err *e)
 {
-    int fds[2] = {-1, -1}; /* one for the root's own entry, one for what is in it */
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-        if ((fds[i] = openat(w->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
-            fd_auto(&fds[0]);
-            return err_errno(e, ERR_FAILED, "%s", w->options.root);
-        }
-    struct entry *root = xcalloc(1, sizeof *root);
-    root->path = xstrdup(".");
-    root->name = root->path;
-    root->folder = xcalloc(1, sizeof *root->folder);
-    *root->folder = (struct folder){.fd = fds[0], .users = 1};
-    if (fstat(w->root, &root->st) != 0) {
-        entry_free(root);
-        close(fds[1]);
-        return err_errno(e, ERR_FAILED, "%s", w->options.root);
-    }
-    if (v->entry(v->ctx, root, e)) {
-        close(fds[1]);
+    struct entry *root = look_at(w, v, w->root, folder_fd(w->root), ".", ".");
+    if (!root)
+        return err_set(e, ERR_FAILED, "%s: cannot be looked at", w->options.root);
+    if (v->entry(v->ctx, root, e))
         return -1;
+    push_level(w, v, folder_hold(w->root), ".");
+    while (w->depth) {
+        const struct level *l = &w->levels[w->depth - 1];
+        if (stop_check(e))
+            return -1;
+        if (l->next == l->names.n)
+            pop_level(w);
+        else if (visit_next(w, v, e))
+            return -1;
     }
-    return walk_folder(w, v, fds[1], ".", e);
+    return 0;
 }
 
 void walk_free(struct walk *w)

@@ -12,6 +12,8 @@ struct store_ops {
     int (*get)(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e);
     int (*get_range)(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e);
     int (*size)(struct store *s, const char *name, uint64_t *size, struct err *e);
+    /* A positive answer of `each` ends the listing and is handed on. May give names that do not start with
+     * the prefix or are foreign: the front door drops them. */
     int (*list)(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                 struct err *e);
     int (*del)(struct store *s, const char *name, struct err *e);
@@ -24,5 +26,8 @@ struct store {
 };
 
 bool store_name_is_valid(const char *name);
+
+/* For tests: the time a store in memory believes it is; 0: the machine's. */
+void store_mem_set_clock(struct store *s, int64_t now_ns);
 
 #endif

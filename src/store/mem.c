@@ -15,14 +15,28 @@ struct object {
 struct mem {
     struct store base;
     char *spool_dir;
-    pthread_mutex_t lock; /* guards the objects */
-    struct object *v;
+    pthread_mutex_t lock; /* guards all below */
+    struct object *v;     /* sorted by name */
     size_t n, cap;
+    int64_t clock_ns; /* 0: the machine's */
 };
 
 static struct mem *mem_of(struct store *s)
 {
     return CONTAINER(s, struct mem, base);
+}
+
+void store_mem_set_clock(struct store *s, int64_t now_ns)
+{
+    struct mem *m = mem_of(s);
+    pthread_mutex_lock(&m->lock);
+    m->clock_ns = now_ns;
+    pthread_mutex_unlock(&m->lock);
+}
+
+static int64_t clock_of(const struct mem *m)
+{
+    return m->clock_ns ? m->clock_ns : time_now_ns();
 }
 
 /* Where the name is or would be. */
@@ -50,13 +64,14 @@ static void keep(struct mem *m, const char *name, struct buf data)
     } else if (found) {
         buf_free(&m->v[i].data);
         m->v[i].data = data;
+        m->v[i].mtime_ns = clock_of(m);
     } else {
         if (m->n == m->cap) {
             m->cap = m->cap ? 2 * m->cap : 64;
             m->v = xrealloc(m->v, m->cap, sizeof *m->v);
         }
         memmove(m->v + i + 1, m->v + i, (m->n - i) * sizeof *m->v);
-        m->v[i] = (struct object){.name = xstrdup(name), .data = data, .mtime_ns = time_now_ns()};
+        m->v[i] = (struct object){.name = xstrdup(name), .data = data, .mtime_ns = clock_of(m)};
         m->n++;
     }
     pthread_mutex_unlock(&m->lock);
@@ -98,7 +113,7 @@ static int get(struct store *s, const char *name, uint64_t limit, struct buf *ou
     if (!found)
         rc = STORE_ABSENT;
     else if (m->v[i].data.n > limit)
-        rc = err_set(e, ERR_DAMAGED, "has %zu bytes, such an object has at most %llu", m->v[i].data.n,
+        rc = err_set(e, ERR_DAMAGED, "has %zu bytes, and such an object has at most %llu", m->v[i].data.n,
                      (unsigned long long)limit);
     else
         buf_add(out, buf_bytes(&m->v[i].data));
@@ -115,9 +130,9 @@ static int get_range(struct store *s, const char *name, uint64_t offset, void *p
     size_t i = place(m, name, &found);
     if (!found)
         rc = STORE_ABSENT;
-    else if (offset > m->v[i].data.n || n > m->v[i].data.n - offset)
+    else if (n && (offset > m->v[i].data.n || n > m->v[i].data.n - offset))
         rc = err_set(e, ERR_DAMAGED, "ends at byte %zu", m->v[i].data.n);
-    else
+    else if (n)
         memcpy(p, m->v[i].data.p + offset, n);
     pthread_mutex_unlock(&m->lock);
     return rc;
@@ -141,15 +156,17 @@ static int list(struct store *s, const char *prefix, store_each *each, void *ctx
                 struct err *e)
 {
     struct mem *m = mem_of(s);
-    if (now_ns)
-        *now_ns = time_now_ns();
     AUTO(strings) names = STRINGS_NONE;
+    bool exact;
     pthread_mutex_lock(&m->lock);
-    for (size_t i = 0; i < m->n; i++)
-        if (strncmp(m->v[i].name, prefix, strlen(prefix)) == 0)
-            strings_add(&names, m->v[i].name);
+    if (now_ns)
+        *now_ns = clock_of(m);
+    for (size_t i = place(m, prefix, &exact); i < m->n && strncmp(m->v[i].name, prefix, strlen(prefix)) == 0;
+         i++)
+        strings_add(&names, m->v[i].name);
     pthread_mutex_unlock(&m->lock);
-    for (size_t i = 0; i < names.n; i++) {
+    int rc = 0;
+    for (size_t i = 0; i < names.n && rc == 0; i++) {
         struct store_object o = {.name = names.v[i]};
         bool found;
         pthread_mutex_lock(&m->lock);
@@ -159,10 +176,10 @@ static int list(struct store *s, const char *prefix, store_each *each, void *ctx
             o.mtime_ns = m->v[k].mtime_ns;
         }
         pthread_mutex_unlock(&m->lock);
-        if (found && each(ctx, &o, e))
-            return STORE_FAILED;
+        if (found)
+            rc = each(ctx, &o, e);
     }
-    return STORE_DONE;
+    return rc;
 }
 
 static int del(struct store *s, const char *name, struct err *e)

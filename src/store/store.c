@@ -1,15 +1,16 @@
+/* The front door: names are checked, errors are completed, once for all drivers. */
 #include "driver.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_LEN 200
+#define NAME_LIMIT 200
 
 bool store_name_is_valid(const char *name)
 {
     size_t n = strlen(name);
-    if (n == 0 || n > NAME_MAX_LEN || name[0] == '/' || name[n - 1] == '/')
+    if (n == 0 || n > NAME_LIMIT || name[n - 1] == '/')
         return false;
     for (size_t i = 0; i < n; i++) {
         char c = name[i];
@@ -19,6 +20,21 @@ bool store_name_is_valid(const char *name)
             return false;
     }
     return true;
+}
+
+/* A prefix is the start of a name, or nothing. */
+static bool prefix_is_valid(const char *prefix)
+{
+    size_t n = strlen(prefix);
+    AUTO_CHAR name = xstrndup(prefix, n && prefix[n - 1] == '/' ? n - 1 : n);
+    return n == 0 || store_name_is_valid(name);
+}
+
+/* Names may have come from a command line or a damaged object, so a bad one is an error and no assertion. */
+static int refuse(struct store *s, const char *operation, const char *name, struct err *e)
+{
+    AUTO_CHAR shown = text_printable(name, strnlen(name, NAME_LIMIT));
+    return err_set(e, ERR_FAILED, "%s: %s: \"%s\" is not the name of an object", s->title, operation, shown);
 }
 
 /* No driver fails in silence; every failure says what was done, to what, where. */
@@ -37,7 +53,8 @@ const char *store_title(const struct store *s)
 
 int store_put(struct store *s, const char *name, struct bytes data, struct err *e)
 {
-    assert(store_name_is_valid(name));
+    if (!store_name_is_valid(name))
+        return refuse(s, "put", name, e);
     return say(s, s->ops->put(s, name, data, e), "put", name, e);
 }
 
@@ -49,38 +66,66 @@ int store_tempfile(struct store *s, struct err *e)
 
 int store_put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)
 {
-    assert(store_name_is_valid(name) && fd >= 0);
+    if (!store_name_is_valid(name))
+        return refuse(s, "put", name, e);
     return say(s, s->ops->put_file(s, name, fd, size, e), "put", name, e);
 }
 
 int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
 {
-    assert(store_name_is_valid(name));
     out->n = 0;
+    if (!store_name_is_valid(name))
+        return refuse(s, "get", name, e);
     return say(s, s->ops->get(s, name, limit, out, e), "get", name, e);
 }
 
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
 {
-    assert(store_name_is_valid(name));
+    if (!store_name_is_valid(name))
+        return refuse(s, "get", name, e);
+    if (offset > INT64_MAX || n > INT64_MAX - offset) {
+        err_set(e, ERR_DAMAGED, "no object reaches byte %llu", (unsigned long long)offset);
+        return say(s, STORE_FAILED, "get", name, e);
+    }
     return say(s, s->ops->get_range(s, name, offset, p, n, e), "get", name, e);
 }
 
 int store_size(struct store *s, const char *name, uint64_t *size, struct err *e)
 {
-    assert(store_name_is_valid(name));
+    if (!store_name_is_valid(name))
+        return refuse(s, "look at", name, e);
     return say(s, s->ops->size(s, name, size, e), "look at", name, e);
+}
+
+/* What lies in a folder or bucket is not ours alone: only names that could be ours get through. */
+struct gate {
+    const char *prefix;
+    store_each *each;
+    void *ctx;
+};
+
+static int pass_gate(void *ctx, const struct store_object *o, struct err *e)
+{
+    const struct gate *g = ctx;
+    if (!store_name_is_valid(o->name) || strncmp(o->name, g->prefix, strlen(g->prefix)) != 0)
+        return 0;
+    return g->each(g->ctx, o, e);
 }
 
 int store_list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                struct err *e)
 {
-    return say(s, s->ops->list(s, prefix, each, ctx, now_ns, e), "list", prefix, e);
+    struct gate g = {.prefix = prefix, .each = each, .ctx = ctx};
+    if (!prefix_is_valid(prefix))
+        return refuse(s, "list", prefix, e);
+    int rc = s->ops->list(s, prefix, pass_gate, &g, now_ns, e);
+    return rc > 0 ? STORE_DONE : say(s, rc, "list", *prefix ? prefix : "everything", e);
 }
 
 int store_delete(struct store *s, const char *name, struct err *e)
 {
-    assert(store_name_is_valid(name));
+    if (!store_name_is_valid(name))
+        return refuse(s, "delete", name, e);
     return say(s, s->ops->del(s, name, e), "delete", name, e);
 }
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,8 +48,7 @@ static void refused(const struct thing *t, const char *what)
 
 static int set_xattr(const struct thing *t, const char *name, const void *value, size_t n)
 {
-    return t->made.fd >= 0 ? fsetxattr(t->made.fd, name, value, n, 0)
-                           : lsetxattr(t->path, name, value, n, 0);
+    return t->made.fd >= 0 ? fsetxattr(t->made.fd, name, value, n, 0) : lsetxattr(t->path, name, value, n, 0);
 }
 
 /* The kernel's form of an ACL (acl(5)): sorted by tag and id. */
@@ -85,35 +83,60 @@ static uint16_t kernel_tag(int tag)
     }
 }
 
-static void apply_acl(const struct thing *t, struct archive_entry *ae, int type, const char *name)
+/* The entries of an ACL, in the caller's array of archive_entry_acl_reset() + 3; -1: one names a user or
+ * group by name, which is another here. */
+static ssize_t read_acl(struct archive_entry *ae, int type, struct acl_entry *v)
 {
-    struct acl_entry *v = NULL;
-    size_t n = 0;
+    ssize_t n = 0;
     int got, permset, tag, id;
-    const char *user;
-    if (archive_entry_acl_reset(ae, type) == 0)
-        return;
-    while (archive_entry_acl_next(ae, type, &got, &permset, &tag, &id, &user) == ARCHIVE_OK) {
+    const char *name;
+    while (archive_entry_acl_next(ae, type, &got, &permset, &tag, &id, &name) == ARCHIVE_OK) {
         bool has_id = tag == ARCHIVE_ENTRY_ACL_USER || tag == ARCHIVE_ENTRY_ACL_GROUP;
-        if (has_id && id < 0 && user)
-            id = (int)strtoul(user, NULL, 10);
-        v = xrealloc(v, n + 1, sizeof *v);
+        if (has_id && id < 0)
+            return -1;
         v[n++] = (struct acl_entry){.tag = kernel_tag(tag),
                                     .permissions = (uint16_t)(permset & 7),
                                     .id = has_id ? (uint32_t)id : UINT32_MAX};
     }
-    if (n) {
-        AUTO(buf) value = BUF_NONE;
-        qsort(v, n, sizeof *v, by_tag_and_id);
-        buf_add_u32(&value, 2);
-        for (size_t i = 0; i < n; i++) {
-            buf_add_u32(&value, v[i].tag | (uint32_t)v[i].permissions << 16);
-            buf_add_u32(&value, v[i].id);
-        }
-        if (set_xattr(t, name, value.p, value.n) != 0)
-            refused(t, "its ACL");
+    return n;
+}
+
+static void apply_acl(const struct thing *t, struct archive_entry *ae, int type, const char *attribute)
+{
+    int count = archive_entry_acl_reset(ae, type);
+    if (count <= 0)
+        return;
+    struct acl_entry *v =
+        xcalloc((size_t)count + 3, sizeof *v); /* 3: owner, group and others, from the mode */
+    ssize_t n = read_acl(ae, type, v);
+    AUTO(buf) value = BUF_NONE;
+    buf_add_u32(&value, 2);
+    if (n > 0)
+        qsort(v, (size_t)n, sizeof *v, by_tag_and_id);
+    for (ssize_t i = 0; i < n; i++) {
+        buf_add_u32(&value, v[i].tag | (uint32_t)v[i].permissions << 16);
+        buf_add_u32(&value, v[i].id);
     }
+    if (n < 0)
+        target_note(t->counts, "%s: its ACL was left out: it has names in it, not numbers", t->made.shown);
+    else if (n > 0 && set_xattr(t, attribute, value.p, value.n) != 0)
+        refused(t, "its ACL");
     free(v);
+}
+
+/* tar writers put "%XX" for the bytes of a name that a pax keyword cannot hold, and for "%" itself. */
+static char *decoded(const char *name)
+{
+    char *out = xstrdup(name);
+    size_t n = 0;
+    for (const char *p = name; *p; n++) {
+        uint8_t byte = 0;
+        bool coded = p[0] == '%' && p[1] && p[2] && hex_decode(&byte, 1, p + 1, 2) && byte;
+        out[n] = coded ? (char)byte : *p;
+        p += coded ? 3 : 1;
+    }
+    out[n] = 0;
+    return out;
 }
 
 static void apply_xattrs(const struct thing *t, struct archive_entry *ae)
@@ -122,11 +145,13 @@ static void apply_xattrs(const struct thing *t, struct archive_entry *ae)
     const void *value;
     size_t n;
     archive_entry_xattr_reset(ae);
-    while (archive_entry_xattr_next(ae, &name, &value, &n) == ARCHIVE_OK)
-        if (set_xattr(t, name, value, n) != 0) {
-            AUTO_CHAR what = text_printable(name, strlen(name));
-            refused(t, what);
+    while (archive_entry_xattr_next(ae, &name, &value, &n) == ARCHIVE_OK) {
+        AUTO_CHAR real = decoded(name);
+        if (set_xattr(t, real, value, n) != 0) {
+            AUTO_CHAR shown = text_printable(real, strlen(real));
+            refused(t, shown);
         }
+    }
 }
 
 /* Whether the archive says something about an extended attribute. */
@@ -138,9 +163,11 @@ static bool is_archived(struct archive_entry *ae, const char *name)
     if (strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0)
         return false; /* set again in a moment, when there is one */
     archive_entry_xattr_reset(ae);
-    while (archive_entry_xattr_next(ae, &has, &value, &n) == ARCHIVE_OK)
-        if (strcmp(has, name) == 0)
+    while (archive_entry_xattr_next(ae, &has, &value, &n) == ARCHIVE_OK) {
+        AUTO_CHAR real = decoded(has);
+        if (strcmp(real, name) == 0)
             return true;
+    }
     return strncmp(name, "user.", 5) != 0;
 }
 
@@ -204,8 +231,7 @@ static void apply_times(const struct thing *t, struct archive_entry *ae)
     const struct timespec times[2] = {
         {.tv_nsec = UTIME_OMIT},
         {.tv_sec = archive_entry_mtime(ae), .tv_nsec = archive_entry_mtime_nsec(ae)}};
-    if ((m->fd >= 0 ? futimens(m->fd, times)
-                    : utimensat(m->dirfd, m->name, times, AT_SYMLINK_NOFOLLOW)) != 0)
+    if ((m->fd >= 0 ? futimens(m->fd, times) : utimensat(m->dirfd, m->name, times, AT_SYMLINK_NOFOLLOW)) != 0)
         refused(t, "its time");
 }
 

@@ -96,7 +96,7 @@ static int reopen(struct level *l, int child, struct err *e)
     struct stat st;
     AUTO_FD fd = openat(child, "..", FOLDER_FLAGS);
     if (fd < 0 || fstat(fd, &st) != 0)
-        return place_failed(e, l->name, "folder");
+        return err_errno(e, ERR_FAILED, "%s: the folder cannot be opened again", l->name);
     if (st.st_dev != l->was.st_dev || st.st_ino != l->was.st_ino)
         return err_set(e, ERR_FAILED, "%s: the folder was moved while it was being restored", l->name);
     l->fd = fd;

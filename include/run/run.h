@@ -1,0 +1,206 @@
+/* run.h - the commands as functions: cmd/ parses, prints and exits around them. Nothing is printed here:
+ * results are structs, progress goes through callbacks, remarks through log.h. */
+#ifndef LIFEBOAT_RUN_RUN_H
+#define LIFEBOAT_RUN_RUN_H
+
+#include "base/base.h"
+#include "config/config.h"
+#include "repo/repo.h"
+#include "source/catalog.h"
+#include "source/source.h"
+
+/* ---- opening: which store, which keys ---- */
+struct run_access {
+    const struct config *config; /* NULL: none was read; then store_url is set */
+    const char *store_url;       /* instead of the configuration's, or NULL */
+    const char *identity_file;   /* "-": stdin; NULL: the configuration's */
+    const char *passphrase_file; /* or NULL */
+};
+enum run_need {
+    RUN_WRITE, /* the writer key and nothing else */
+    RUN_LOOK,  /* the writer key; where there is none, as RUN_READ */
+    RUN_READ,  /* the identity or the passphrase */
+    RUN_BEST,  /* as RUN_READ where that works, else the writer key */
+};
+struct run_repo {
+    struct store *store;
+    struct keyring *keys;
+    struct pool *pool;
+    struct repo *repo; /* not loaded yet */
+    char *spool_dir;
+    char id[REPOSITORY_ID_HEX];
+};
+/* Only the store. */
+struct store *run_open_store(const struct run_access *a, struct err *e) MUST_CHECK;
+/* The store and the keys, without looking at the `lifeboat` object; run_open() does that too. ERR_USAGE: a
+ * key is missing ("--identity FILE or --passphrase-file FILE"), unfit, or another repository's. */
+int run_open_keys(struct run_repo *out, const struct run_access *a, enum run_need need,
+                  struct err *e) MUST_CHECK;
+int run_open(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e) MUST_CHECK;
+void run_repo_free(struct run_repo *r);
+AUTO_FOR(run_repo)
+
+/* ---- init ---- */
+struct run_init_options {
+    struct run_access access;
+    const char *identity_out; /* where a new identity goes when [keys] names none; or NULL */
+};
+enum run_init_outcome {
+    RUN_INIT_CREATED,  /* a new repository */
+    RUN_INIT_FINISHED, /* one that an earlier init had begun */
+    RUN_INIT_JOINED,   /* it was there: this host has got its writer.key */
+};
+struct run_init_result {
+    enum run_init_outcome outcome;
+    char id[REPOSITORY_ID_HEX];
+    struct identity *identity; /* for the kit; NULL when a passphrase was used */
+    char *identity_path;       /* where it lies; NULL likewise */
+    bool one_box;              /* the identity lies on this host, where [keys] says */
+    bool has_space;
+    uint64_t free_bytes, total_bytes;
+    uint64_t device;
+};
+/* Killed at any moment, nothing is lost, and the same call finishes the work. */
+int run_init(const struct run_init_options *o, struct run_init_result *out, struct err *e) MUST_CHECK;
+void run_init_result_free(struct run_init_result *r);
+AUTO_FOR(run_init_result)
+
+/* The recovery kit: what somebody with nothing but this text and the store needs (secret: wipe it). The text
+ * itself is good for --identity. */
+void run_kit(struct buf *out, const struct identity *id, const char *store_url, const char *host);
+
+/* ---- choosing a snapshot ---- */
+struct run_select {
+    const char *host, *tag; /* NULL: any */
+    const char *at;         /* "2026-03-01[ 02:03[:04]]" in local time, or UTC as JSON has it; NULL */
+    const char *this_host;  /* whose `latest` is meant */
+};
+/* Drops the snapshots that host, tag and time do not let through. ERR_USAGE: not a time. */
+int run_narrow(struct snapshots *all, const struct run_select *select, struct err *e) MUST_CHECK;
+/* The snapshot that `word` means: an id prefix, `latest` or `latest:SOURCE`. Within `all`; NULL with *e. */
+const struct snapshot *run_pick(const struct snapshots *all, const char *word,
+                                const struct run_select *select, struct err *e) MUST_CHECK;
+
+/* ---- backup ---- */
+struct run_progress {
+    const char *what;     /* a source */
+    uint64_t done, total; /* bytes; total 0: unknown */
+};
+typedef void run_progress_fn(void *ctx, const struct run_progress *p);
+
+struct run_backup_options {
+    const struct config *config;
+    const struct strings *sources; /* names; empty: all */
+    const struct strings *tags;
+    const char *pin; /* the reason, or NULL */
+    bool read_all;
+    run_progress_fn *progress; /* may be NULL */
+    void *progress_ctx;
+};
+struct run_backup_result {
+    struct snapshot snapshot; /* filled also when it was not written: what each source said */
+    bool written;             /* the snapshot is in the store */
+    struct writer_stats stats;
+};
+/* 0 also when sources failed: see the verdicts; when all did, nothing is written. -1: the run failed; unless
+ * `written`, there is no new snapshot. */
+int run_backup(const struct run_backup_options *o, struct run_backup_result *out, struct err *e) MUST_CHECK;
+void run_backup_result_free(struct run_backup_result *r);
+AUTO_FOR(run_backup_result)
+
+/* The sources of a run in the order they are taken: databases, volumes, commands. *out: free(). ERR_USAGE:
+ * there is no such source. */
+int run_order_sources(const struct config *c, const struct strings *names, const struct config_source ***out,
+                      size_t *n, struct err *e) MUST_CHECK;
+
+/* Says in one line what would be taken of a source, having looked: the folder is there, the server answers.
+ */
+int run_describe(const struct config_source *s, struct buf *out, struct err *e) MUST_CHECK;
+
+/* ---- looking into snapshots; the repository is open with RUN_READ and loaded ---- */
+const struct snapshot_source *run_find_source(const struct snapshot *s, const char *name,
+                                              struct err *e) MUST_CHECK;
+
+/* Calls `each` for the entries of a volume at and below `path` ("" or NULL: all). ERR_USAGE: the source has
+ * no catalog; ERR_FAILED: nothing is there under that path. */
+typedef int run_each_entry(void *ctx, const struct catalog_entry *entry, struct err *e);
+int run_ls(struct run_repo *r, const struct snapshot *s, const char *source, const char *path,
+           run_each_entry *each, void *ctx, struct err *e) MUST_CHECK;
+
+/* Searches the volumes of `all`, newest snapshot first; each version of a file (path, size, time) is told of
+ * once. source NULL: every volume. */
+typedef int run_each_match(void *ctx, const struct snapshot *s, const struct snapshot_source *source,
+                           const struct catalog_entry *entry, struct err *e);
+int run_find(struct run_repo *r, const struct snapshots *all, const char *pattern, const char *source,
+             run_each_match *each, void *ctx, struct err *e) MUST_CHECK;
+
+/* The stream's bytes to a descriptor. `source` is "NAME" or "NAME/STREAM" (default: data). With text_only,
+ * bytes that would garble a terminal are refused (ERR_USAGE). */
+int run_cat(struct run_repo *r, const struct snapshot *s, const char *source, int fd, bool text_only,
+            struct err *e) MUST_CHECK;
+
+/* ---- restore ---- */
+struct run_restore_options {
+    const struct config *config;    /* for restore-command; may be NULL */
+    const struct strings *sources;  /* "NAME" or "NAME/STREAM"; empty: all */
+    const char *to;                 /* a folder, a libpq string or URI, "-" */
+    const struct strings *paths;    /* volumes: only these */
+    const struct strings *tables;   /* databases: only these */
+    bool overwrite, clean, globals; /* replace files; replace the database; roles first */
+    unsigned jobs;
+    bool dry_run;
+    run_progress_fn *progress; /* may be NULL */
+    void *progress_ctx;
+};
+struct run_restored {
+    char *name, *type, *target;
+    uint64_t bytes, entries, skipped;
+    double seconds;
+    struct strings notes;
+};
+struct run_restore_result {
+    struct run_restored *v; /* those that were restored, or would be */
+    size_t n;
+};
+/* Looks at every target before the first byte is written. */
+int run_restore(struct run_repo *r, const struct snapshot *s, const struct run_restore_options *o,
+                struct run_restore_result *out, struct err *e) MUST_CHECK;
+void run_restore_result_free(struct run_restore_result *r);
+AUTO_FOR(run_restore_result)
+
+/* ---- check ---- */
+struct run_check_result {
+    struct check_report report;
+    struct snapshots snapshots; /* to say when those were that are hit */
+};
+/* Counts the rota up in the state folder when a share was read. */
+int run_check(const struct run_access *a, unsigned read_percent, run_progress_fn *progress,
+              void *progress_ctx, struct run_check_result *out, struct err *e) MUST_CHECK;
+void run_check_result_free(struct run_check_result *r);
+AUTO_FOR(run_check_result)
+
+/* ---- readers ---- */
+struct run_readers {
+    char id[REPOSITORY_ID_HEX];
+    bool id_is_proven; /* it is that of writer.key, not only the store's word */
+    bool has_writer, has_identity;
+    struct key_object *v;
+    size_t n;
+};
+int run_key_show(const struct run_access *a, struct run_readers *out, struct err *e) MUST_CHECK;
+void run_readers_free(struct run_readers *r);
+AUTO_FOR(run_readers)
+/* The identity that [keys] or --identity names, checked against the store: its kit's text. */
+int run_key_kit(const struct run_access *a, struct buf *out, struct err *e) MUST_CHECK;
+/* Adds a reader: recipient_hex, or a new identity in the file identity_out. */
+int run_key_add(const struct run_access *a, const char *recipient_hex, const char *identity_out,
+                const char *label, struct err *e) MUST_CHECK;
+/* Removes the reader whose object's name starts with `prefix`; *out gets it. */
+int run_key_remove(const struct run_access *a, const char *prefix, struct key_object *out,
+                   struct err *e) MUST_CHECK;
+/* Sets the passphrase; a former one stops working. */
+int run_key_passphrase(const struct run_access *a, struct bytes passphrase, struct err *e) MUST_CHECK;
+/* The first line of a private file (secret: wipe it). */
+int run_read_passphrase(const char *file, struct buf *out, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,43 @@
+#include "cmd.h"
+
+#include "base/log.h"
+
+#include <unistd.h>
+
+struct run_access cli_access(const struct cli *c)
+{
+    return (struct run_access){.config = c->config,
+                               .store_url = c->store,
+                               .identity_file = c->identity,
+                               .passphrase_file = c->passphrase_file};
+}
+
+struct run_select cli_select(const struct cli *c)
+{
+    static char host[256] = "localhost";
+    if (!c->config)
+        gethostname(host, sizeof host - 1);
+    return (struct run_select){
+        .host = c->host, .tag = c->tag, .at = c->at, .this_host = c->config ? c->config->host : host};
+}
+
+int cli_open(struct cli *c, enum run_need need, struct run_repo *r, struct snapshots *all, struct err *e)
+{
+    const struct run_access access = cli_access(c);
+    const struct run_select select = cli_select(c);
+    if (run_open(r, &access, need, e) || snapshots_load(r->repo, all, e))
+        return -1;
+    for (size_t i = 0; i < all->unreadable.n; i++)
+        log_warn("%s", all->unreadable.v[i]);
+    return run_narrow(all, &select, e);
+}
+
+int cli_open_content(struct cli *c, struct run_repo *r, struct snapshots *all, const struct snapshot **s,
+                     struct err *e)
+{
+    const struct run_select select = cli_select(c);
+    if (cli_open(c, RUN_READ, r, all, e))
+        return -1;
+    *s = run_pick(all, c->arguments[0], &select, e);
+    return *s ? repo_load(r->repo, e) : -1;
+}

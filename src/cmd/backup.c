@@ -1,0 +1,171 @@
+#include "cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct {
+    const char *pin;
+    struct strings tags;
+    bool read_all, dry_run;
+} args;
+
+static const struct option_spec options[] = {
+    {0, "pin", "REASON", OPTION_TEXT, &args.pin, "keep this snapshot whatever retention says"},
+    {0, "tag", "TAG", OPTION_LIST, &args.tags, "label the snapshot; may be repeated"},
+    {0, "read-all", NULL, OPTION_FLAG, &args.read_all, "read unchanged files, too"},
+    {0, "dry-run", NULL, OPTION_FLAG, &args.dry_run, "say what would be backed up, having looked at it"},
+    {0},
+};
+
+/* ---- --dry-run ---- */
+static int dry_run(const struct config *c, const struct strings *names, struct err *e)
+{
+    const struct config_source **sources;
+    size_t n;
+    int code = EXIT_GOOD;
+    if (run_order_sources(c, names, &sources, &n, e))
+        return -1;
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        AUTO(buf) what = BUF_NONE;
+        struct err why = ERR_INIT;
+        const char *type = source_type_name(sources[i]->type);
+        bool bad = run_describe(sources[i], &what, &why) != 0;
+        const char *text = bad ? why.text : buf_cstr(&what);
+        if (bad)
+            code = EXIT_FAILED;
+        if (cli.json) {
+            json_t *o = json_pack("{s:s, s:s, s:b}", "name", sources[i]->name, "type", type, "ready", !bad);
+            json_object_set_new(o, bad ? "error" : "what", text_json(text));
+            json_array_append_new(list, o);
+        } else {
+            printf("%-16s %-9s %s", sources[i]->name, type, bad ? "NOT READY: " : "");
+            print_text(text);
+            putchar('\n');
+        }
+    }
+    free(sources);
+    if (cli.json)
+        print_json(
+            json_pack("{s:s, s:b, s:n, s:o}", "type", "summary", "dry_run", 1, "snapshot", "sources", list));
+    else
+        json_decref(list);
+    return code;
+}
+
+/* ---- the summary ---- */
+static json_t *source_json(const struct snapshot_source *s)
+{
+    json_t *reasons = list_json(&s->reasons);
+    if (s->error)
+        json_array_insert_new(reasons, 0, text_json(s->error));
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "name", s->name, "type", s->type,
+                     "verdict", verdict_name(s->verdict), "bytes", (json_int_t)s->bytes, "new_bytes",
+                     (json_int_t)s->new_bytes, "stored_bytes", (json_int_t)s->stored_bytes, "files",
+                     (json_int_t)s->files, "seconds", s->seconds, "reasons", reasons);
+}
+
+static void print_summary_json(const struct run_backup_result *r)
+{
+    char id[SHA_HEX];
+    sha_hex(id, &r->snapshot.id);
+    json_t *sources = json_array();
+    for (size_t i = 0; i < r->snapshot.source_count; i++)
+        json_array_append_new(sources, source_json(&r->snapshot.sources[i]));
+    print_json(json_pack("{s:s, s:o, s:s, s:f, s:o, s:{s:I, s:I, s:I}}", "type", "summary", "snapshot",
+                         r->written ? json_string(id) : json_null(), "verdict",
+                         verdict_name(r->snapshot.verdict), "seconds", r->snapshot.seconds, "sources",
+                         sources, "requests", "put_packs", (json_int_t)r->stats.packs, "put_indexes",
+                         (json_int_t)r->stats.indexes, "put_snapshots", (json_int_t)(r->written ? 1 : 0)));
+}
+
+static void print_source(const struct snapshot_source *s)
+{
+    char bytes[32], fresh[32], stored[32], time[32];
+    size_format(bytes, s->bytes);
+    size_format(fresh, s->new_bytes);
+    size_format(stored, s->stored_bytes);
+    duration_format(time, (uint64_t)(s->seconds * 1e9));
+    printf("  %-16s %-9s", s->name, verdict_name(s->verdict));
+    if (s->verdict == VERDICT_FAILED) {
+        fputs(" ", stdout);
+        print_text(s->error);
+    } else {
+        unsigned reused =
+            s->bytes ? (unsigned)(100 - 100 * (double)MIN(s->new_bytes, s->bytes) / (double)s->bytes) : 0;
+        printf(" %10s, of it %s new, stored in %s; %u %% was there", bytes, fresh, stored, reused);
+        if (s->files)
+            printf("; %llu %s", (unsigned long long)s->files,
+                   strcmp(s->type, "volume") == 0 ? "entries" : "tables");
+        printf("; %s", time);
+    }
+    putchar('\n');
+    print_lines("      look: ", &s->reasons);
+    print_lines("      note: ", &s->notes);
+}
+
+static void print_summary(const struct run_backup_result *r)
+{
+    char id[9], time[32];
+    short_id(id, &r->snapshot.id);
+    duration_format(time, (uint64_t)(r->snapshot.seconds * 1e9));
+    if (r->written)
+        printf("snapshot %s: %s, in %s\n", id, verdict_name(r->snapshot.verdict), time);
+    for (size_t i = 0; i < r->snapshot.source_count; i++)
+        print_source(&r->snapshot.sources[i]);
+}
+
+static int verdict_code(enum verdict v)
+{
+    return v == VERDICT_GOOD ? EXIT_GOOD : v == VERDICT_DEGRADED ? EXIT_DEGRADED : EXIT_FAILED;
+}
+
+/* What went wrong is said on standard error too, where a timer's mail is made of. */
+static void say_failures(const struct run_backup_result *r)
+{
+    for (size_t i = 0; i < r->snapshot.source_count; i++)
+        if (r->snapshot.sources[i].verdict == VERDICT_FAILED)
+            ui_text(r->snapshot.sources[i].error);
+    if (!r->written)
+        ui_say("every source failed: no snapshot was written");
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    AUTO(run_backup_result) r = {0};
+    const struct strings names = {.v = c->arguments, .n = c->count};
+    if (args.dry_run)
+        return dry_run(c->config, &names, e);
+    const struct run_backup_options o = {.config = c->config,
+                                         .sources = &names,
+                                         .tags = &args.tags,
+                                         .pin = args.pin,
+                                         .read_all = args.read_all,
+                                         .progress = ui_progress()};
+    int rc = run_backup(&o, &r, e);
+    ui_clear();
+    if (rc && !r.written)
+        return err_wrap(e, "no snapshot was written");
+    if (c->json)
+        print_summary_json(&r);
+    else if (!c->quiet)
+        print_summary(&r);
+    say_failures(&r);
+    return rc ? -1 : verdict_code(r.snapshot.verdict);
+}
+
+const struct command command_backup = {
+    .name = "backup",
+    .arguments = "[SOURCE...]",
+    .summary = "back up the sources, or those that are named",
+    .about =
+        "Takes databases first, then volumes, then commands, so that files named by rows are there. Only what\n"
+        "the repository does not have yet is stored. A source that fails does not stop the others; the snapshot\n"
+        "says so. The writer key is enough.",
+    .example = "lifeboat backup --pin 'before the reset' app uploads",
+    .exits = "3 degraded (taken, with something to look at)",
+    .options = options,
+    .takes = TAKES_CONFIG,
+    .most = 1000,
+    .run = run,
+};

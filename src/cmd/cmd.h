@@ -1,0 +1,104 @@
+/* cmd.h - the program around the library: options, printing, exit codes. One thread prints. */
+#ifndef LIFEBOAT_CMD_CMD_H
+#define LIFEBOAT_CMD_CMD_H
+
+#include "run/run.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum exit_code { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DEGRADED = 3, EXIT_DAMAGED = 5 };
+
+/* ---- commands and their options: one table serves the parser and the help ---- */
+enum option_kind {
+    OPTION_FLAG,    /* bool */
+    OPTION_TEXT,    /* const char * */
+    OPTION_LIST,    /* struct strings: may be repeated */
+    OPTION_NUMBER,  /* unsigned, 1 to 64 */
+    OPTION_PERCENT, /* unsigned, 1 to 100; the value may be left out: 100 */
+};
+struct option_spec {
+    char letter; /* or 0 */
+    const char *name, *value;
+    enum option_kind kind;
+    void *to;
+    const char *help;
+};
+enum {
+    TAKES_KEYS = 1,   /* --identity, --passphrase-file */
+    TAKES_STORE = 2,  /* --store */
+    TAKES_SELECT = 4, /* --host, --tag, --at */
+    TAKES_CONFIG = 8, /* -c; wanted unless --store is given */
+};
+struct cli;
+struct command {
+    const char *name, *arguments; /* "restore", "SNAP [SOURCE...]" */
+    const char *summary;          /* one line */
+    const char *about;            /* a paragraph or two */
+    const char *example;
+    const char *exits;                 /* what else than 0, 1 and 2 there is, or NULL */
+    const struct option_spec *options; /* ended by .name = NULL; or NULL */
+    unsigned takes;
+    size_t least, most;                       /* arguments */
+    int (*run)(struct cli *c, struct err *e); /* an exit code, or -1 with *e */
+};
+
+/* What the command line said. */
+struct cli {
+    const struct command *command;
+    char **arguments;
+    size_t count;
+    const char *config_file, *store, *identity, *passphrase_file, *host, *tag, *at;
+    bool quiet, verbose, json;
+    struct config *config; /* read, when the command takes one; NULL with --store alone */
+};
+extern struct cli cli;
+extern const struct command *const commands[]; /* NULL-ended */
+
+/* ---- options.c ---- */
+/* Before the command's name: *first gets the index of that name. Then the command's own. */
+int options_parse_global(int argc, char **argv, int *first, struct err *e) MUST_CHECK;
+int options_parse(int argc, char **argv, struct err *e) MUST_CHECK; /* argv[0] is the command */
+void options_print(FILE *to, const struct command *c);
+
+/* ---- help.c ---- */
+const struct command *command_find(int argc, char **argv, int *words, struct err *e);
+void help_print_all(void);
+extern const struct command command_help, command_version;
+
+/* ---- access.c: from the command line to an open repository ---- */
+struct run_access cli_access(const struct cli *c);
+struct run_select cli_select(const struct cli *c);
+/* Opens, and loads the snapshots that --host, --tag and --at let through. */
+int cli_open(struct cli *c, enum run_need need, struct run_repo *r, struct snapshots *all,
+             struct err *e) MUST_CHECK;
+/* And picks the one of the command's first argument; for reading content. */
+int cli_open_content(struct cli *c, struct run_repo *r, struct snapshots *all, const struct snapshot **s,
+                     struct err *e) MUST_CHECK;
+
+/* ---- ui.c: standard error ---- */
+void ui_start(void);                                 /* the listener of log.h */
+void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* "lifeboat: backup: ..." */
+void ui_text(const char *text);
+run_progress_fn *ui_progress(void); /* NULL where none is wanted */
+void ui_clear(void);                /* takes the progress line away */
+
+/* ---- print.c: standard output ---- */
+void print_text(const char *s); /* without what would garble a terminal */
+void print_lines(const char *before, const struct strings *s);
+void print_json(json_t *o);       /* takes it over; one line */
+json_t *text_json(const char *s); /* a string, made printable when it is not UTF-8 */
+json_t *list_json(const struct strings *s);
+json_t *time_json(int64_t ns);
+void short_id(char out[9], const struct sha *id);
+void mode_text(char out[11], mode_t mode);
+json_t *entry_json(const struct catalog_entry *e);
+void print_entry(const struct catalog_entry *e);
+/* NULL when standard output took everything. */
+const char *print_finish(void);
+
+extern const struct command command_init, command_backup, command_list, command_show, command_ls,
+    command_find_files, command_cat, command_restore, command_check, command_key_show, command_key_kit,
+    command_key_add, command_key_remove, command_key_passphrase;
+
+#endif

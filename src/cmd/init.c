@@ -1,0 +1,105 @@
+#include "cmd.h"
+
+#include "base/file.h"
+
+#include <string.h>
+#include <sys/sysmacros.h>
+
+static struct {
+    const char *identity_out, *kit;
+} args;
+
+static const struct option_spec options[] = {
+    {0, "identity-out", "FILE", OPTION_TEXT, &args.identity_out,
+     "where the new identity goes when [keys] names none (a write-only host)"},
+    {0, "kit", "FILE", OPTION_TEXT, &args.kit,
+     "write the recovery kit to FILE (0600) instead of printing it"},
+    {0},
+};
+
+static const char *outcome_text(enum run_init_outcome o)
+{
+    return o == RUN_INIT_CREATED ? "created" : o == RUN_INIT_FINISHED ? "finished" : "joined";
+}
+
+static void print_space(const struct run_init_result *r)
+{
+    char free_text[32], total_text[32];
+    size_format(free_text, r->free_bytes);
+    size_format(total_text, r->total_bytes);
+    printf("  disk        device %u:%u", major(r->device), minor(r->device));
+    if (r->has_space)
+        printf(", %s of %s free", free_text, total_text);
+    putchar('\n');
+}
+
+static void print_result(const struct config *c, const struct run_init_result *r)
+{
+    static const char *const said[] = {"A new repository is set up.",
+                                       "The repository that an earlier init had begun is set up.",
+                                       "This host has joined the repository that was there."};
+    printf("%s\n\n  repository  %s\n  store       %s\n", said[r->outcome], r->id, c->stores[0].url);
+    print_space(r);
+    printf("  writer key  %s\n", c->writer_key);
+    if (r->identity_path)
+        printf("  identity    %s\n", r->identity_path);
+    if (r->one_box)
+        printf(
+            "  set-up      one box: the identity lies on this host too. This protects against a lost disk, a\n"
+            "              lost host and whoever holds the store; whoever takes over this host can read the\n"
+            "              backups.\n");
+    else
+        printf("  set-up      write-only: this host adds backups and cannot read them. Keep the identity\n"
+               "              elsewhere, and remove it from here if it still is.\n");
+}
+
+static int give_kit(const struct config *c, const struct run_init_result *r, struct err *e)
+{
+    AUTO(buf) kit = BUF_NONE;
+    run_kit(&kit, r->identity, c->stores[0].url, c->host);
+    int rc = 0;
+    if (args.kit)
+        rc = file_write(args.kit, buf_bytes(&kit), 0600, true, e);
+    else if (!cli.json)
+        printf("\n%s", buf_cstr(&kit));
+    fflush(stdout);
+    buf_wipe(&kit);
+    if (rc)
+        return err_wrap(e, "the repository is set up; its recovery kit was not written (`lifeboat key kit` "
+                           "makes it again)");
+    if (args.kit && !cli.json)
+        printf("  kit         %s: print it, put it away safely, and remove the file\n", args.kit);
+    return 0;
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    AUTO(run_init_result) r = {0};
+    const struct run_init_options o = {.access = cli_access(c), .identity_out = args.identity_out};
+    if (run_init(&o, &r, e))
+        return -1;
+    if (c->json)
+        print_json(json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "summary", "repository", r.id, "outcome",
+                             outcome_text(r.outcome), "setup", r.one_box ? "one box" : "write-only", "store",
+                             c->config->stores[0].url));
+    else
+        print_result(c->config, &r);
+    if (!r.identity && args.kit)
+        return err_set(e, ERR_USAGE, "--kit: a kit holds an identity, and a passphrase was used");
+    return r.identity && (args.kit || !c->json) && give_kit(c->config, &r, e) ? -1 : EXIT_GOOD;
+}
+
+const struct command command_init = {
+    .name = "init",
+    .arguments = "",
+    .summary = "make the repository and its keys, or join one that is there",
+    .about =
+        "Makes the store's folder, the keys that [keys] names, and the repository; says which set-up it is, and\n"
+        "prints the recovery kit: keep that away from this machine. Key files that are there are never\n"
+        "overwritten. An init that was cut off is finished by the next one. Where the store holds a repository\n"
+        "already, --identity or --passphrase-file lets this host join it: it gets a writer.key.",
+    .example = "lifeboat init --kit /root/kit.txt",
+    .options = options,
+    .takes = TAKES_CONFIG | TAKES_KEYS,
+    .run = run,
+};

@@ -1,0 +1,113 @@
+/* main: a safe process, one command, an exit code. */
+#include "cmd.h"
+
+#include "base/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct cli cli;
+
+static void stop(int sig)
+{
+    (void)sig;
+    stop_requested = 1;
+}
+
+/* Descriptors 0, 1 and 2 exist, so that no file of ours becomes one of them. What was closed is opened the
+ * wrong way round: using it stays an error. */
+static void open_standard_files(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            _exit(EXIT_FAILED);
+}
+
+static void make_process_safe(void)
+{
+    static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+    const struct rlimit no_core = {0, 0};
+    open_standard_files();
+    umask(077);
+    setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
+    prctl(PR_SET_DUMPABLE, 0);
+    signal(SIGPIPE, SIG_IGN);
+    /* Once: a second one ends us as it would any program. Calls that wait are interrupted. */
+    struct sigaction once = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
+    for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
+        struct sigaction now;
+        sigaction(stops[i], NULL, &now);
+        if (now.sa_handler != SIG_IGN) /* nohup */
+            sigaction(stops[i], &once, NULL);
+    }
+}
+
+static int exit_code(const struct err *e)
+{
+    switch (e->kind) {
+    case ERR_USAGE:
+        return EXIT_USAGE;
+    case ERR_DAMAGED:
+        return EXIT_DAMAGED;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+static int load_config(struct err *e)
+{
+    const char *file = cli.config_file ? cli.config_file : getenv("LIFEBOAT_CONFIG");
+    bool wanted = cli.store ? cli.config_file != NULL : true;
+    if (!(cli.command->takes & TAKES_CONFIG) || !wanted)
+        return 0;
+    cli.config = config_load(file && *file ? file : "/etc/lifeboat/lifeboat.conf", e);
+    return cli.config ? 0 : -1;
+}
+
+/* An exit code, or -1 with *e. */
+static int run(int argc, char **argv, struct err *e)
+{
+    int first, words;
+    int rc = options_parse_global(argc, argv, &first, e);
+    if (rc)
+        return rc < 0 ? -1 : EXIT_GOOD;
+    if (first == argc) {
+        help_print_all();
+        return err_set(e, ERR_USAGE, "which command?");
+    }
+    cli.command = command_find(argc - first, argv + first, &words, e);
+    if (!cli.command)
+        return -1;
+    rc = options_parse(argc - first - words + 1, argv + first + words - 1, e);
+    if (rc)
+        return rc < 0 ? -1 : EXIT_GOOD;
+    return load_config(e) ? -1 : cli.command->run(&cli, e);
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = ERR_INIT;
+    make_process_safe();
+    ui_start();
+    int code = run(argc, argv, &e);
+    ui_clear();
+    if (code < 0) {
+        ui_text(e.text);
+        code = exit_code(&e);
+    }
+    const char *lost = print_finish();
+    if (lost) {
+        ui_say("standard output: %s", lost);
+        code = code == EXIT_GOOD ? EXIT_FAILED : code;
+    }
+    config_free(cli.config);
+    return code;
+}

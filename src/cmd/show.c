@@ -1,0 +1,114 @@
+#include "cmd.h"
+
+#include <string.h>
+
+static json_t *stream_json(const struct stream_info *i)
+{
+    return json_pack("{s:o, s:I, s:I, s:I, s:I}", "name", text_json(i->name), "bytes", (json_int_t)i->bytes,
+                     "chunks", (json_int_t)i->chunks, "new_bytes", (json_int_t)i->new_bytes, "stored_bytes",
+                     (json_int_t)i->stored_bytes);
+}
+
+static json_t *source_json(const struct snapshot_source *s)
+{
+    json_t *streams = json_array();
+    for (size_t i = 0; i < s->stream_count; i++)
+        json_array_append_new(streams, stream_json(&s->streams[i]));
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "name", s->name,
+                     "type", s->type, "verdict", verdict_name(s->verdict), "sequence",
+                     (json_int_t)s->sequence, "bytes", (json_int_t)s->bytes, "new_bytes",
+                     (json_int_t)s->new_bytes, "stored_bytes", (json_int_t)s->stored_bytes, "files",
+                     (json_int_t)s->files, "seconds", s->seconds, "error",
+                     s->error ? text_json(s->error) : json_null(), "reasons", list_json(&s->reasons), "notes",
+                     list_json(&s->notes), "streams", streams);
+}
+
+static void print_snapshot_json(const struct snapshot *s)
+{
+    char id[SHA_HEX];
+    sha_hex(id, &s->id);
+    json_t *sources = json_array();
+    for (size_t i = 0; i < s->source_count; i++)
+        json_array_append_new(sources, source_json(&s->sources[i]));
+    print_json(json_pack("{s:s, s:o, s:s, s:s, s:b, s:o, s:n, s:f, s:o, s:o}", "id", id, "time",
+                         time_json(s->time_ns), "host", s->host, "verdict", verdict_name(s->verdict),
+                         "pinned", s->pins.n != 0, "pins", list_json(&s->pins), "proven", "seconds",
+                         s->seconds, "tags", list_json(&s->tags), "sources", sources));
+}
+
+static void print_source(const struct snapshot_source *s)
+{
+    char size[32], fresh[32], stored[32], time[32];
+    size_format(size, s->bytes);
+    size_format(fresh, s->new_bytes);
+    size_format(stored, s->stored_bytes);
+    duration_format(time, (uint64_t)(s->seconds * 1e9));
+    fputs("\n", stdout);
+    print_text(s->name);
+    printf(" (%s): %s, number %llu on this host, in %s\n", s->type, verdict_name(s->verdict),
+           (unsigned long long)s->sequence, time);
+    if (s->error) {
+        fputs("  failed: ", stdout);
+        print_text(s->error);
+        putchar('\n');
+    } else {
+        printf("  %s, of it %s new, stored in %s", size, fresh, stored);
+        if (s->files)
+            printf("; %llu %s", (unsigned long long)s->files,
+                   strcmp(s->type, "volume") == 0 ? "entries" : "tables");
+        putchar('\n');
+    }
+    print_lines("  look: ", &s->reasons);
+    print_lines("  note: ", &s->notes);
+    for (size_t i = 0; i < s->stream_count; i++) {
+        AUTO_CHAR name = text_printable(s->streams[i].name, strlen(s->streams[i].name));
+        size_format(size, s->streams[i].bytes);
+        printf("  stream %-14s %10s in %llu chunks\n", name, size, (unsigned long long)s->streams[i].chunks);
+    }
+}
+
+static void print_snapshot(const struct snapshot *s)
+{
+    char id[SHA_HEX], time[40], took[32];
+    sha_hex(id, &s->id);
+    time_format_local(time, s->time_ns);
+    duration_format(took, (uint64_t)(s->seconds * 1e9));
+    printf("snapshot  %s\ntime      %s (took %s)\nhost      ", id, time, took);
+    print_text(s->host);
+    printf("\nverdict   %s\n", verdict_name(s->verdict));
+    print_lines("tag       ", &s->tags);
+    print_lines("pinned    ", &s->pins);
+    for (size_t i = 0; i < s->source_count; i++)
+        print_source(&s->sources[i]);
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    AUTO(run_repo) r = {0};
+    AUTO(snapshots) all = {0};
+    const struct run_select select = cli_select(c);
+    if (cli_open(c, RUN_LOOK, &r, &all, e))
+        return -1;
+    const struct snapshot *s = run_pick(&all, c->arguments[0], &select, e);
+    if (!s)
+        return -1;
+    if (c->json)
+        print_snapshot_json(s);
+    else
+        print_snapshot(s);
+    return EXIT_GOOD;
+}
+
+const struct command command_show = {
+    .name = "show",
+    .arguments = "SNAP",
+    .summary = "say all about a snapshot",
+    .about =
+        "SNAP is an id or how it begins, latest, or latest:SOURCE (the newest that holds that source). Shows\n"
+        "verdicts, reasons, notes, sizes and streams. The writer key is enough.",
+    .example = "lifeboat show latest:uploads",
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
+    .least = 1,
+    .most = 1,
+    .run = run,
+};

@@ -1,0 +1,103 @@
+/* internal.h - what the files of run/ share. */
+#ifndef LIFEBOAT_RUN_INTERNAL_H
+#define LIFEBOAT_RUN_INTERNAL_H
+
+#include "run/run.h"
+#include "target/target.h"
+
+/* ---- secrets.c: key files ---- */
+/* "-" is stdin. A recovery kit will do: the identity's lines are found in any text, and blanks inside their
+ * digits are passed over. */
+struct identity *read_identity(const char *file, struct err *e) MUST_CHECK;
+struct keyring *read_writer_key(const char *file, struct err *e) MUST_CHECK;
+/* Writes the file once (0600); an existing one is refused. The folder is made. */
+int write_identity(const char *file, const struct identity *id, bool exclusive, struct err *e) MUST_CHECK;
+int write_writer_key(const char *file, const struct keyring *k, struct err *e) MUST_CHECK;
+bool file_is_there(const char *path);
+int make_parent_folder(const char *path, struct err *e) MUST_CHECK;
+
+/* ---- open.c ---- */
+struct store *open_store(const struct run_access *a, bool create, struct err *e) MUST_CHECK;
+const char *store_url(const struct run_access *a);
+const char *identity_file(const struct run_access *a); /* named or configured; NULL: none */
+/* The keyring of whoever may read. ERR_USAGE without identity or passphrase. *id, when not NULL, gets the
+ * identity, if it was one. */
+struct keyring *open_reader(const struct run_access *a, struct store *s, struct identity **id,
+                            struct err *e) MUST_CHECK;
+
+/* ---- lock.c: one backup at a time for a repository on this host ---- */
+int lock_take(const char *state_dir, const char *id, struct err *e) MUST_CHECK; /* an fd: closing ends it */
+
+/* ---- last.c: what a source kept for the next night ---- */
+void last_load(const char *folder, const char *source, struct buf *state);
+void last_save(const char *folder, const struct snapshot *s, const struct snapshot_source *source,
+               struct bytes state);
+
+/* ---- feed.c: pieces of a stream, one after the other ---- */
+struct range {
+    uint64_t offset, length; /* length UINT64_MAX: to the end */
+};
+struct stream_feed {
+    struct feed base;
+    struct repo *repo;
+    const struct stream_info *info;
+    const struct range *ranges; /* borrowed */
+    size_t range_count, at;
+    bool pad; /* ends with two zero blocks: a tar that is cut out of a larger one */
+    struct stream_reader *reader;
+    uint64_t done, total;
+    const char *what;
+    run_progress_fn *progress;
+    void *progress_ctx;
+};
+extern const struct range whole_stream;
+void stream_feed_init(struct stream_feed *f, struct repo *r, const struct stream_info *info,
+                      const struct range *ranges, size_t n);
+void stream_feed_free(struct stream_feed *f);
+AUTO_FOR(stream_feed)
+
+/* ---- look.c ---- */
+/* A path as catalogs have it: no leading or trailing slashes, no "./"; "" is everything. */
+char *clean_path(const char *path);
+bool path_is_below(const char *path, const char *folder);
+/* Splits "NAME/STREAM" and finds both; a source that failed is an error that says why. */
+const struct stream_info *find_stream(const struct snapshot *s, const char *word,
+                                      const struct snapshot_source **source, struct err *e) MUST_CHECK;
+int visit_catalog(struct repo *r, const struct snapshot_source *source, const struct catalog_visitor *v,
+                  struct err *e) MUST_CHECK;
+
+/* ---- partial.c: which ranges of a volume hold some paths ---- */
+struct partial {
+    struct range *ranges;
+    size_t range_count;
+    uint64_t bytes, entries;
+    char **only; /* NULL-ended */
+    struct target_alias *aliases;
+    size_t alias_count;
+};
+int partial_plan(struct run_repo *r, const struct snapshot_source *source, const struct strings *paths,
+                 struct partial *out, struct err *e) MUST_CHECK;
+void partial_free(struct partial *p);
+AUTO_FOR(partial)
+
+/* ---- restore_plan.c: what goes where, before anything does ---- */
+enum restore_kind { RESTORE_FD, RESTORE_FOLDER, RESTORE_DATABASE, RESTORE_COMMAND };
+struct restore_item {
+    const struct snapshot_source *source;
+    const struct stream_info *stream;
+    enum restore_kind kind;
+    char *target;
+    const struct config_source *config; /* RESTORE_COMMAND */
+};
+struct restore_plan {
+    struct restore_item *v;
+    size_t n;
+};
+int restore_plan_make(const struct snapshot *s, const struct run_restore_options *o, struct restore_plan *out,
+                      struct err *e) MUST_CHECK;
+void restore_plan_free(struct restore_plan *p);
+AUTO_FOR(restore_plan)
+
+void say_unreadable(const struct snapshots *all); /* warns of each */
+
+#endif

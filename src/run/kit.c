@@ -1,0 +1,55 @@
+#include "internal.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#define GROUP 4
+
+/* "name  1234 5678 ...": to be copied by hand from paper. */
+static void add_groups(struct buf *out, const char *name, struct bytes value)
+{
+    char hex[2 * KEY_SIZE + 1];
+    hex_encode(hex, value);
+    buf_add_fmt(out, "  %-10s ", name);
+    for (size_t i = 0; hex[i]; i += GROUP)
+        buf_add_fmt(out, " %.*s", GROUP, hex + i);
+    buf_add_u8(out, '\n');
+    sodium_memzero(hex, sizeof hex);
+}
+
+void run_kit(struct buf *out, const struct identity *id, const char *store_url, const char *host)
+{
+    char now[40];
+    time_format_utc(now, time_now_ns());
+    buf_reserve(out, 8192); /* so that growing leaves no copy of the secret behind */
+    buf_add_fmt(
+        out,
+        "LIFEBOAT RECOVERY KIT\n"
+        "\n"
+        "  host        %s\n"
+        "  made        %s\n"
+        "  store       %s\n"
+        "\n"
+        "Keep this on paper or in a password manager, away from the machine and from the store. With it\n"
+        "and the store everything can be read; without it, or another reader, nothing can.\n"
+        "\n"
+        "  lifeboat-identity 1\n",
+        host, now, store_url);
+    add_groups(out, "repository", BYTES(id->repository_id, REPOSITORY_ID_SIZE));
+    add_groups(out, "recipient", BYTES(id->recipient, KEY_SIZE));
+    add_groups(out, "secret", BYTES(id->secret, KEY_SIZE));
+    buf_add_fmt(
+        out,
+        "\n"
+        "To get everything back on a fresh machine:\n"
+        "  1. install lifeboat and make the store reachable there (mount its disk);\n"
+        "  2. save this page as kit.txt (the four lines above will do) and: chmod 600 kit.txt\n"
+        "  3. see what there is:\n"
+        "       lifeboat --store %s --identity kit.txt list\n"
+        "  4. restore, one source after the other:\n"
+        "       lifeboat --store %s --identity kit.txt restore latest:uploads uploads --to /srv/uploads\n"
+        "       lifeboat --store %s --identity kit.txt restore latest:app app --to 'dbname=app'\n"
+        "  5. to go on backing up from there: write a configuration, then\n"
+        "       lifeboat --identity kit.txt init\n",
+        store_url, store_url, store_url);
+}

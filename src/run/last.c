@@ -1,0 +1,52 @@
+/* STATE/<repository>/<source>.last: what a source noted with its last good snapshot. A hint: a host that lost
+ * it compares with nothing once. */
+#include "internal.h"
+
+#include "base/file.h"
+#include "base/log.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LAST_MAX (64u << 20)
+
+void last_load(const char *folder, const char *source, struct buf *state)
+{
+    AUTO_CHAR path = xasprintf("%s/%s.last", folder, source);
+    AUTO(buf) text = BUF_NONE;
+    struct err why = ERR_INIT;
+    state->n = 0;
+    if (!file_is_there(path))
+        return;
+    if (file_read(path, LAST_MAX, &text, &why)) {
+        log_warn("%s (compared with nothing this time)", why.text);
+        return;
+    }
+    json_t *o = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+    const char *b64 = json_string_value(json_object_get(o, "state"));
+    if (!b64 || !base64_decode(state, b64)) {
+        log_warn("%s: is not understood (compared with nothing this time)", path);
+        state->n = 0;
+    }
+    json_decref(o);
+}
+
+void last_save(const char *folder, const struct snapshot *s, const struct snapshot_source *source,
+               struct bytes state)
+{
+    char id[SHA_HEX];
+    sha_hex(id, &s->id);
+    struct err why = ERR_INIT;
+    AUTO_CHAR path = xasprintf("%s/%s.last", folder, source->name);
+    AUTO_CHAR b64 = base64_encode(state);
+    json_t *o = json_pack("{s:s, s:I, s:I, s:s}", "snapshot", id, "sequence", (json_int_t)source->sequence,
+                          "bytes", (json_int_t)source->bytes, "state", b64);
+    char *text = json_dumps(o, JSON_COMPACT);
+    if (!text)
+        abort();
+    if (file_write(path, BYTES_STR(text), 0600, false, &why))
+        log_warn("%s (the next backup compares with an older one)", why.text);
+    free(text);
+    json_decref(o);
+}

@@ -1,0 +1,246 @@
+/* From a configuration and a few options to an open repository: which store, which keys. */
+#include "internal.h"
+
+#include "base/file.h"
+#include "base/log.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char ask_for_key[] = "--identity FILE or --passphrase-file FILE";
+
+/* ---- the store ---- */
+const char *store_url(const struct run_access *a)
+{
+    return a->store_url ? a->store_url : a->config->stores[0].url;
+}
+
+struct store *open_store(const struct run_access *a, bool create, struct err *e)
+{
+    struct store_local_options o = {.create = create};
+    if (a->store_url) {
+        const char *url = a->store_url;
+        o.path = strncmp(url, "file://", 7) == 0 ? url + 7 : url;
+        if (o.path[0] != '/')
+            return err_set(e, ERR_USAGE,
+                           "--store %s: this version keeps repositories in folders: file:///PATH or /PATH",
+                           url),
+                   NULL;
+    } else {
+        const struct config_store *s = &a->config->stores[0];
+        o.path = s->path;
+        o.min_free = s->min_free;
+        o.require_mount = s->require_mount;
+    }
+    return store_local_new(&o, e);
+}
+
+struct store *run_open_store(const struct run_access *a, struct err *e)
+{
+    return open_store(a, false, e);
+}
+
+/* ---- who reads ---- */
+const char *identity_file(const struct run_access *a)
+{
+    if (a->identity_file)
+        return a->identity_file;
+    return a->config && !a->passphrase_file ? a->config->identity : NULL;
+}
+
+static bool has_writer_key(const struct run_access *a)
+{
+    return a->config && file_is_there(a->config->writer_key);
+}
+
+/* The repository that this host's own writer key is for: never the store's word. false: cannot be said. */
+static bool expected_id(const struct run_access *a, uint8_t out[REPOSITORY_ID_SIZE])
+{
+    if (!has_writer_key(a))
+        return false;
+    struct err why = ERR_INIT;
+    AUTO_PTR(keyring) k = read_writer_key(a->config->writer_key, &why);
+    if (!k) {
+        log_warn("%s (not needed for this, so it is left aside)", why.text);
+        return false;
+    }
+    memcpy(out, keyring_repository_id(k), REPOSITORY_ID_SIZE);
+    return true;
+}
+
+static struct keyring *open_passphrase(const struct run_access *a, struct store *s, struct err *e)
+{
+    AUTO(buf) passphrase = BUF_NONE;
+    uint8_t id[REPOSITORY_ID_SIZE];
+    char hex[REPOSITORY_ID_HEX];
+    bool known = expected_id(a, id);
+    struct keyring *k = NULL;
+    if (run_read_passphrase(a->passphrase_file, &passphrase, e) == 0)
+        k = keys_open_passphrase(s, buf_bytes(&passphrase), known ? id : NULL, e);
+    buf_wipe(&passphrase);
+    if (k && !known) {
+        keyring_repository_hex(k, hex);
+        log_warn("there is no writer.key here to compare with, so the store's word is taken for it that this "
+                 "is repository %s: compare it with the recovery kit",
+                 hex);
+    }
+    return k;
+}
+
+static int missing_key(const struct run_access *a, struct err *e)
+{
+    const char *file = identity_file(a);
+    if (file)
+        return err_set(e, ERR_USAGE, "%s ([keys] identity) is not there: say where the key is with %s", file,
+                       ask_for_key);
+    if (a->config)
+        return err_set(
+            e, ERR_USAGE,
+            "this needs the key that reads, and [keys] names no identity (a write-only host): give "
+            "%s",
+            ask_for_key);
+    return err_set(e, ERR_USAGE, "this needs the key that reads: give %s", ask_for_key);
+}
+
+struct keyring *open_reader(const struct run_access *a, struct store *s, struct identity **out, struct err *e)
+{
+    if (a->identity_file && a->passphrase_file)
+        return err_set(e, ERR_USAGE, "give one of %s", ask_for_key), NULL;
+    if (a->passphrase_file)
+        return open_passphrase(a, s, e);
+    const char *file = identity_file(a);
+    if (!file || (!a->identity_file && !file_is_there(file)))
+        return missing_key(a, e), NULL;
+    AUTO_PTR(identity) id = read_identity(file, e);
+    if (!id)
+        return NULL;
+    uint8_t ours[REPOSITORY_ID_SIZE];
+    if (expected_id(a, ours) && memcmp(ours, id->repository_id, sizeof ours) != 0)
+        return err_set(e, ERR_USAGE, "%s and %s are for two different repositories", file,
+                       a->config->writer_key),
+               NULL;
+    struct keyring *k = keys_open_identity(s, id, e);
+    if (k && out)
+        *out = STEAL(id);
+    return k;
+}
+
+/* ---- keys for a need ---- */
+static bool reader_is_named(const struct run_access *a)
+{
+    return a->identity_file || a->passphrase_file;
+}
+
+static struct keyring *open_writer(const struct run_access *a, struct err *e)
+{
+    return read_writer_key(a->config->writer_key, e);
+}
+
+static struct keyring *open_best(const struct run_access *a, struct store *s, struct err *e)
+{
+    const char *file = identity_file(a);
+    if (reader_is_named(a) || !has_writer_key(a))
+        return open_reader(a, s, NULL, e);
+    if (!file || !file_is_there(file))
+        return open_writer(a, e);
+    struct err why = ERR_INIT;
+    struct keyring *k = open_reader(a, s, NULL, &why);
+    if (k)
+        return k;
+    log_warn("%s; going on with the writer key alone", why.text);
+    return open_writer(a, e);
+}
+
+static struct keyring *open_keys(const struct run_access *a, struct store *s, enum run_need need,
+                                 struct err *e)
+{
+    switch (need) {
+    case RUN_WRITE:
+        return open_writer(a, e);
+    case RUN_LOOK:
+        return !reader_is_named(a) && has_writer_key(a) ? open_writer(a, e) : open_reader(a, s, NULL, e);
+    case RUN_READ:
+        return open_reader(a, s, NULL, e);
+    case RUN_BEST:
+        return open_best(a, s, e);
+    }
+    return NULL;
+}
+
+/* ---- the whole ---- */
+/* The state folder, or where that cannot be (a bare machine, another user) the temporary one. */
+static char *spool_folder(const struct run_access *a, enum run_need need, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (a->config) {
+        const char *state = a->config->state_dir;
+        if (dir_make(state, 0700, &why) == 0 && access(state, W_OK) == 0)
+            return xstrdup(state);
+        if (need == RUN_WRITE)
+            return err_set(e, ERR_USAGE, "[state] directory: %s",
+                           err_is_set(&why) ? why.text : "cannot be written to by this user"),
+                   NULL;
+    }
+    const char *tmp = getenv("TMPDIR");
+    return xstrdup(tmp && *tmp ? tmp : "/tmp");
+}
+
+static unsigned thread_count(const struct run_access *a)
+{
+    cpu_set_t set;
+    if (a->config)
+        return a->config->threads;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)MAX(1, MIN(16, CPU_COUNT(&set))) : 1;
+}
+
+int run_open_keys(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
+{
+    *out = (struct run_repo){0};
+    AUTO(run_repo) r = {0};
+    r.spool_dir = spool_folder(a, need, e);
+    if (!r.spool_dir)
+        return -1;
+    /* A key that is not fit is said before a store that is not there: init makes both. */
+    if (need == RUN_WRITE && !(r.keys = open_writer(a, e)))
+        return -1;
+    if (!(r.store = open_store(a, false, e)))
+        return -1;
+    if (!r.keys && !(r.keys = open_keys(a, r.store, need, e)))
+        return -1;
+    keyring_repository_hex(r.keys, r.id);
+    r.pool = pool_new(thread_count(a));
+    *out = r;
+    r = (struct run_repo){0};
+    return 0;
+}
+
+int run_open(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
+{
+    if (run_open_keys(out, a, need, e))
+        return -1;
+    const struct repo_options o = {
+        .store = out->store, .keys = out->keys, .pool = out->pool, .spool_dir = out->spool_dir};
+    out->repo = repo_open(&o, e);
+    if (out->repo)
+        return 0;
+    run_repo_free(out);
+    return -1;
+}
+
+void run_repo_free(struct run_repo *r)
+{
+    repo_free(r->repo);
+    pool_free(r->pool);
+    keyring_free(r->keys);
+    store_free(r->store);
+    free(r->spool_dir);
+    *r = (struct run_repo){0};
+}
+
+void say_unreadable(const struct snapshots *all)
+{
+    for (size_t i = 0; i < all->unreadable.n; i++)
+        log_warn("%s", all->unreadable.v[i]);
+}

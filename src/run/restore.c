@@ -1,0 +1,199 @@
+#include "internal.h"
+
+#include "base/file.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct restoring {
+    struct run_repo *repo;
+    const struct run_restore_options *o;
+    struct run_restored *out;
+};
+
+/* NULL-ended, borrowed texts; NULL for an empty list. */
+static const char **text_list(const struct strings *s)
+{
+    if (s->n == 0)
+        return NULL;
+    const char **v = xcalloc(s->n + 1, sizeof *v);
+    for (size_t i = 0; i < s->n; i++)
+        v[i] = s->v[i];
+    return v;
+}
+
+static void open_feed(const struct restoring *r, const struct restore_item *i, struct stream_feed *f,
+                      const struct range *ranges, size_t n)
+{
+    stream_feed_init(f, r->repo->repo, i->stream, ranges, n);
+    f->what = i->source->name;
+    f->progress = r->o->progress;
+    f->progress_ctx = r->o->progress_ctx;
+}
+
+static void take_counts(struct run_restored *out, struct target_counts *counts)
+{
+    out->entries = counts->entries;
+    out->skipped = counts->skipped;
+    out->notes = counts->notes;
+    counts->notes = (struct strings)STRINGS_NONE;
+}
+
+static struct target_directory_options folder_options(const struct restoring *r, const struct restore_item *i)
+{
+    return (struct target_directory_options){
+        .path = i->target, .overwrite = r->o->overwrite, .ownership = geteuid() == 0};
+}
+
+static struct target_postgres_options database_options(const struct restoring *r,
+                                                       const struct restore_item *i)
+{
+    return (struct target_postgres_options){.connection = i->target,
+                                            .clean = r->o->clean,
+                                            .jobs = MAX(1u, r->o->jobs),
+                                            .spool_dir = r->repo->spool_dir};
+}
+
+/* ---- looking before anything is written ---- */
+static int look(const struct restoring *r, const struct restore_item *i, struct err *e)
+{
+    struct target_directory_options folder = folder_options(r, i);
+    struct target_postgres_options database = database_options(r, i);
+    switch (i->kind) {
+    case RESTORE_FD:
+        return 0;
+    case RESTORE_FOLDER:
+    case RESTORE_COMMAND:
+        return target_directory_check(&folder, e);
+    case RESTORE_DATABASE:
+        return target_postgres_check(&database, e);
+    }
+    return 0;
+}
+
+/* ---- one source ---- */
+static int to_folder(struct restoring *r, const struct restore_item *i, struct err *e)
+{
+    AUTO(partial) p = {0};
+    AUTO(stream_feed) f = {0};
+    AUTO(target_counts) counts = {0};
+    struct target_directory_options o = folder_options(r, i);
+    if (r->o->paths->n && partial_plan(r->repo, i->source, r->o->paths, &p, e))
+        return -1;
+    r->out->bytes = p.only ? p.bytes : i->stream->bytes;
+    r->out->entries = p.only ? p.entries : i->source->files;
+    if (r->o->dry_run)
+        return 0;
+    open_feed(r, i, &f, p.only ? p.ranges : &whole_stream, p.only ? p.range_count : 1);
+    f.pad = p.only != NULL;
+    o.only = (const char *const *)p.only;
+    o.aliases = p.aliases;
+    int rc = target_directory(&f.base, &o, &counts, e);
+    take_counts(r->out, &counts);
+    return rc;
+}
+
+static int to_database(struct restoring *r, const struct restore_item *i, struct err *e)
+{
+    AUTO(stream_feed) f = {0}, roles = {0};
+    AUTO(target_counts) counts = {0};
+    struct target_postgres_options o = database_options(r, i);
+    const struct stream_info *globals = r->o->globals ? snapshot_find_stream(i->source, "globals") : NULL;
+    if (r->o->dry_run)
+        return 0;
+    open_feed(r, i, &f, &whole_stream, 1);
+    if (globals) {
+        stream_feed_init(&roles, r->repo->repo, globals, &whole_stream, 1);
+        o.globals = &roles.base;
+    }
+    const char **tables = text_list(r->o->tables);
+    o.tables = tables;
+    int rc = target_postgres(&f.base, &o, &counts, e);
+    free(tables);
+    take_counts(r->out, &counts);
+    return rc;
+}
+
+static int to_command(struct restoring *r, const struct restore_item *i, struct err *e)
+{
+    AUTO(stream_feed) f = {0};
+    if (r->o->dry_run)
+        return 0;
+    if (dir_make(i->target, 0700, e))
+        return -1;
+    AUTO_CHAR folder = realpath(i->target, NULL);
+    if (!folder)
+        return err_errno(e, ERR_IO, "%s", i->target);
+    open_feed(r, i, &f, &whole_stream, 1);
+    return target_command(&f.base, i->config->restore_command, folder, (unsigned)i->config->time_limit_s, e);
+}
+
+static int to_stdout(struct restoring *r, const struct restore_item *i, struct err *e)
+{
+    AUTO(stream_feed) f = {0};
+    uint64_t bytes = 0;
+    if (r->o->dry_run)
+        return 0;
+    open_feed(r, i, &f, &whole_stream, 1);
+    return target_fd(&f.base, 1, "standard output", &bytes, e);
+}
+
+static int restore_one(struct restoring *r, const struct restore_item *i, struct err *e)
+{
+    uint64_t started = time_monotonic_ns();
+    int rc = -1;
+    r->out->bytes = i->stream->bytes;
+    switch (i->kind) {
+    case RESTORE_FD:
+        rc = to_stdout(r, i, e);
+        break;
+    case RESTORE_FOLDER:
+        rc = to_folder(r, i, e);
+        break;
+    case RESTORE_DATABASE:
+        rc = to_database(r, i, e);
+        break;
+    case RESTORE_COMMAND:
+        rc = to_command(r, i, e);
+        break;
+    }
+    r->out->seconds = (double)(time_monotonic_ns() - started) / 1e9;
+    return rc ? err_wrap(e, "source %s", i->source->name) : 0;
+}
+
+int run_restore(struct run_repo *r, const struct snapshot *s, const struct run_restore_options *o,
+                struct run_restore_result *out, struct err *e)
+{
+    *out = (struct run_restore_result){0};
+    struct restoring ing = {.repo = r, .o = o};
+    AUTO(restore_plan) plan = {0};
+    if (restore_plan_make(s, o, &plan, e))
+        return -1;
+    for (size_t i = 0; i < plan.n; i++)
+        if (look(&ing, &plan.v[i], e))
+            return err_wrap(e, "source %s", plan.v[i].source->name);
+    out->v = xcalloc(plan.n, sizeof *out->v);
+    for (size_t i = 0; i < plan.n; i++) {
+        ing.out = &out->v[out->n++];
+        ing.out->name = xstrdup(plan.v[i].source->name);
+        ing.out->type = xstrdup(plan.v[i].source->type);
+        ing.out->target = xstrdup(plan.v[i].target);
+        if (restore_one(&ing, &plan.v[i], e))
+            return -1;
+    }
+    return 0;
+}
+
+void run_restore_result_free(struct run_restore_result *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        free(r->v[i].name);
+        free(r->v[i].type);
+        free(r->v[i].target);
+        strings_free(&r->v[i].notes);
+    }
+    free(r->v);
+    *r = (struct run_restore_result){0};
+}

@@ -1,0 +1,170 @@
+/* Key files: read with care, written once. */
+#include "internal.h"
+
+#include "base/file.h"
+
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SECRET_MAX   (64u << 10)
+#define IDENTITY_TOP "lifeboat-identity 1"
+
+bool file_is_there(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+int make_parent_folder(const char *path, struct err *e)
+{
+    AUTO_CHAR copy = xstrdup(path);
+    return dir_make(dirname(copy), 0700, e);
+}
+
+static int read_stdin(struct buf *out, struct err *e)
+{
+    for (;;) {
+        ssize_t n = fd_read(0, buf_reserve(out, 4096), 4096, "standard input", e);
+        if (n <= 0)
+            return (int)n;
+        out->n += (size_t)n;
+        if (out->n > SECRET_MAX)
+            return err_set(e, ERR_USAGE, "standard input: is larger than a key");
+    }
+}
+
+static int read_secret(const char *file, struct buf *out, struct err *e)
+{
+    buf_reserve(out, 2 * SECRET_MAX); /* so that growing leaves no copy behind */
+    if (strcmp(file, "-") == 0)
+        return read_stdin(out, e);
+    if (file_check_private(file, e))
+        return -1;
+    return file_read(file, SECRET_MAX, out, e);
+}
+
+/* ---- the identity ---- */
+static struct bytes trimmed(struct bytes b)
+{
+    while (b.n && strchr(" \t\r", b.p[0]))
+        b = BYTES(b.p + 1, b.n - 1);
+    while (b.n && strchr(" \t\r", b.p[b.n - 1]))
+        b.n--;
+    return b;
+}
+
+static bool next_line(struct bytes *text, struct bytes *line)
+{
+    if (text->n == 0)
+        return false;
+    const uint8_t *nl = memchr(text->p, '\n', text->n);
+    size_t n = nl ? (size_t)(nl - text->p) : text->n;
+    size_t used = n + (nl ? 1 : 0);
+    *line = trimmed(BYTES(text->p, n));
+    *text = BYTES(text->p + used, text->n - used);
+    return true;
+}
+
+/* Adds "name value" with the blanks inside the value left out. */
+static void add_field(struct buf *out, struct bytes line, size_t name)
+{
+    buf_add(out, BYTES(line.p, name + 1));
+    for (size_t i = name + 1; i < line.n; i++)
+        if (line.p[i] != ' ' && line.p[i] != '\t')
+            buf_add_u8(out, line.p[i]);
+    buf_add_u8(out, '\n');
+}
+
+/* The identity file within a text: its title, then its three lines. */
+static void extract_identity(struct bytes text, struct buf *out)
+{
+    static const char *const fields[] = {"repository", "recipient", "secret"};
+    struct bytes line;
+    bool inside = false;
+    size_t next = 0;
+    while (next < ARRAY_LEN(fields) && next_line(&text, &line)) {
+        if (line.n == strlen(IDENTITY_TOP) && memcmp(line.p, IDENTITY_TOP, line.n) == 0) {
+            buf_add_str(out, IDENTITY_TOP "\n");
+            inside = true;
+        }
+        size_t n = strlen(fields[next]);
+        if (inside && line.n > n && memcmp(line.p, fields[next], n) == 0 && line.p[n] == ' ') {
+            add_field(out, line, n);
+            next++;
+        }
+    }
+}
+
+struct identity *read_identity(const char *file, struct err *e)
+{
+    AUTO(buf) text = BUF_NONE, plain = BUF_NONE;
+    struct identity *id = NULL;
+    buf_reserve(&plain, SECRET_MAX);
+    if (read_secret(file, &text, e) == 0) {
+        extract_identity(buf_bytes(&text), &plain);
+        id = identity_parse_file(buf_bytes(plain.n ? &plain : &text), e);
+        if (!id)
+            (void)!err_wrap(e, "%s", strcmp(file, "-") == 0 ? "standard input" : file);
+    }
+    buf_wipe(&text);
+    buf_wipe(&plain);
+    return id;
+}
+
+int write_identity(const char *file, const struct identity *id, bool exclusive, struct err *e)
+{
+    AUTO(buf) text = BUF_NONE;
+    if (make_parent_folder(file, e))
+        return -1;
+    identity_write_file(id, &text);
+    int rc = file_write(file, buf_bytes(&text), 0600, exclusive, e);
+    buf_wipe(&text);
+    return rc;
+}
+
+/* ---- the writer key ---- */
+struct keyring *read_writer_key(const char *file, struct err *e)
+{
+    AUTO(buf) text = BUF_NONE;
+    struct keyring *k = NULL;
+    if (!file_is_there(file))
+        return err_set(
+                   e, ERR_USAGE,
+                   "%s: there is no writer key: `lifeboat init` makes the repository and its keys, or joins "
+                   "this host to a repository that is there",
+                   file),
+               NULL;
+    if (read_secret(file, &text, e) == 0) {
+        k = keyring_parse_writer_file(buf_bytes(&text), e);
+        if (!k)
+            (void)!err_wrap(e, "%s", file);
+    }
+    buf_wipe(&text);
+    return k;
+}
+
+int write_writer_key(const char *file, const struct keyring *k, struct err *e)
+{
+    AUTO(buf) text = BUF_NONE;
+    if (make_parent_folder(file, e))
+        return -1;
+    keyring_write_writer_file(k, &text);
+    int rc = file_write(file, buf_bytes(&text), 0600, true, e);
+    buf_wipe(&text);
+    return rc;
+}
+
+/* ---- passphrases ---- */
+int run_read_passphrase(const char *file, struct buf *out, struct err *e)
+{
+    if (read_secret(file, out, e))
+        return -1;
+    const uint8_t *end = out->n ? memchr(out->p, '\n', out->n) : NULL;
+    if (end)
+        out->n = (size_t)(end - out->p);
+    if (out->n && out->p[out->n - 1] == '\r')
+        out->n--;
+    return out->n ? 0 : err_set(e, ERR_USAGE, "%s: its first line, the passphrase, is empty", file);
+}

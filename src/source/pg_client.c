@@ -1,0 +1,253 @@
+#include "source/pg_client.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_S "15"
+#define PATIENCE_S        120
+#define POLL_MS           250
+
+/* ---- connecting ---- */
+
+/* libpq's words for what goes wrong most often, and what helps. The first that matches. */
+static const struct {
+    const char *sign, *advice;
+} advices[] = {
+    {"No such file or directory", "nothing listens on that socket: is the server running (systemctl status "
+                                  "postgresql), and is host= the folder of its socket (ls -a "
+                                  "/run/postgresql)?"},
+    {"Connection refused", "nothing listens there: is the server running (systemctl status postgresql), and "
+                           "are host and port right?"},
+    {"Permission denied", "this user may not use that socket"},
+    {"no password supplied",
+     "put one into the passfile (~/.pgpass, mode 0600), PGPASSWORD or a service file"},
+    {"password authentication failed",
+     "check the password in the passfile (~/.pgpass, mode 0600), PGPASSWORD or the service file"},
+    {"Peer authentication failed", "the server trusts only the system user of that name: connect as another "
+                                   "role, or map this user in pg_ident.conf"},
+    {"no pg_hba.conf entry", "the server has to allow this in pg_hba.conf"},
+    {"timeout expired", "the server does not answer: is it stopped, overloaded, or behind a firewall?"},
+    {"could not translate host name", "is the host name right, and does DNS work?"},
+    {"permission denied for database", "GRANT CONNECT ON DATABASE to this role"},
+    {"role \"", "create the role, or connect as another (user=)"},
+    {"database \"", "`psql -l` lists the databases there are"},
+};
+
+static const char *advice_for(const char *message)
+{
+    for (size_t i = 0; i < ARRAY_LEN(advices); i++)
+        if (strstr(message, advices[i].sign))
+            return advices[i].advice;
+    return NULL;
+}
+
+/* A message of libpq in one line, safe to show. Caller frees. */
+static char *one_line(const char *message)
+{
+    AUTO(buf) line = BUF_NONE;
+    for (const char *c = message; *c; c++) {
+        if (*c != '\n' && *c != '\t')
+            buf_add_u8(&line, (uint8_t)*c);
+        else if (c[1] && c[1] != '\n' && line.n && line.p[line.n - 1] != ' ')
+            buf_add_u8(&line, ' ');
+    }
+    return text_printable(buf_cstr(&line), line.n);
+}
+
+struct settings {
+    const char *keyword[64], *value[64]; /* libpq 15 knows 45 */
+    size_t n;
+};
+
+static void set(struct settings *s, const char *keyword, const char *value)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->keyword[i], keyword) == 0) {
+            s->value[i] = value;
+            return;
+        }
+    if (s->n + 1 < ARRAY_LEN(s->keyword)) {
+        s->keyword[s->n] = keyword;
+        s->value[s->n++] = value;
+    }
+}
+
+/* A server that is gone without a word (power cut, dropped firewall state) is noticed within two minutes. */
+static const char *const defaults[][2] = {{"connect_timeout", CONNECT_TIMEOUT_S},
+                                          {"keepalives_idle", "60"},
+                                          {"keepalives_interval", "15"},
+                                          {"keepalives_count", "4"},
+                                          {"fallback_application_name", "lifeboat"}};
+
+static PQconninfoOption *parse_connection(const char *connection, struct err *e)
+{
+    char *why = NULL;
+    PQconninfoOption *o = PQconninfoParse(connection ? connection : "", &why);
+    if (!o) {
+        AUTO_CHAR line = one_line(why ? why : "out of memory");
+        err_set(e, ERR_USAGE, "the connection is neither a libpq string nor a URI: %s", line);
+        PQfreemem(why);
+    }
+    return o;
+}
+
+char *pg_connection_database(const char *connection, struct err *e)
+{
+    char *name = NULL;
+    PQconninfoOption *all = parse_connection(connection, e);
+    for (PQconninfoOption *o = all; o && o->keyword; o++)
+        if (strcmp(o->keyword, "dbname") == 0 && o->val && *o->val)
+            name = xstrdup(o->val);
+    PQconninfoFree(all);
+    return name;
+}
+
+int pg_connect(struct pg *p, const char *connection, const char *database, struct err *e)
+{
+    *p = (struct pg){.patience_s = PATIENCE_S};
+    PQconninfoOption *given = parse_connection(connection, e);
+    if (!given)
+        return -1;
+    struct settings s = {.n = 0};
+    for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
+        if (i > 0 || !getenv("PGCONNECT_TIMEOUT"))
+            set(&s, defaults[i][0], defaults[i][1]);
+    for (PQconninfoOption *o = given; o->keyword; o++)
+        if (o->val)
+            set(&s, o->keyword, o->val);
+    if (database)
+        set(&s, "dbname", database);
+    s.keyword[s.n] = s.value[s.n] = NULL;
+    p->conn = PQconnectdbParams(s.keyword, s.value, 0);
+    PQconninfoFree(given);
+    if (PQstatus(p->conn) != CONNECTION_OK) {
+        AUTO_CHAR line = one_line(PQerrorMessage(p->conn));
+        const char *advice = advice_for(line);
+        return err_set(e, ERR_NET, "%s%s%s", line, advice ? "; " : "", advice ? advice : "");
+    }
+    p->version = PQserverVersion(p->conn);
+    const char *encoding = PQparameterStatus(p->conn, "server_encoding");
+    if (encoding && PQsetClientEncoding(p->conn, encoding))
+        return err_set(e, ERR_NET, "client encoding %s: %s", encoding, PQerrorMessage(p->conn));
+    return 0;
+}
+
+void pg_free(struct pg *p)
+{
+    PQfinish(p->conn);
+    *p = (struct pg)PG_NONE;
+}
+
+/* ---- queries ---- */
+
+static int wait_result(struct pg *p, struct err *e)
+{
+    uint64_t start = time_monotonic_ns();
+    while (PQisBusy(p->conn)) {
+        struct pollfd socket = {.fd = PQsocket(p->conn), .events = POLLIN};
+        if (poll(&socket, 1, POLL_MS) > 0 && !PQconsumeInput(p->conn))
+            return 0; /* PQgetResult() says what it was */
+        if (!p->ignores_stop && stop_check(e))
+            return -1;
+        if (p->patience_s && time_monotonic_ns() - start > p->patience_s * 1000000000ull)
+            return err_set(e, ERR_NET, "the server has not answered for %u s", p->patience_s);
+    }
+    return 0;
+}
+
+/* Leaves the connection usable when the server still answers; otherwise only pg_free() is left to do. */
+static void give_up(struct pg *p)
+{
+    char why[256];
+    struct err ignored = ERR_INIT;
+    struct pg last = {.conn = p->conn, .patience_s = 5, .ignores_stop = true};
+    PGcancel *c = PQgetCancel(p->conn);
+    if (c)
+        PQcancel(c, why, sizeof why);
+    PQfreeCancel(c);
+    while (wait_result(&last, &ignored) == 0) {
+        PGresult *r = PQgetResult(p->conn);
+        if (!r)
+            return;
+        PQclear(r);
+    }
+}
+
+static int query_error(struct pg *p, const PGresult *r, struct err *e)
+{
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    const char *primary = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL);
+    AUTO_CHAR line = one_line(primary ? primary : PQerrorMessage(p->conn));
+    AUTO_CHAR more = one_line(detail ? detail : "");
+    snprintf(p->sqlstate, sizeof p->sqlstate, "%s", state ? state : "");
+    return err_set(e, PQstatus(p->conn) == CONNECTION_BAD ? ERR_NET : ERR_FAILED, "%s%s%s%s", line,
+                   *more ? " (" : "", more, *more ? ")" : "");
+}
+
+int pg_query(struct pg *p, const char *sql, const char *const *params, PGresult **out, struct err *e)
+{
+    int n = 0, sent;
+    while (params && params[n])
+        n++;
+    p->sqlstate[0] = 0;
+    if (out)
+        *out = NULL;
+    sent = n ? PQsendQueryParams(p->conn, sql, n, NULL, params, NULL, NULL, 0) : PQsendQuery(p->conn, sql);
+    if (!sent) {
+        AUTO_CHAR line = one_line(PQerrorMessage(p->conn));
+        return err_set(e, ERR_NET, "%s", line);
+    }
+    int rc = 0;
+    for (;;) {
+        if (wait_result(p, e)) {
+            give_up(p);
+            rc = -1;
+            break;
+        }
+        PGresult *r = PQgetResult(p->conn);
+        if (!r)
+            break;
+        ExecStatusType status = PQresultStatus(r);
+        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY && rc == 0)
+            rc = query_error(p, r, e);
+        if (out && status == PGRES_TUPLES_OK && rc == 0) {
+            PQclear(*out);
+            *out = r;
+        } else {
+            PQclear(r);
+        }
+    }
+    if (out && rc) {
+        PQclear(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+char *pg_query_text(struct pg *p, const char *sql, const char *const *params, struct err *e)
+{
+    AUTO_RESULT r = NULL;
+    if (pg_query(p, sql, params, &r, e))
+        return NULL;
+    if (!r || PQntuples(r) < 1) {
+        err_set(e, ERR_FAILED, "no answer to: %s", sql);
+        return NULL;
+    }
+    return xstrdup(PQgetvalue(r, 0, 0));
+}
+
+char *pg_quote_name(const char *name)
+{
+    AUTO(buf) out = BUF_NONE;
+    buf_add_u8(&out, '"');
+    for (; *name; name++) {
+        if (*name == '"')
+            buf_add_u8(&out, '"');
+        buf_add_u8(&out, (uint8_t)*name);
+    }
+    buf_add_u8(&out, '"');
+    return xstrdup(buf_cstr(&out));
+}

@@ -1,0 +1,290 @@
+#include "source/pg_client.h"
+
+#include "base/file.h"
+
+#include <ctype.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEBIAN_VERSIONS "/usr/lib/postgresql"
+
+/* ---- which one ---- */
+
+/* The major that `path --version` tells: "pg_dump (PostgreSQL) 15.20 (Debian ...)"; 0 when it does not. */
+static int asked_major(const char *path)
+{
+    AUTO(buf) said = BUF_NONE;
+    struct err e = ERR_INIT;
+    const char *const argv[] = {path, "--version", NULL};
+    const struct child_options o = {.argv = argv, .in = CHILD_NULL, .time_limit_s = 10};
+    if (child_output(&o, path, 4096, &said, &e))
+        return 0;
+    const char *number = strstr(buf_cstr(&said), "(PostgreSQL) ");
+    return number ? atoi(number + strlen("(PostgreSQL) ")) : 0;
+}
+
+/* Debian's /usr/bin/pg_dump is a script that picks a version by cluster: it might not be the one asked for.
+ */
+static bool is_wrapper(const char *path)
+{
+    AUTO_CHAR real = realpath(path, NULL);
+    return real && strstr(real, "/pg_wrapper");
+}
+
+struct choice {
+    int wanted; /* the server's */
+    int major;
+    char *path; /* the best so far */
+    int newest; /* of all that were seen, for the message */
+};
+
+static void consider(struct choice *c, const char *path, int major)
+{
+    c->newest = MAX(c->newest, major);
+    if (major < c->wanted || (c->path && major >= c->major))
+        return;
+    free(c->path);
+    c->path = xstrdup(path);
+    c->major = major;
+}
+
+static void look_in_versions(struct choice *c, const char *versions, const char *name)
+{
+    glob_t found;
+    AUTO_CHAR pattern = xasprintf("%s/*/bin/%s", versions, name);
+    if (glob(pattern, 0, NULL, &found) == 0)
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            if (access(found.gl_pathv[i], X_OK) == 0)
+                consider(c, found.gl_pathv[i], atoi(found.gl_pathv[i] + strlen(versions) + 1));
+    globfree(&found);
+}
+
+static void look_in_path(struct choice *c, const char *path, const char *name)
+{
+    for (const char *p = path; p && *p;) {
+        size_t n = strcspn(p, ":");
+        AUTO_CHAR program = xasprintf("%.*s/%s", (int)n, p, name);
+        if (n && access(program, X_OK) == 0 && !is_wrapper(program))
+            consider(c, program, asked_major(program));
+        p += n + (p[n] == ':');
+    }
+}
+
+char *pg_find_program(const char *versions, const char *path, const char *name, int major, int *found_major,
+                      struct err *e)
+{
+    struct choice c = {.wanted = major};
+    look_in_versions(&c, versions, name);
+    if (c.major != major)
+        look_in_path(&c, path, name);
+    *found_major = c.major;
+    if (c.path)
+        return c.path;
+    if (c.newest)
+        err_set(e, ERR_USAGE,
+                "the newest %s here is of PostgreSQL %d, too old for %d: install postgresql-client-%d", name,
+                c.newest, major, major);
+    else
+        err_set(e, ERR_USAGE, "no %s here (looked in %s/*/bin and PATH): install postgresql-client-%d", name,
+                versions, major);
+    return NULL;
+}
+
+/* ---- how it finds the server ---- */
+
+/* Session settings that change the text of a dump: the same for each, whatever ALTER DATABASE SET says. */
+#define PINS                                                                 \
+    "-c quote_all_identifiers=off -c bytea_output=hex -c array_nulls=on -c " \
+    "default_transaction_read_only=off"
+
+/* What libpq and the programs would read besides the settings of a connection. PGSERVICE would override what
+ * is set here. */
+static const char *const fixed_environment[] = {"PGTZ=UTC",    "LC_ALL=C",      "PG_COLOR=never",
+                                                "PGDATESTYLE", "PGGEQO",        "PGCLIENTENCODING",
+                                                "LANGUAGE",    "PGSERVICEFILE", "PGSERVICE"};
+
+static bool is_fixed(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(fixed_environment); i++)
+        if (strncmp(fixed_environment[i], name, strlen(name)) == 0 &&
+            strchr("=", fixed_environment[i][strlen(name)]))
+            return true;
+    return false;
+}
+
+/* keyword='value' of a connection string. */
+static void add_setting(struct buf *conninfo, const char *keyword, const char *value)
+{
+    buf_add_fmt(conninfo, "%s%s='", conninfo->n ? " " : "", keyword);
+    for (; *value; value++) {
+        if (*value == '\'' || *value == '\\')
+            buf_add_u8(conninfo, '\\');
+        buf_add_u8(conninfo, (uint8_t)*value);
+    }
+    buf_add_u8(conninfo, '\'');
+}
+
+char *pg_conninfo_database(const char *name)
+{
+    AUTO(buf) conninfo = BUF_NONE;
+    add_setting(&conninfo, "dbname", name);
+    return xstrdup(buf_cstr(&conninfo));
+}
+
+/* Of several hosts that a connection may name, the one it reached. */
+static const char *value_of(const struct pg *p, const PQconninfoOption *o, const char *database)
+{
+    if (strcmp(o->keyword, "dbname") == 0)
+        return database;
+    if (strcmp(o->keyword, "host") == 0)
+        return PQhost(p->conn);
+    if (strcmp(o->keyword, "hostaddr") == 0)
+        return o->val && *o->val ? PQhostaddr(p->conn) : NULL;
+    if (strcmp(o->keyword, "port") == 0)
+        return PQport(p->conn);
+    if (strcmp(o->keyword, "user") == 0)
+        return PQuser(p->conn);
+    if (strcmp(o->keyword, "password") == 0)
+        return PQpass(p->conn);
+    return o->val;
+}
+
+/* Fills the environment; what no variable exists for goes into `conninfo`. */
+static int describe_connection(struct pg_program *g, const struct pg *p, const char *database,
+                               struct buf *conninfo, struct err *e)
+{
+    PQconninfoOption *all = PQconninfo(p->conn);
+    int rc = 0;
+    for (PQconninfoOption *o = all; o && o->keyword; o++) {
+        const char *value = value_of(p, o, database);
+        bool is_default = !value || !*value || (o->compiled && strcmp(value, o->compiled) == 0);
+        if (strcmp(o->keyword, "options") == 0)
+            strings_add_fmt(&g->environment, "PGOPTIONS=%s " PINS, value ? value : "");
+        else if (o->envvar && is_fixed(o->envvar))
+            continue;
+        else if (o->envvar && value && *value)
+            strings_add_fmt(&g->environment, "%s=%s", o->envvar, value);
+        else if (o->envvar)
+            strings_add(&g->environment, o->envvar);
+        else if (!is_default && strcmp(o->keyword, "sslpassword") == 0)
+            rc = err_set(e, ERR_USAGE,
+                         "sslpassword cannot be handed to %s out of sight of other users: use a client key "
+                         "without a password (mode 0600)",
+                         g->path);
+        else if (!is_default)
+            add_setting(conninfo, o->keyword, value);
+    }
+    PQconninfoFree(all);
+    return rc;
+}
+
+int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, int at_least, struct err *e)
+{
+    *g = (struct pg_program)PG_PROGRAM_NONE;
+    g->path = pg_find_program(DEBIAN_VERSIONS, getenv("PATH"), name, MAX(at_least, pg_major(p->version)),
+                              &g->major, e);
+    if (!g->path)
+        return -1;
+    strings_add(&g->arguments, g->path);
+    for (size_t i = 0; i < ARRAY_LEN(fixed_environment); i++)
+        strings_add(&g->environment, fixed_environment[i]);
+    return 0;
+}
+
+int pg_program_connect(struct pg_program *g, const struct pg *p, const char *database, struct err *e)
+{
+    AUTO(buf) conninfo = BUF_NONE;
+    if (!database)
+        database = PQdb(p->conn);
+    /* As a connection string, so that a name with "=" in it is not taken for one. */
+    add_setting(&conninfo, "dbname", database);
+    if (describe_connection(g, p, database, &conninfo, e))
+        return -1;
+    strings_add(&g->arguments, "--no-password"); /* never asks */
+    strings_add_fmt(&g->arguments, "--dbname=%s", buf_cstr(&conninfo));
+    return 0;
+}
+
+void pg_program_add(struct pg_program *g, const char *fmt, ...)
+{
+    va_list ap;
+    char *argument = NULL;
+    va_start(ap, fmt);
+    if (vasprintf(&argument, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    strings_add(&g->arguments, argument);
+    free(argument);
+}
+
+int pg_program_start(const struct pg_program *g, const struct child_options *o, struct child *c,
+                     struct err *e)
+{
+    const char **argv = xcalloc(g->arguments.n + 1, sizeof *argv);
+    const char **env = xcalloc(g->environment.n + 1, sizeof *env);
+    memcpy(argv, g->arguments.v, g->arguments.n * sizeof *argv);
+    memcpy(env, g->environment.v, g->environment.n * sizeof *env);
+    struct child_options run = *o;
+    run.argv = argv;
+    run.setenv = env;
+    int rc = child_start(c, &run, e);
+    free(argv);
+    free(env);
+    return rc;
+}
+
+static const char *short_name(const struct pg_program *g)
+{
+    const char *slash = strrchr(g->path, '/');
+    return slash ? slash + 1 : g->path;
+}
+
+int pg_program_output(const struct pg_program *g, const struct child_options *o, size_t limit,
+                      struct buf *out, struct strings *warnings, struct err *e)
+{
+    const size_t start = out->n, piece = 65536;
+    const char *name = short_name(g);
+    struct child_options run = *o;
+    AUTO(child) c = CHILD_NONE;
+    run.out = CHILD_PIPE;
+    if (pg_program_start(g, &run, &c, e))
+        return -1;
+    for (ssize_t n = 1; n > 0; out->n += (size_t)n) {
+        if (child_wait_readable(&c, e) || (n = fd_read(c.out, buf_reserve(out, piece), piece, name, e)) < 0)
+            return -1;
+        if (out->n - start > limit)
+            return err_set(e, ERR_FAILED, "%s prints more than %zu MiB", name, limit >> 20);
+    }
+    if (child_wait(&c, name, NULL, e))
+        return -1;
+    if (warnings)
+        pg_program_warnings(&c.err_text, warnings);
+    return 0;
+}
+
+void pg_program_free(struct pg_program *g)
+{
+    free(g->path);
+    strings_free(&g->arguments);
+    strings_free(&g->environment); /* PGPASSWORD is among them, as it is in libpq's own memory */
+    *g = (struct pg_program)PG_PROGRAM_NONE;
+}
+
+void pg_program_warnings(const struct buf *said, struct strings *out)
+{
+    static const char sign[] = "warning: ";
+    const char *p = (const char *)said->p, *end = p + said->n;
+    while (p && p < end) {
+        const char *eol = memchr(p, '\n', (size_t)(end - p));
+        eol = eol ? eol : end;
+        const char *at = memmem(p, (size_t)(eol - p), sign, strlen(sign));
+        if (at) {
+            AUTO_CHAR text = text_printable(at + strlen(sign), (size_t)(eol - at) - strlen(sign));
+            strings_add(out, text);
+        }
+        p = eol + 1;
+    }
+}

@@ -1,0 +1,472 @@
+/* PostgreSQL by pg_dump: libpq holds the snapshot and says what must be in the dump, pg_dump's bytes go into
+ * the stream as they come, and the archive reader watches them pass. A dump whose pg_dump did not end with 0,
+ * that is not whole, or that lacks a table is never finished as a stream. */
+#include "source/pg_archive.h"
+#include "source/pg_client.h"
+#include "source/pg_globals.h"
+#include "source/pg_tables.h"
+#include "source/source.h"
+
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK     (256u << 10)
+#define PIPE_SIZE (1 << 20) /* an unprivileged process's most: /proc/sys/fs/pipe-max-size */
+#define PING_NS   30000000000ull
+
+/* One run over one server. */
+struct job {
+    const struct source_env *env;
+    struct source_result *out;
+    uint64_t started_ns;
+    uint64_t expected_bytes; /* 0: not known */
+    bool many;               /* streams carry the database's name */
+    bool all;
+    struct strings databases;
+    struct strings state; /* "database TAB schema.table", printable */
+    size_t tables;
+};
+
+struct dump {
+    struct job *job;
+    const char *database;
+    char *shown; /* the name, safe to show */
+    struct pg pg;
+    uint64_t pinged_ns;
+    char *snapshot; /* NULL: pg_dump takes its own */
+    struct pg_tables listed;
+};
+
+static void dump_free(struct dump *d)
+{
+    pg_free(&d->pg);
+    pg_tables_free(&d->listed);
+    free(d->snapshot);
+    free(d->shown);
+}
+AUTO_FOR(dump)
+
+/* ---- the session beside pg_dump ---- */
+
+/* Whatever of these the server knows: it must wait as long as the dump takes. */
+static const char time_outs_off[] =
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ("
+    "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', "
+    "'transaction_timeout')";
+static const char begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+static int open_session(struct dump *d, struct err *e)
+{
+    const struct config_source *src = d->job->env->source;
+    struct err why = ERR_INIT;
+    if (pg_connect(&d->pg, src->connection, d->database, e) ||
+        pg_query(&d->pg, time_outs_off, NULL, NULL, e) || pg_query(&d->pg, begin, NULL, NULL, e))
+        return -1;
+    d->snapshot = pg_query_text(&d->pg, "SELECT pg_catalog.pg_export_snapshot()", NULL, &why);
+    if (!d->snapshot) {
+        source_result_note(d->job->out,
+                           "database %s: the snapshot cannot be shared (%s): pg_dump took its own", d->shown,
+                           why.text);
+        if (pg_query(&d->pg, "ROLLBACK", NULL, NULL, e) || pg_query(&d->pg, begin, NULL, NULL, e))
+            return -1;
+    }
+    return pg_tables_list(&d->listed, &d->pg, e);
+}
+
+/* Keeps the session from being cut off as idle on the way, and notices a server that is gone. */
+static int look_after_session(struct dump *d, struct err *e)
+{
+    uint64_t now = time_monotonic_ns();
+    if (now - d->pinged_ns < PING_NS)
+        return 0;
+    d->pinged_ns = now;
+    return pg_query(&d->pg, "SELECT 1", NULL, NULL, e) ? err_wrap(e, "the session that holds the snapshot")
+                                                       : 0;
+}
+
+/* ---- running its programs ---- */
+
+static int check_time(const struct job *j, struct err *e)
+{
+    uint64_t limit = j->env->source->time_limit_s;
+    if (limit && time_monotonic_ns() - j->started_ns > limit * 1000000000ull)
+        return err_set(e, ERR_FAILED, "not done after %llu s, its time-limit: raise it, or look what blocks",
+                       (unsigned long long)limit);
+    return stop_check(e);
+}
+
+static unsigned seconds_left(const struct job *j)
+{
+    uint64_t limit = j->env->source->time_limit_s;
+    uint64_t used = (time_monotonic_ns() - j->started_ns) / 1000000000u;
+    return limit == 0 ? 0 : limit > used ? (unsigned)(limit - used) : 1;
+}
+
+static int await_output(struct dump *d, struct child *c, struct err *e)
+{
+    for (;;) {
+        struct pollfd out = {.fd = c->out, .events = POLLIN};
+        int ready = poll(&out, 1, 500);
+        if (check_time(d->job, e) || look_after_session(d, e))
+            return -1;
+        if (ready > 0)
+            return 0;
+    }
+}
+
+/* What the dump goes through. */
+struct flow {
+    struct stream *stream;
+    struct pg_archive *archive;
+    uint64_t bytes;
+};
+
+static int copy_output(struct dump *d, struct child *c, struct flow *f, struct err *e)
+{
+    const struct source_env *env = d->job->env;
+    AUTO(buf) block = BUF_NONE;
+    buf_reserve(&block, BLOCK);
+    fcntl(c->out, F_SETPIPE_SZ, PIPE_SIZE); /* a hint: fewer wake-ups */
+    for (;;) {
+        if (await_output(d, c, e))
+            return -1;
+        ssize_t n = fd_read(c->out, block.p, BLOCK, "pg_dump", e);
+        if (n <= 0)
+            return (int)n;
+        struct bytes b = BYTES(block.p, (size_t)n);
+        if (pg_archive_write(f->archive, b, e) || stream_write(f->stream, b, e))
+            return -1;
+        f->bytes += b.n;
+        if (env->progress)
+            env->progress(env->progress_ctx, d->job->out->bytes + f->bytes, d->job->expected_bytes);
+    }
+}
+
+static void note_warnings(struct dump *d, const char *program, const struct child *c)
+{
+    AUTO(strings) warnings = STRINGS_NONE;
+    pg_program_warnings(&c->err_text, &warnings);
+    for (size_t i = 0; i < warnings.n; i++)
+        source_result_note(d->job->out, "database %s: %s: %s", d->shown, program, warnings.v[i]);
+}
+
+static int run_pg_dump(struct dump *d, struct flow *f, struct err *e)
+{
+    const struct config_source *src = d->job->env->source;
+    const struct child_options run = {
+        .in = CHILD_NULL, .out = CHILD_PIPE, .time_limit_s = seconds_left(d->job)};
+    AUTO(pg_program) g = PG_PROGRAM_NONE;
+    AUTO(child) c = CHILD_NONE;
+    if (pg_program_new(&g, &d->pg, "pg_dump", 0, e) || pg_program_connect(&g, &d->pg, NULL, e))
+        return -1;
+    pg_program_add(&g, "--format=custom");
+    pg_program_add(&g, "--compress=0");
+    pg_program_add(&g, "--lock-wait-timeout=60s");
+    if (d->snapshot)
+        pg_program_add(&g, "--snapshot=%s", d->snapshot);
+    for (size_t i = 0; i < src->exclude_table_data.n; i++)
+        pg_program_add(&g, "--exclude-table-data=%s", src->exclude_table_data.v[i]);
+    d->pinged_ns = time_monotonic_ns();
+    if (pg_program_start(&g, &run, &c, e) || copy_output(d, &c, f, e) || child_wait(&c, "pg_dump", NULL, e))
+        return -1;
+    note_warnings(d, "pg_dump", &c);
+    return pg_archive_finish(f->archive, e);
+}
+
+/* ---- is it all there? ---- */
+
+/* Without a shared snapshot a table may have come or gone between the listing and the dump: only those that
+ * are still there afterwards must be in it. */
+static int list_again(struct dump *d, struct pg_tables *now, struct err *e)
+{
+    if (pg_query(&d->pg, "ROLLBACK", NULL, NULL, e))
+        return -1;
+    return pg_tables_list(now, &d->pg, e);
+}
+
+static int compare_tables(struct dump *d, const struct pg_archive *a, struct err *e)
+{
+    const struct config_source *src = d->job->env->source;
+    AUTO(pg_tables) held = PG_TABLES_NONE;
+    AUTO(pg_tables) now = PG_TABLES_NONE;
+    if (!d->snapshot && list_again(d, &now, e))
+        return -1;
+    pg_tables_of_archive(&held, a);
+    for (size_t i = 0; i < d->listed.n; i++) {
+        const struct pg_listed *l = &d->listed.v[i];
+        if (!d->snapshot && !pg_tables_find(&now, l))
+            continue;
+        const struct pg_listed *in = pg_tables_find(&held, l);
+        AUTO_CHAR name = pg_listed_text(l);
+        if (!in)
+            return err_set(e, ERR_FAILED, "table %s is in the database and not in the dump", name);
+        if (l->must_have_data && !in->has_data && src->exclude_table_data.n == 0)
+            return err_set(e, ERR_FAILED, "the rows of table %s are not in the dump", name);
+    }
+    return 0;
+}
+
+/* An older pg_dump of the same major may write what only a newer server understands, or leave something out.
+ */
+static void note_old_client(struct dump *d, const struct pg_archive *a)
+{
+    const char *version = pg_archive_dump_version(a);
+    int major = 0, minor = 0;
+    if (version && sscanf(version, "%d.%d", &major, &minor) == 2 && major == pg_major(d->pg.version) &&
+        minor < d->pg.version % 10000)
+        source_result_note(d->job->out,
+                           "database %s: pg_dump %d.%d is older than the server, %d.%d: upgrade "
+                           "postgresql-client-%d",
+                           d->shown, major, minor, major, d->pg.version % 10000, major);
+}
+
+static void judge_emptiness(struct dump *d)
+{
+    struct source_result *out = d->job->out;
+    if (d->listed.n || d->job->env->source->may_be_empty)
+        return;
+    if (d->job->all)
+        source_result_note(out, "database %s has no tables", d->shown);
+    else
+        source_result_degrade(out, "database %s has no tables (allow-empty = yes if that is as it should be)",
+                              d->shown);
+}
+
+/* Partitions come and go with the calendar, so they are not missed. */
+static void remember_tables(struct dump *d)
+{
+    for (size_t i = 0; i < d->listed.n; i++) {
+        AUTO_CHAR name = pg_listed_text(&d->listed.v[i]);
+        if (!d->listed.v[i].is_partition)
+            strings_add_fmt(&d->job->state, "%s\t%s", d->shown, name);
+    }
+    d->job->tables += d->listed.n;
+}
+
+/* ---- one database ---- */
+
+static int stream_name(const struct job *j, const char *kind, const char *shown, char out[STREAM_NAME_SIZE],
+                       struct err *e)
+{
+    int n = snprintf(out, STREAM_NAME_SIZE, "%s%s%s", kind, j->many ? ":" : "", j->many ? shown : "");
+    if (n >= STREAM_NAME_SIZE)
+        return err_set(e, ERR_USAGE, "database %s: the name is too long for a stream", shown);
+    return 0;
+}
+
+static struct stream *open_stream(const struct job *j, const char *name)
+{
+    const struct stream_options o = {.name = name,
+                                     .params = j->env->database_params,
+                                     .frame = STREAM_FRAME_DATABASE,
+                                     .level = j->env->database_level};
+    return stream_new(j->env->writer, &o, NULL);
+}
+
+/* A small stream whose bytes are all at hand. */
+static int keep_text(struct job *j, const char *name, struct bytes text, struct err *e)
+{
+    struct stream_info info;
+    AUTO_PTR(stream) s = open_stream(j, name);
+    if (stream_write(s, text, e) || stream_finish(s, &info, e))
+        return -1;
+    source_result_add_stream(j->out, &info);
+    return 0;
+}
+
+static int dump_database(struct job *j, const char *name, struct err *e)
+{
+    char data_name[STREAM_NAME_SIZE], print_name[STREAM_NAME_SIZE];
+    AUTO(dump) d = {.job = j, .database = name};
+    AUTO(buf) fingerprint = BUF_NONE;
+    AUTO_PTR(stream) s = NULL;
+    AUTO_PTR(pg_archive) a = pg_archive_new();
+    struct stream_info info;
+    d.shown = text_printable(name, strlen(name));
+    if (stream_name(j, "data", d.shown, data_name, e) ||
+        stream_name(j, "fingerprint", d.shown, print_name, e) || open_session(&d, e))
+        return -1;
+    s = open_stream(j, data_name);
+    struct flow f = {.stream = s, .archive = a};
+    if (run_pg_dump(&d, &f, e) || compare_tables(&d, a, e) || stream_finish(s, &info, e))
+        return -1;
+    source_result_add_stream(j->out, &info);
+    j->out->bytes += f.bytes;
+    pg_archive_fingerprint(a, &fingerprint);
+    note_old_client(&d, a);
+    judge_emptiness(&d);
+    remember_tables(&d);
+    return keep_text(j, print_name, buf_bytes(&fingerprint), e);
+}
+
+/* ---- the whole server ---- */
+
+/* Connects to ask for more than one database: a connection that names none means "postgres" then, not one of
+ * the user's name. */
+static int connect_to_server(const struct job *j, struct pg *p, struct err *e)
+{
+    const char *connection = j->env->source->connection;
+    const struct strings *asked = &j->env->source->databases;
+    if (!j->many)
+        return pg_connect(p, connection, asked->n ? asked->v[0] : NULL, e);
+    AUTO_CHAR named = pg_connection_database(connection, e);
+    if (err_is_set(e))
+        return -1;
+    bool open = named || getenv("PGDATABASE") || (connection && strstr(connection, "service"));
+    return pg_connect(p, connection, open ? NULL : "postgres", e);
+}
+
+static int take_globals(struct job *j, struct err *e)
+{
+    AUTO(pg) p = PG_NONE;
+    AUTO(buf) script = BUF_NONE;
+    AUTO(strings) warnings = STRINGS_NONE;
+    struct err why = ERR_INIT;
+    bool passwords = false;
+    if (connect_to_server(j, &p, &why) ||
+        pg_globals(&p, seconds_left(j), &script, &passwords, &warnings, &why)) {
+        if (why.kind == ERR_STOPPED)
+            return err_set(e, why.kind, "%s", why.text);
+        source_result_degrade(j->out, "roles and tablespaces are not in it: %s", why.text);
+        return 0;
+    }
+    if (!passwords)
+        source_result_note(j->out, "the roles are stored without their passwords: %s may not read pg_authid",
+                           PQuser(p.conn));
+    for (size_t i = 0; i < warnings.n; i++)
+        source_result_note(j->out, "pg_dumpall: %s", warnings.v[i]);
+    return keep_text(j, "globals", buf_bytes(&script), e);
+}
+
+/* template0 and template1 are what a server is born with. */
+static int choose_databases(struct job *j, struct err *e)
+{
+    AUTO(pg) p = PG_NONE;
+    const struct strings *asked = &j->env->source->databases;
+    AUTO_RESULT r = NULL;
+    if (connect_to_server(j, &p, e))
+        return -1;
+    for (size_t i = 0; i < asked->n && j->many && !j->all; i++)
+        strings_add(&j->databases, asked->v[i]);
+    if (!j->many)
+        strings_add(&j->databases, PQdb(p.conn));
+    if (pg_query(&p,
+                 "SELECT datname, CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT')"
+                 "                     THEN pg_catalog.pg_database_size(oid) ELSE 0 END"
+                 "  FROM pg_catalog.pg_database"
+                 " WHERE datallowconn AND datname NOT IN ('template0', 'template1')"
+                 " ORDER BY datname COLLATE \"C\"",
+                 NULL, &r, e))
+        return err_wrap(e, "list the databases");
+    for (int i = 0; i < PQntuples(r); i++) {
+        const char *name = PQgetvalue(r, i, 0);
+        if (j->all)
+            strings_add(&j->databases, name);
+        if (strings_has(&j->databases, name))
+            j->expected_bytes += strtoull(PQgetvalue(r, i, 1), NULL, 10);
+    }
+    if (j->env->last_good_bytes)
+        j->expected_bytes = j->env->last_good_bytes; /* a dump has no indexes: a better guess */
+    return 0;
+}
+
+/* One that fails does not keep the others from being stored; the source has failed all the same. */
+static int dump_databases(struct job *j, struct err *e)
+{
+    for (size_t i = 0; i < j->databases.n; i++) {
+        struct err why = ERR_INIT;
+        if (dump_database(j, j->databases.v[i], &why) == 0)
+            continue;
+        AUTO_CHAR shown = text_printable(j->databases.v[i], strlen(j->databases.v[i]));
+        err_wrap(&why, "database %s", shown);
+        if (err_is_set(e))
+            source_result_note(j->out, "%s", why.text);
+        err_set(e, why.kind, "%s", why.text);
+        if (why.kind == ERR_STOPPED || why.kind == ERR_IO || why.kind == ERR_SPACE)
+            break;
+    }
+    return err_is_set(e) ? -1 : 0;
+}
+
+/* ---- against the last good one ---- */
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The database's name up to the TAB. */
+static bool same_database(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "\t") + 1;
+    return b && strncmp(a, b, n) == 0;
+}
+
+static bool has_database(const struct strings *state, const char *line)
+{
+    for (size_t i = 0; i < state->n; i++)
+        if (same_database(line, state->v[i]))
+            return true;
+    return false;
+}
+
+/* *gone: the last line of a database that is gone as a whole; it is reported once. */
+static void report_gone(struct job *j, char *line, char **gone)
+{
+    const char *table = strchr(line, '\t');
+    if (!table || bsearch(&line, j->state.v, j->state.n, sizeof line, compare_lines))
+        return;
+    int name = (int)(table - line);
+    if (has_database(&j->state, line))
+        source_result_degrade(j->out, "database %.*s: table %s is gone since the last good backup", name,
+                              line, table + 1);
+    else if (!same_database(line, *gone))
+        source_result_degrade(
+            j->out, "database %.*s is gone since the last good backup, or all its tables are", name, line);
+    *gone = line;
+}
+
+static void compare_with_last(struct job *j)
+{
+    const struct source_env *env = j->env;
+    if (j->state.n)
+        qsort(j->state.v, j->state.n, sizeof *j->state.v, compare_lines);
+    AUTO(buf) last = BUF_NONE;
+    char *save = NULL, *gone = NULL;
+    buf_add(&last, env->last_good_state);
+    buf_cstr(&last);
+    for (char *l = strtok_r((char *)last.p, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+        report_gone(j, l, &gone);
+    if (j->out->bytes < env->last_good_bytes / 2) {
+        char now[32], then[32];
+        size_format(now, j->out->bytes);
+        size_format(then, env->last_good_bytes);
+        source_result_degrade(j->out, "the dump is %s, less than half of the last good one (%s)", now, then);
+    }
+    if (j->all && j->tables == 0 && !env->source->may_be_empty)
+        source_result_degrade(j->out,
+                              "no database has a table (allow-empty = yes if that is as it should be)");
+    for (size_t i = 0; i < j->state.n; i++)
+        buf_add_fmt(&j->out->state, "%s\n", j->state.v[i]);
+}
+
+int source_postgres(const struct source_env *env, struct source_result *out, struct err *e)
+{
+    const struct strings *asked = &env->source->databases;
+    struct job j = {.env = env, .out = out, .started_ns = time_monotonic_ns()};
+    j.all = asked->n == 1 && strcmp(asked->v[0], "all") == 0;
+    j.many = j.all || asked->n > 1;
+    int rc =
+        choose_databases(&j, e) || dump_databases(&j, e) || (env->source->globals && take_globals(&j, e));
+    if (rc == 0)
+        compare_with_last(&j);
+    out->files = j.tables;
+    strings_free(&j.databases);
+    strings_free(&j.state);
+    return rc ? -1 : 0;
+}

@@ -1,0 +1,143 @@
+#include "target/pg_target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_BYTES 63 /* NAMEDATALEN - 1: the server cuts longer ones */
+#define SWAP_TRIES     20
+
+int pg_database_server(struct pg *p, const char *connection, const char *name, struct err *e)
+{
+    static const char *const rooms[] = {"postgres", "template1"};
+    struct err why = ERR_INIT;
+    if (strlen(name) > NAME_MAX_BYTES)
+        return err_set(e, ERR_USAGE, "the database's name has %zu bytes: PostgreSQL knows at most %d",
+                       strlen(name), NAME_MAX_BYTES);
+    for (size_t i = 0; i < ARRAY_LEN(rooms); i++) {
+        if (strcmp(rooms[i], name) == 0)
+            continue;
+        pg_free(p);
+        if (pg_connect(p, connection, rooms[i], &why) == 0) {
+            p->patience_s = 0; /* making a database copies another: on a slow disk for minutes */
+            return 0;
+        }
+        err_set(e, why.kind, "%s", why.text); /* the first one's */
+        why = (struct err)ERR_INIT;
+    }
+    pg_free(p);
+    return -1;
+}
+
+/* What initdb and CREATE DATABASE leave behind is not looked at. */
+static const char contents_sql[] =
+    "WITH own AS (SELECT oid, nspname FROM pg_catalog.pg_namespace"
+    "              WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),"
+    " thing(what) AS ("
+    " SELECT pg_catalog.format('relation %s.%s', nspname, relname)"
+    "   FROM pg_catalog.pg_class c JOIN own ON own.oid = relnamespace WHERE relkind IN ('r','p','v','m','S','f')"
+    " UNION ALL SELECT pg_catalog.format('function %s.%s', nspname, proname)"
+    "   FROM pg_catalog.pg_proc JOIN own ON own.oid = pronamespace"
+    " UNION ALL SELECT pg_catalog.format('type %s.%s', nspname, typname)"
+    "   FROM pg_catalog.pg_type JOIN own ON own.oid = typnamespace WHERE typtype IN ('e','d','r') OR typrelid <> 0"
+    " UNION ALL SELECT 'schema ' || nspname FROM own WHERE nspname <> 'public'"
+    " UNION ALL SELECT 'extension ' || extname FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql'"
+    " UNION ALL SELECT 'publication ' || pubname FROM pg_catalog.pg_publication"
+    " UNION ALL SELECT 'event trigger ' || evtname FROM pg_catalog.pg_event_trigger"
+    " UNION ALL SELECT 'foreign-data wrapper ' || fdwname FROM pg_catalog.pg_foreign_data_wrapper"
+    " UNION ALL SELECT 'large object ' || oid FROM pg_catalog.pg_largeobject_metadata)"
+    " SELECT pg_catalog.count(*), pg_catalog.min(what) FROM thing";
+
+int pg_database_look(struct pg *p, const char *connection, const char *name, enum pg_database_state *state,
+                     char **what, struct err *e)
+{
+    const char *const params[] = {name, NULL};
+    AUTO_RESULT found = NULL;
+    AUTO_RESULT held = NULL;
+    AUTO(pg) inside = PG_NONE;
+    if (pg_query(p, "SELECT FROM pg_catalog.pg_database WHERE datname = $1", params, &found, e))
+        return -1;
+    *state = PG_DATABASE_ABSENT;
+    if (PQntuples(found) == 0)
+        return 0;
+    if (pg_connect(&inside, connection, name, e) || pg_query(&inside, contents_sql, NULL, &held, e))
+        return err_wrap(e, "look into the database");
+    *state = strcmp(PQgetvalue(held, 0, 0), "0") == 0 ? PG_DATABASE_EMPTY : PG_DATABASE_FULL;
+    const char *example = PQgetvalue(held, 0, 1);
+    AUTO_CHAR shown = text_printable(example, strlen(example));
+    if (*state == PG_DATABASE_FULL)
+        *what = xasprintf("it has %s objects, such as %s", PQgetvalue(held, 0, 0), shown);
+    return 0;
+}
+
+/* ---- rename, swap, drop ---- */
+
+static int end_sessions(struct pg *p, const char *name, struct err *e)
+{
+    const char *const params[] = {name, NULL};
+    return pg_query(p,
+                    "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
+                    " WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
+                    params, NULL, e);
+}
+
+int pg_database_rename(struct pg *p, const char *from, const char *to, struct err *e)
+{
+    AUTO_CHAR a = pg_quote_name(from);
+    AUTO_CHAR b = pg_quote_name(to);
+    AUTO_CHAR sql = xasprintf("ALTER DATABASE %s RENAME TO %s", a, b);
+    return pg_query(p, sql, NULL, NULL, e);
+}
+
+static int try_swap(struct pg *p, const char *name, const char *new, const char *old, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    if (end_sessions(p, name, e) || end_sessions(p, new, e) || pg_query(p, "BEGIN", NULL, NULL, e))
+        return -1;
+    if (pg_database_rename(p, name, old, e) || pg_database_rename(p, new, name, e) ||
+        pg_query(p, "COMMIT", NULL, NULL, e)) {
+        AUTO_CHAR state = xstrdup(p->sqlstate);
+        if (pg_query(p, "ROLLBACK", NULL, NULL, &ignored) == 0)
+            memcpy(p->sqlstate, state, strlen(state) + 1);
+        return -1;
+    }
+    return 0;
+}
+
+/* A rename locks the database against new sessions and waits five seconds for the old ones to end, so only
+ * one that came between the two statements makes it fail: 55006. */
+int pg_database_swap(struct pg *p, const char *name, const char *new, const char *old, struct err *e)
+{
+    for (unsigned i = 1;; i++) {
+        struct err why = ERR_INIT;
+        if (try_swap(p, name, new, old, &why) == 0)
+            return 0;
+        if (strcmp(p->sqlstate, "55006") != 0 || i == SWAP_TRIES || stop_check(e))
+            return err_set(e, why.kind, "swap the databases: %s", why.text);
+    }
+}
+
+int pg_database_drop(struct pg *p, const char *name, struct err *e)
+{
+    AUTO_CHAR quoted = pg_quote_name(name);
+    AUTO_CHAR sql = xasprintf("DROP DATABASE IF EXISTS %s", quoted);
+    bool before = p->ignores_stop;
+    p->ignores_stop = true;
+    int rc = end_sessions(p, name, e) || pg_query(p, sql, NULL, NULL, e) ? -1 : 0;
+    p->ignores_stop = before;
+    return rc;
+}
+
+int pg_database_missing_extensions(struct pg *p, const struct strings *wanted, struct strings *missing,
+                                   struct err *e)
+{
+    AUTO(strings) offered = STRINGS_NONE;
+    AUTO_RESULT r = NULL;
+    if (pg_query(p, "SELECT name FROM pg_catalog.pg_available_extensions", NULL, &r, e))
+        return -1;
+    for (int i = 0; i < PQntuples(r); i++)
+        strings_add(&offered, PQgetvalue(r, i, 0));
+    for (size_t i = 0; i < wanted->n; i++)
+        if (!strings_has(&offered, wanted->v[i]))
+            strings_add(missing, wanted->v[i]);
+    return 0;
+}

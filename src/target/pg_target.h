@@ -1,0 +1,87 @@
+/* pg_target.h - how the postgres target is divided: postgres.c (the order of things), pg_contents.c (what is
+ * in an archive, and what of it belongs to a table), pg_database.c (databases: are they empty, made, swapped,
+ * dropped), pg_script.c (SQL scripts, statement by statement).
+ *
+ * A database is restored under a name of its own ("lifeboat_restore_...") and gets the real one by ALTER
+ * DATABASE
+ * ... RENAME when it is complete, so what is half done never stands under the name that applications use.
+ * What `pg_restore --create` would do for the database itself (encoding, locale, owner, settings, comment,
+ * privileges) is taken as SQL from `pg_restore --create -f -` over those entries alone, with the archive's
+ * database name, which stands after the word DATABASE, replaced by ours. */
+#ifndef LIFEBOAT_TARGET_PG_TARGET_H
+#define LIFEBOAT_TARGET_PG_TARGET_H
+
+#include "source/pg_client.h"
+#include "target/target.h"
+
+/* ---- pg_script.c: scripts as pg_dumpall and pg_restore write them (standard_conforming_strings on) ---- */
+struct pg_script {
+    const char *p, *end;
+};
+/* 1: the next statement, without its semicolon, comments before it and psql's \restrict and \connect; 0: no
+ * more; -1: ERR_FAILED, another psql command. */
+int pg_script_next(struct pg_script *s, struct bytes *statement, struct err *e) MUST_CHECK;
+/* The token after `CREATE DATABASE`; NULL: another statement. Caller frees. */
+char *pg_script_created_database(struct bytes statement);
+/* The statement with `to` for the database name `from` wherever it names a database; NULL when it does
+ * nowhere. Both as they stand in SQL. Caller frees. */
+char *pg_script_rename(struct bytes statement, const char *from, const char *to);
+
+/* ---- pg_contents.c ---- */
+struct pg_entry {
+    long id;
+    unsigned long catalog; /* OID of the catalog of its object; 0: it is data, a comment, an ACL, ... */
+    const char *type;      /* one of a static list, or NULL: another */
+    const char *line;      /* as pg_restore lists it, without the newline */
+    const char *rest;      /* of the line, behind the type: schema, name, owner, newlines as spaces */
+    long *dependencies;
+    size_t dependency_count;
+    bool chosen;
+};
+struct pg_contents {
+    struct buf text; /* what `pg_restore --list --verbose` printed */
+    struct pg_entry *v;
+    size_t n, cap;
+    struct pg_entry **by_id; /* sorted */
+};
+#define PG_CONTENTS_NONE \
+    {                    \
+        0                \
+    }
+/* Takes over c->text. */
+void pg_contents_parse(struct pg_contents *c);
+/* Chooses the entries about the database itself. */
+void pg_contents_choose_database(struct pg_contents *c);
+struct pg_wanted {
+    const char *schema, *name;
+};
+/* Chooses a table and what belongs to it (rows, defaults, indexes, constraints, triggers, policies, its
+ * sequences, partitions). With `needs` also what these need to exist. Foreign keys to tables that are not
+ * chosen are left out and noted. False: it is not in there. */
+bool pg_contents_choose_table(struct pg_contents *c, const struct pg_wanted *w);
+void pg_contents_complete(struct pg_contents *c, bool needs, struct strings *notes);
+void pg_contents_forget_choice(struct pg_contents *c);
+/* The extensions that it makes (of the chosen entries, if any is chosen). */
+void pg_contents_extensions(const struct pg_contents *c, struct strings *out);
+void pg_contents_print(const struct pg_contents *c, struct buf *list); /* the chosen ones, for --use-list */
+void pg_contents_free(struct pg_contents *c);
+AUTO_FOR(pg_contents)
+
+/* ---- pg_database.c: over a connection to another database of the server ---- */
+enum pg_database_state { PG_DATABASE_ABSENT, PG_DATABASE_EMPTY, PG_DATABASE_FULL };
+/* Connects to a database of the server that is not `name`. */
+int pg_database_server(struct pg *p, const char *connection, const char *name, struct err *e) MUST_CHECK;
+/* *what: a sentence about what is in it when it is full; the caller frees it. */
+int pg_database_look(struct pg *p, const char *connection, const char *name, enum pg_database_state *state,
+                     char **what, struct err *e) MUST_CHECK;
+int pg_database_rename(struct pg *p, const char *from, const char *to, struct err *e) MUST_CHECK;
+/* `name` becomes `old` and `new` becomes `name`, both or neither; ends the sessions that stand in the way. */
+int pg_database_swap(struct pg *p, const char *name, const char *new, const char *old,
+                     struct err *e) MUST_CHECK;
+/* Ends its sessions. Works after a signal, too. */
+int pg_database_drop(struct pg *p, const char *name, struct err *e) MUST_CHECK;
+/* Those of `wanted` that the server does not have to offer. */
+int pg_database_missing_extensions(struct pg *p, const struct strings *wanted, struct strings *missing,
+                                   struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+load ../lib/common
+
+@test "readers are added, used, listed and removed" {
+    init
+    backup
+    expect 0 lb key add --identity-out "$T/second.key" --label 'the safe'
+    [ "$(stat -c %a "$T/second.key")" = 600 ]
+    expect 0 lb key show --json
+    json 'len(d["readers"]) == 2 and any(r["label"] == "the safe" for r in d["readers"])'
+    id=$(value '[r["id"] for r in d["readers"] if r["label"] == "the safe"][0]')
+    expect 0 lb key show
+    prints "the safe"
+    expect 0 lb cat latest numbers --identity "$T/second.key"
+    seq 1 20000 | cmp - "$T/out"
+    expect 2 lb key add --identity-out "$T/second.key"
+    says "is there already"
+    expect 0 lb key show --json
+    json 'len(d["readers"]) == 2'
+    expect 0 lb key remove "${id:0:8}"
+    prints "the safe"
+    expect 2 lb cat latest numbers --identity "$T/second.key"
+    says "no keys object is wrapped for this identity"
+}
+
+@test "a recipient is enough to add a reader" {
+    init
+    backup
+    expect 0 lb key add --identity-out "$T/second.key"
+    recipient=$(sed -n 's/^recipient //p' "$T/second.key")
+    id=$(lb key show --json | python3 -c "import json,sys; print([r['id'] for r in json.load(sys.stdin)['readers'] if r['recipient'] == '$recipient'][0])")
+    expect 0 lb key remove "$id"
+    expect 0 lb key add --recipient "$recipient" --label again
+    expect 0 lb cat latest numbers --identity "$T/second.key"
+    expect 2 lb key add --recipient 1234
+    says "64 hex digits"
+    expect 2 lb key add
+    says "give one of --recipient HEX and --identity-out FILE"
+}
+
+@test "the last reader stays; unknown ones are said" {
+    init
+    expect 0 lb key show --json
+    id=$(value 'd["readers"][0]["id"]')
+    expect 2 lb key remove "$id"
+    says "this is the last reader"
+    expect 2 lb key remove 00ff00ff00
+    says "there is no such reader"
+    expect 2 lb key remove 00
+    says "at least 4 digits"
+}
+
+@test "a new passphrase replaces the former one" {
+    init
+    backup
+    echo first >"$T/p1"
+    printf 'second\r\nnot this line\n' >"$T/p2"
+    chmod 600 "$T/p1" "$T/p2"
+    expect 0 lb key passphrase --new-passphrase-file "$T/p1"
+    expect 0 lb key passphrase --new-passphrase-file "$T/p2" --passphrase-file "$T/p1"
+    expect 2 lb ls latest files --passphrase-file "$T/p1"
+    printf 'second' >"$T/p3"
+    chmod 600 "$T/p3"
+    expect 0 lb ls latest files --passphrase-file "$T/p3"
+    expect 0 lb key show --json
+    json 'sorted(r["kind"] for r in d["readers"]) == ["identity", "passphrase"]'
+}
+
+@test "without a terminal the passphrase is not asked for" {
+    init
+    expect 2 setsid "$LIFEBOAT" -c "$T/lifeboat.conf" key passphrase
+    says "--new-passphrase-file FILE"
+}
+
+@test "a write-only host cannot add readers by itself" {
+    write_only
+    expect 0 lb -q init --identity-out "$T/identity.key"
+    expect 0 lb key show --json
+    json 'd["setup"] == "write-only"'
+    expect 2 lb key add --identity-out "$T/x"
+    says "--identity FILE or --passphrase-file FILE"
+    [ ! -e "$T/x" ]
+    expect 2 lb key kit
+    expect 0 lb key kit --identity "$T/identity.key" --out "$T/kit.txt"
+    contains "$T/kit.txt" "lifeboat-identity 1"
+    expect 0 lb key kit --identity "$T/kit.txt"
+    echo pass >"$T/p"
+    chmod 600 "$T/p"
+    expect 2 lb key kit --passphrase-file "$T/p"
+    says "a recovery kit holds an identity"
+}
+
+@test "keys never show up where they do not belong" {
+    init
+    backup
+    secret=$(sed -n 's/^secret //p' "$T/keys/identity.key")
+    writer=$(sed -n 's/^writer //p' "$T/keys/writer.key")
+    lb -v check >"$T/log" 2>&1
+    lb -v key show >>"$T/log" 2>&1
+    lb -v restore latest files --to "$T/back" >>"$T/log" 2>&1
+    ! grep -rqF -e "$secret" -e "$writer" "$T/log" "$T/store" "$T/state" "$T/cache"
+    ! grep -rqF -e one.txt "$T/store"
+}

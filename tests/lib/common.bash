@@ -1,0 +1,124 @@
+# common.bash: what the tests of the command line share. Each test has its own folder $T with a configuration, a
+# repository and two small sources.
+LIFEBOAT=${LIFEBOAT:-$BATS_TEST_DIRNAME/../../build/lifeboat}
+unset LIFEBOAT_CONFIG
+
+setup() {
+    T=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-cli-XXXXXX")
+    mkdir "$T/files" "$T/files/sub"
+    echo one >"$T/files/one.txt"
+    echo two >"$T/files/sub/two.txt"
+    head -c 300000 /dev/urandom >"$T/files/sub/noise"
+    write_config
+}
+
+teardown() {
+    if mountpoint -q "$T/mount" 2>/dev/null; then umount "$T/mount"; fi
+    chmod -R u+rwX "$T" 2>/dev/null
+    rm -rf "$T"
+}
+
+# A one-box configuration; more lines may be given on standard input.
+write_config() {
+    cat >"$T/lifeboat.conf" <<CONF
+[store main]
+url = file://${STORE:-$T/store}
+min-free = 0
+[keys]
+writer = $T/keys/writer.key
+identity = $T/keys/identity.key
+[state]
+directory = $T/state
+cache = $T/cache
+[general]
+host = ${HOST:-box}
+[source files]
+type = volume
+path = $T/files
+[source numbers]
+type = command
+command = seq 1 20000
+restore-command = cat > "\$LIFEBOAT_TARGET"/numbers
+CONF
+}
+
+# A configuration on which the identity stays elsewhere.
+write_only() {
+    sed -i '/^identity/d' "$T/lifeboat.conf"
+}
+
+lb() {
+    "$LIFEBOAT" -c "$T/lifeboat.conf" "$@"
+}
+
+# expect CODE COMMAND...: the exit code; keeps standard output and error in $T/out and $T/err.
+expect() {
+    local want=$1 got=0
+    shift
+    "$@" >"$T/out" 2>"$T/err" </dev/null || got=$?
+    if [ "$got" != "$want" ]; then
+        echo "exit code $got, not $want: $*"
+        head -n 30 "$T/out" "$T/err"
+        return 1
+    fi
+}
+
+contains() { # FILE TEXT
+    grep -qF -- "$2" "$1" && return 0
+    echo "\"$2\" is not in:"
+    head -n 30 "$1"
+    return 1
+}
+says() { contains "$T/err" "$1"; }
+prints() { contains "$T/out" "$1"; }
+
+# json EXPRESSION: python, true of the last line that was printed, as `d`.
+json() {
+    python3 - "$T/out" "$1" <<'PY'
+import json, sys
+d = json.loads(open(sys.argv[1]).read().strip().splitlines()[-1])
+assert eval(sys.argv[2]), (sys.argv[2], d)
+PY
+}
+
+# value EXPRESSION: prints it.
+value() {
+    python3 - "$T/out" "$1" <<'PY'
+import json, sys
+d = json.loads(open(sys.argv[1]).read().strip().splitlines()[-1])
+print(eval(sys.argv[2]))
+PY
+}
+
+init() {
+    expect 0 lb -q init --kit "$T/kit.txt"
+}
+
+backup() {
+    expect 0 lb --json backup "$@"
+    ID=$(value 'd["snapshot"]')
+}
+
+same_files() { # FOLDER
+    diff -r --no-dereference "$T/files" "$1"
+}
+
+# flip FILE [OFFSET]: inverts the bits of one byte, in the middle.
+flip() {
+    python3 - "$1" "${2:--1}" <<'PY'
+import os, sys
+path, at = sys.argv[1], int(sys.argv[2])
+size = os.path.getsize(path)
+os.chmod(path, 0o600)
+with open(path, "r+b") as f:
+    f.seek(size // 2 if at < 0 else at)
+    b = f.read(1)[0]
+    f.seek(-1, 1)
+    f.write(bytes([b ^ 0xff]))
+PY
+}
+
+# object KIND: the path of the only object of a kind.
+object() {
+    find "$T/store/$1" -type f | sort | head -n 1
+}
