@@ -11,6 +11,7 @@
 #ifndef LIFEBOAT_TARGET_PG_TARGET_H
 #define LIFEBOAT_TARGET_PG_TARGET_H
 
+#include "source/pg_archive.h"
 #include "source/pg_client.h"
 #include "target/target.h"
 
@@ -83,5 +84,59 @@ int pg_database_drop(struct pg *p, const char *name, struct err *e) MUST_CHECK;
 /* Those of `wanted` that the server does not have to offer. */
 int pg_database_missing_extensions(struct pg *p, const struct strings *wanted, struct strings *missing,
                                    struct err *e) MUST_CHECK;
+
+/* ---- one restore ---- */
+struct pg_restore {
+    struct feed *in;
+    const struct target_postgres_options *o;
+    struct target_counts *counts;
+    struct pg server; /* connected to another database */
+    char *name;       /* the database asked for */
+    enum pg_database_state state;
+    char *into;   /* what is restored into: `name`, or a side database */
+    bool made;    /* `into` was made here, and goes again when the restore fails */
+    char *create; /* the statement that makes it; NULL: the archive has none */
+    int spool;    /* the start of the stream; with jobs all of it */
+    uint64_t spooled;
+    bool ended; /* the stream was read to its end */
+    struct pg_archive *archive;
+    int at_least; /* the major of a pg_restore that can read the archive; 0: any */
+    struct pg_contents contents;
+    struct strings about;  /* statements about the database, to run at the end */
+    struct strings errors; /* the first that the server refused */
+    unsigned long error_count;
+};
+static inline bool pg_restore_has_tables(const struct pg_restore *r)
+{
+    return r->o->tables && r->o->tables[0];
+}
+/* Tables go into a database that is in use. */
+static inline bool pg_restore_adds_tables(const struct pg_restore *r)
+{
+    return pg_restore_has_tables(r) && r->state == PG_DATABASE_FULL;
+}
+void pg_restore_error(struct pg_restore *r, const char *what, size_t n); /* counts it, keeps the first */
+char *pg_restore_errors(const struct pg_restore *r);                     /* those kept; caller frees */
+void pg_side_name(char out[64], const char *what);                       /* "lifeboat_WHAT_3f9a..." */
+
+/* ---- pg_stream.c: from the feed to pg_restore ---- */
+/* Reads as much as it takes to know the table of contents. */
+int pg_stream_contents(struct pg_restore *r, struct err *e) MUST_CHECK;
+/* 0 also when the server refused statements: r->errors. */
+int pg_stream_restore(struct pg_restore *r, struct err *e) MUST_CHECK;
+/* The chosen entries as a file that a child opens as /proc/self/fd/N; returns N. */
+int pg_stream_list(struct pg_restore *r, struct err *e) MUST_CHECK;
+
+/* ---- pg_choose.c ---- */
+int pg_choose_tables(struct pg_restore *r, struct err *e) MUST_CHECK;
+int pg_choose_check(struct pg_restore *r,
+                    struct err *e) MUST_CHECK; /* can this server take what is chosen? */
+
+/* ---- pg_setup.c: around the restore ---- */
+int pg_setup_roles(struct pg_restore *r, struct err *e) MUST_CHECK;    /* runs the globals */
+int pg_setup_read(struct pg_restore *r, struct err *e) MUST_CHECK;     /* fills create and about */
+int pg_setup_database(struct pg_restore *r, struct err *e) MUST_CHECK; /* makes it */
+int pg_setup_finish(struct pg_restore *r,
+                    struct err *e) MUST_CHECK; /* owner, settings, comment, privileges */
 
 #endif

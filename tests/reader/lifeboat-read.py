@@ -4,14 +4,13 @@
   lifeboat-read.py STORE --identity FILE list
   lifeboat-read.py STORE --identity FILE cat SNAPSHOT|latest SOURCE[/STREAM] > out
 
-STORE is the repository's folder. --passphrase-file FILE serves instead of --identity FILE (a line end that closes the
-file is not part of the passphrase). SNAPSHOT is the beginning of a snapshot's name; `latest` is the newest snapshot
-that holds the stream. STREAM is `data` when it is not given. After an exit status other than 0, what was written is
-right as far as it goes, and not whole. Marks and receipts are not read: they guide backups and retention, and which
-packs are sound is seen from the packs. Debian packages: python3-nacl, python3-zstandard."""
-import base64, functools, hashlib, hmac, io, json, os, re, struct, sys
+STORE is the repository's folder. --passphrase-file FILE serves instead of --identity FILE (a line end that closes it
+is not part of the passphrase). SNAPSHOT is the beginning of a snapshot's name; `latest` is the newest that holds the
+stream. STREAM is `data` when not given. After an exit status other than 0, what was written is right as far as it goes,
+and not whole. Marks and receipts are not read: they guide backups, and which packs are sound is seen from the packs.
+Debian packages: python3-nacl, python3-zstandard."""
+import base64, functools, hashlib, hmac, io, itertools, json, os, re, struct, sys
 from collections import defaultdict, namedtuple
-
 import nacl.bindings as sodium
 import zstandard
 from nacl.exceptions import CryptoError
@@ -19,13 +18,12 @@ from nacl.exceptions import CryptoError
 VERSION, FOOTER_SIZE, MIB = 1, 88, 1 << 20
 MAX_PACK, MAX_TABLE, MAX_RAW, MAX_INDEX, MAX_SNAPSHOT = 256 * MIB, 32 * MIB, 16 * MIB, 64 * MIB, MIB // 16
 MAX_ROOTS, MAX_DEPTH, MAX_GENERATIONS, MAX_PASSES, MAX_KDF_MEMORY = 32, 7, 64, 16, 1024 * MIB
-MAX_SMALL = MIB  # of files and objects for which the page has no limit
+ARGON2ID, MAX_SMALL = sodium.crypto_pwhash_ALG_ARGON2ID13, MIB  # where the page has no limit
 CONTENT, TREE = 1, 2  # kinds of slots, and the numbers of the id keys of their chunks
 FRAME_TYPE = {CONTENT: "content frame", TREE: "tree frame"}
 METADATA_KEY = {"table": 16, "footer": 17, "index": 18, "snapshot": 19, "tree slot": 22}
 OBJECT_NAME = re.compile(r"(packs/([0-9a-f]{2})/(?=\2)|(keys|index|snapshots)/)[0-9a-f]{64}")
 REFERENCE = struct.Struct("<20sI")  # id and length of a chunk; in Repository.places: id and position in frames
-OPTIONS, COMMANDS = ("--identity", "--passphrase-file"), {"list": 5, "cat": 7}  # and how many words in all
 
 Generation = namedtuple("Generation", "writer content_public content_secret")
 Frame = namedtuple("Frame", "pack kind generation sealed_key number offset sealed raw compression chunks")
@@ -56,7 +54,7 @@ def say(text, file=sys.stdout):
     print("".join(c if c.isprintable() else "?" for c in text), file=file)
 
 def warn(text):
-    say(f"lifeboat-read: {text}", sys.stderr)
+    say(f"lifeboat-read: {text}", file=sys.stderr)
 
 def describe(error):
     if isinstance(error, CryptoError):
@@ -129,7 +127,7 @@ def unwrap(wrapped, identity, passphrase):
     ops, memory, salt, nonce = (wrapped[name] for name in ("ops", "memory", "salt", "nonce"))
     require(wrapped["kdf"] == "argon2id13" and len(sealed) >= 16, "is wrapped in an unknown way")
     require(ops <= MAX_PASSES and memory <= MAX_KDF_MEMORY, "asks for too much work")
-    key = sodium.crypto_pwhash_alg(32, passphrase, bytes.fromhex(salt), ops, memory, sodium.crypto_pwhash_ALG_ARGON2ID13)
+    key = sodium.crypto_pwhash_alg(32, passphrase, bytes.fromhex(salt), ops, memory, ARGON2ID)
     additional = f"lifeboat passphrase 1\n{wrapped['repository']}\n".encode()
     try:
         return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, additional, bytes.fromhex(nonce), key)
@@ -241,9 +239,10 @@ def open_frame(repo, position):
     """The chunks of a frame by id, not verified yet."""
     frame = repo.frames[position]
     key = slot_key(repo, frame.kind, frame.generation, frame.sealed_key)
-    additional = additional_data(repo, FRAME_TYPE[frame.kind], frame.generation)
-    additional += struct.pack("<QIB", frame.number, frame.raw, frame.compression)
-    sealed, nonce = get_range(repo.store, frame.pack, frame.offset, frame.sealed), struct.pack("<QQQ", frame.number, 0, 0)
+    facts = struct.pack("<QIB", frame.number, frame.raw, frame.compression)
+    additional = additional_data(repo, FRAME_TYPE[frame.kind], frame.generation) + facts
+    sealed = get_range(repo.store, frame.pack, frame.offset, frame.sealed)
+    nonce = struct.pack("<QQQ", frame.number, 0, 0)
     raw = sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, additional, nonce, key)
     require(frame.compression in (0, 1), f"unknown compression {frame.compression}")
     if frame.compression == 1:
@@ -254,30 +253,22 @@ def open_frame(repo, position):
     f = io.BytesIO(raw)
     return {chunk_id: f.read(length) for chunk_id, length in REFERENCE.iter_unpack(frame.chunks)}
 
-def places_of(repo, kind, chunk_id):
-    """Positions of the frames with a chunk."""
-    bucket = repo.places.get(chunk_id[:2], b"")
-    at = bucket.find(chunk_id)
-    while at >= 0:
-        if at % REFERENCE.size == 0 and repo.frames[REFERENCE.unpack_from(bucket, at)[1]].kind == kind:
-            yield REFERENCE.unpack_from(bucket, at)[1]
-        at = bucket.find(chunk_id, at + 1)
-
 def read_chunk(repo, kind, chunk_id, length):
     """Tries sound packs first, then what is left of the others: the id tells whether the bytes are right."""
-    problems = []
-    for wanted in (True, False):
-        for position in places_of(repo, kind, chunk_id):
-            pack = repo.frames[position].pack
-            try:
-                if is_sound(repo.store, pack) == wanted:
-                    data, generation = open_frame(repo, position)[chunk_id], repo.frames[position].generation
-                    key = derive(repo.generations[generation].writer, kind)
-                    require(len(data) == length, "holds it with another length")
-                    require(hmac.digest(key, data, "sha256")[:20] == chunk_id, "holds other bytes under its id")
-                    return data
-            except (ReadError, CryptoError, OSError, zstandard.ZstdError) as error:
-                problems.append(f"{pack}: {describe(error)}")
+    bucket, problems = repo.places.get(chunk_id[:2], b""), []
+    places = [position for found_id, position in REFERENCE.iter_unpack(bucket)
+              if found_id == chunk_id and repo.frames[position].kind == kind]
+    for wanted, position in itertools.product((True, False), places):
+        frame = repo.frames[position]
+        try:
+            if is_sound(repo.store, frame.pack) == wanted:
+                data = open_frame(repo, position)[chunk_id]
+                key = derive(repo.generations[frame.generation].writer, kind)
+                require(len(data) == length, "holds it with another length")
+                require(hmac.digest(key, data, "sha256")[:20] == chunk_id, "holds other bytes under its id")
+                return data
+        except (ReadError, CryptoError, OSError, zstandard.ZstdError) as error:
+            problems.append(f"{frame.pack}: {describe(error)}")
     raise ReadError(f"chunk {chunk_id.hex()}: {'; '.join(problems) or 'is in no readable pack'}")
 
 # ---- section 6: streams ----
@@ -350,7 +341,8 @@ def run(store, option, file, command, *names):
             write_stream(repo, stream, out)
 
 if __name__ == "__main__":
-    if len(sys.argv) < 5 or sys.argv[2] not in OPTIONS or COMMANDS.get(sys.argv[4]) != len(sys.argv):
+    if sys.argv[2:3] not in (["--identity"], ["--passphrase-file"]) or (
+            (sys.argv[4:5], len(sys.argv)) not in ((["list"], 5), (["cat"], 7))):
         sys.exit(__doc__)
     try:
         run(*sys.argv[1:])

@@ -185,19 +185,23 @@ static void test_last_line_without_end(void **state)
 static void test_long_lines(void **state)
 {
     (void)state;
-    AUTO(buf) text = BUF_NONE;
-    buf_add_str(&text, STORE "[source s]\ntype = command\ncommand = ");
-    size_t start = text.n;
-    while (text.n - start < 16000)
-        buf_add_str(&text, "echo 0123456789;");
-    AUTO_CHAR command = xstrdup(buf_cstr(&text) + start);
-    AUTO_PTR(config) c = parse_well(buf_cstr(&text));
-    assert_string_equal(c->sources[0].command, command);
-
-    while (text.n - start < 17000)
-        buf_add_str(&text, "echo 0123456789;");
-    refuse(buf_cstr(&text),
-           "t.conf:5: the line is longer than 16383 bytes; put a long command into a script");
+    static const char start[] = STORE "[source s]\ntype = command\n", key[] = "command = ";
+    for (size_t n = 16380; n <= 16390; n++) { /* bytes of the line, with its end */
+        AUTO(buf) text = BUF_NONE;
+        buf_add_str(&text, start);
+        buf_add_str(&text, key);
+        while (text.n < strlen(start) + n - 1)
+            buf_add_u8(&text, "echo 0123456789;"[text.n % 16]);
+        AUTO_CHAR command = xstrdup(buf_cstr(&text) + strlen(start) + strlen(key));
+        buf_add_str(&text, "\n");
+        if (n > 16383) {
+            refuse(buf_cstr(&text),
+                   "t.conf:5: the line is longer than 16383 bytes; put a long command into a script");
+            continue;
+        }
+        AUTO_PTR(config) c = parse_well(buf_cstr(&text));
+        assert_string_equal(c->sources[0].command, command);
+    }
 }
 
 static void test_long_names(void **state)

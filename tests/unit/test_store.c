@@ -337,6 +337,37 @@ static void test_list_callbacks(void **state)
     expect_list(s, "", "");
 }
 
+/* A driver that hands out whatever its server says. */
+static int list_lies(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
+                     struct err *e)
+{
+    (void)s, (void)prefix, (void)now_ns;
+    static const char *const names[] = {"packs/../../etc/passwd",
+                                        "/etc/passwd",
+                                        "packs//a",
+                                        "packs/.a",
+                                        "packs/A",
+                                        "packs/a\n",
+                                        "",
+                                        "index/other",
+                                        "packs",
+                                        "packs/aa/good"};
+    int rc = 0;
+    for (size_t i = 0; i < ARRAY_LEN(names) && rc == 0; i++) {
+        const struct store_object o = {.name = names[i], .size = 1};
+        rc = each(ctx, &o, e);
+    }
+    return rc;
+}
+
+static void test_hostile_listing(void **state)
+{
+    (void)state;
+    static const struct store_ops ops = {.list = list_lies};
+    struct store s = {.ops = &ops, .title = (char *)"store that lies"};
+    expect_list(&s, "packs/", "packs/aa/good 1");
+}
+
 static void test_hostile_names(void **state)
 {
     struct store *s = store_of(state);
@@ -611,11 +642,10 @@ static void test_temporary_files(void **state)
     }
     AUTO_CHAR path = xstrdup(root);
     expect_list(f->store, "packs/", "");
-    store_free(f->store);
+    store_free(STEAL(f->store));
     assert_int_equal(count_files(path), 3);
     for (size_t i = 1; i < ARRAY_LEN(names); i++)
         assert_int_equal(mode_of(path, names[i]), 0600);
-    f->store = store_mem_new(f->folder);
 }
 
 static void test_foreign_files(void **state)
@@ -756,17 +786,27 @@ static void test_min_free(void **state)
         e = (struct err)ERR_INIT;                                               \
     } while (0)
 
+static bool write_proc(const char *path, const char *text)
+{
+    struct err e = ERR_INIT;
+    AUTO_FD fd = open(path, O_WRONLY);
+    return fd >= 0 && fd_write_all(fd, BYTES_STR(text), path, &e) == 0;
+}
+
+/* Mounts of its own: as root, or in a user namespace where the kernel grants one. */
+static bool leave_mounts(void)
+{
+    AUTO_CHAR uid = xasprintf("0 %u 1", (unsigned)getuid());
+    AUTO_CHAR gid = xasprintf("0 %u 1", (unsigned)getgid());
+    if (unshare(CLONE_NEWNS) == 0)
+        return true;
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_proc("/proc/self/uid_map", uid) &&
+           write_proc("/proc/self/setgroups", "deny") && write_proc("/proc/self/gid_map", gid);
+}
+
 static bool mount_small(const char *path)
 {
-    uid_t uid = getuid();
-    if (unshare(CLONE_NEWNS) != 0) {
-        struct err e = ERR_INIT;
-        AUTO_CHAR map = xasprintf("0 %u 1", (unsigned)uid);
-        AUTO_FD fd = unshare(CLONE_NEWUSER | CLONE_NEWNS) ? -1 : open("/proc/self/uid_map", O_WRONLY);
-        if (fd < 0 || fd_write_all(fd, BYTES_STR(map), "uid_map", &e))
-            return false;
-    }
-    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return leave_mounts() && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("tmpfs", path, "tmpfs", 0, "size=1m") == 0;
 }
 
@@ -871,6 +911,7 @@ int main(void)
         CONTRACT(set_up_fault),
         DIRECTORY(set_up_local),
         DIRECTORY(set_up_named),
+        cmocka_unit_test(test_hostile_listing),
         cmocka_unit_test(test_fault_loop),
         cmocka_unit_test_setup_teardown(test_clock_of_mem, set_up_mem, tear_down),
         cmocka_unit_test(test_modes),

@@ -1,0 +1,142 @@
+#include "target/pg_target.h"
+
+#include "base/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SCRIPT_LIMIT (64u << 20)
+
+/* ---- roles ---- */
+
+static int read_globals(struct feed *f, struct buf *script, struct err *e)
+{
+    for (;;) {
+        struct bytes b;
+        if (f->next(f, &b, e))
+            return -1;
+        if (b.n == 0)
+            return 0;
+        if (script->n + b.n > SCRIPT_LIMIT)
+            return err_set(e, ERR_DAMAGED, "the globals are longer than %u MiB", SCRIPT_LIMIT >> 20);
+        buf_add(script, b);
+    }
+}
+
+/* Statement by statement over libpq, and not by psql: there is nothing that a psql command in it could do,
+ * and the server says by number which errors mean that a role is there already. */
+int pg_setup_roles(struct pg_restore *r, struct err *e)
+{
+    AUTO(buf) script = BUF_NONE;
+    AUTO(pg) p = PG_NONE; /* its own: the script changes settings */
+    if (!r->o->globals)
+        return 0;
+    if (read_globals(r->o->globals, &script, e) || pg_database_server(&p, r->o->connection, r->name, e))
+        return -1;
+    struct pg_script s = {(const char *)script.p, (const char *)script.p + script.n};
+    struct bytes b;
+    int more;
+    while ((more = pg_script_next(&s, &b, e)) > 0) {
+        struct err why = ERR_INIT;
+        AUTO_CHAR sql = xstrndup((const char *)b.p, b.n);
+        if (pg_query(&p, sql, NULL, NULL, &why) == 0 || strcmp(p.sqlstate, "42710") == 0)
+            continue;
+        if (!*p.sqlstate)
+            return err_set(e, why.kind, "roles: %s", why.text);
+        pg_restore_error(r, why.text, strlen(why.text));
+    }
+    if (more == 0 && r->error_count) {
+        AUTO_CHAR list = pg_restore_errors(r);
+        return err_set(e, ERR_FAILED,
+                       "roles: %lu statements of the globals failed (no database was touched): %s",
+                       r->error_count, list);
+    }
+    return more;
+}
+
+/* ---- the database itself ---- */
+
+static bool is_about_session(struct bytes s)
+{
+    static const char *const starts[] = {"SET SESSION AUTHORIZATION", "RESET SESSION AUTHORIZATION",
+                                         "SET client_encoding"};
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++)
+        if (s.n > strlen(starts[i]) - 1 && memcmp(s.p, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Takes the script apart: what makes the database, and what is said about it then. */
+static int keep_statements(struct pg_restore *r, const struct buf *script, struct err *e)
+{
+    AUTO_CHAR from = NULL;
+    AUTO_CHAR to = pg_quote_name(r->into);
+    struct pg_script s = {(const char *)script->p, (const char *)script->p + script->n};
+    struct bytes b;
+    int more;
+    while ((more = pg_script_next(&s, &b, e)) > 0) {
+        if (!from && (from = pg_script_created_database(b))) {
+            r->create = pg_script_rename(b, from, to);
+            continue;
+        }
+        AUTO_CHAR renamed = from ? pg_script_rename(b, from, to) : NULL;
+        AUTO_CHAR as_is = xstrndup((const char *)b.p, b.n);
+        if (renamed || is_about_session(b))
+            strings_add(&r->about, renamed ? renamed : as_is);
+    }
+    return more;
+}
+
+/* Names the database to restore into: one that is there and empty is used as it is. */
+int pg_setup_read(struct pg_restore *r, struct err *e)
+{
+    char side[64];
+    AUTO(buf) script = BUF_NONE;
+    AUTO(pg_program) g = PG_PROGRAM_NONE;
+    pg_side_name(side, "restore");
+    r->into = xstrdup(r->state == PG_DATABASE_EMPTY || pg_restore_adds_tables(r) ? r->name : side);
+    pg_contents_choose_database(&r->contents);
+    AUTO_FD list = pg_stream_list(r, e);
+    pg_contents_forget_choice(&r->contents);
+    if (list < 0 || pg_program_new(&g, &r->server, "pg_restore", r->at_least, e))
+        return -1;
+    const struct child_options run = {.in = CHILD_FD, .in_fd = r->spool};
+    pg_program_add(&g, "--create");
+    pg_program_add(&g, "--use-list=/proc/self/fd/%d", list);
+    pg_program_add(&g, "--file=-");
+    if (lseek(r->spool, 0, SEEK_SET) < 0)
+        return err_errno(e, ERR_IO, "spool file");
+    return pg_program_output(&g, &run, SCRIPT_LIMIT, &script, NULL, e) ? -1 : keep_statements(r, &script, e);
+}
+
+int pg_setup_database(struct pg_restore *r, struct err *e)
+{
+    AUTO_CHAR name = pg_quote_name(r->into);
+    AUTO_CHAR plain = xasprintf("CREATE DATABASE %s TEMPLATE template0", name);
+    if (strcmp(r->into, r->name) == 0)
+        return 0;
+    r->made = true; /* also when the answer gets lost */
+    if (pg_query(&r->server, r->create ? r->create : plain, NULL, NULL, e))
+        return err_wrap(e, "make the database");
+    return 0;
+}
+
+/* Owner, settings, comment, privileges. */
+int pg_setup_finish(struct pg_restore *r, struct err *e)
+{
+    AUTO(pg) p = PG_NONE;
+    if (pg_restore_has_tables(r) || r->about.n == 0)
+        return 0;
+    if (pg_database_server(&p, r->o->connection, r->into, e))
+        return -1;
+    for (size_t i = 0; i < r->about.n; i++) {
+        struct err why = ERR_INIT;
+        if (pg_query(&p, r->about.v[i], NULL, NULL, &why) == 0)
+            continue;
+        if (!*p.sqlstate)
+            return err_set(e, why.kind, "%s", why.text);
+        pg_restore_error(r, why.text, strlen(why.text));
+    }
+    return 0;
+}

@@ -1,0 +1,227 @@
+#include "target/pg_target.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE      (256u << 10)
+#define LIST_LIMIT (1u << 30) /* a line for each object */
+
+/* ---- the stream ---- */
+
+static int next_piece(struct pg_restore *r, struct bytes *b, struct err *e)
+{
+    if (r->in->next(r->in, b, e))
+        return -1;
+    r->ended = b->n == 0;
+    r->counts->bytes += b->n;
+    return r->ended ? 0 : pg_archive_write(r->archive, *b, e);
+}
+
+static int spool_piece(struct pg_restore *r, struct bytes *b, struct err *e)
+{
+    if (next_piece(r, b, e) || fd_pwrite_all(r->spool, *b, r->spooled, "spool file", e))
+        return -1;
+    r->spooled += b->n;
+    return 0;
+}
+
+/* 1: the child reads no more. */
+static int give(struct child *c, struct bytes b, struct err *e)
+{
+    while (b.n) {
+        struct pollfd room = {.fd = c->in, .events = POLLOUT};
+        if (stop_check(e))
+            return -1;
+        if (poll(&room, 1, 250) <= 0)
+            continue;
+        ssize_t n = write(c->in, b.p, b.n);
+        if (n < 0 && errno == EPIPE)
+            return 1;
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return err_errno(e, ERR_IO, "pg_restore's input");
+        if (n > 0)
+            b = BYTES(b.p + n, b.n - (size_t)n);
+    }
+    return 0;
+}
+
+/* It is a pipe that we alone write to; SIGPIPE is ignored by the program. */
+static void prepare_pipe(struct child *c)
+{
+    fcntl(c->in, F_SETPIPE_SZ, 1 << 20);
+    fcntl(c->in, F_SETFL, O_NONBLOCK);
+}
+
+/* The formats of an archive, from pg_backup_archiver.h, and the first pg_restore that reads them. */
+static int reader_of(struct bytes head)
+{
+    if (head.n < 7 || memcmp(head.p, "PGDMP", 5) != 0)
+        return 0;
+    return head.p[6] >= 16 ? 17 : head.p[6] == 15 ? 16 : 0;
+}
+
+/* Reads as much of the stream as pg_restore needs to list it: it ends, and closes the pipe, when it has seen
+ * the table of contents. */
+int pg_stream_contents(struct pg_restore *r, struct err *e)
+{
+    struct bytes b = BYTES(NULL, 0);
+    AUTO(buf) head = BUF_NONE;
+    while (head.n < 7 && !r->ended) {
+        if (spool_piece(r, &b, e))
+            return -1;
+        buf_add(&head, b);
+    }
+    r->at_least = reader_of(buf_bytes(&head));
+    AUTO_FD list = file_spool(r->o->spool_dir, e);
+    AUTO(pg_program) g = PG_PROGRAM_NONE;
+    AUTO(child) c = CHILD_NONE;
+    const struct child_options run = {.in = CHILD_PIPE, .out = CHILD_FD, .out_fd = list};
+    if (list < 0 || pg_program_new(&g, &r->server, "pg_restore", r->at_least, e))
+        return -1;
+    pg_program_add(&g, "--list");
+    pg_program_add(&g, "--create"); /* lists the database itself, too */
+    pg_program_add(&g, "--verbose");
+    if (pg_program_start(&g, &run, &c, e))
+        return -1;
+    prepare_pipe(&c);
+    int full = give(&c, buf_bytes(&head), e);
+    while (full == 0 && !r->ended)
+        full = spool_piece(r, &b, e) ? -1 : give(&c, b, e);
+    if (full < 0 || child_wait(&c, "pg_restore --list", NULL, e))
+        return -1;
+    off_t size = lseek(list, 0, SEEK_END);
+    if (size < 0 || size > (off_t)LIST_LIMIT)
+        return err_set(e, ERR_DAMAGED, "the archive's list of contents is larger than 1 GiB");
+    uint8_t *text = buf_reserve(&r->contents.text, (size_t)size);
+    if (fd_pread_all(list, text, (size_t)size, 0, "list of contents", e))
+        return -1;
+    r->contents.text.n += (size_t)size;
+    pg_contents_parse(&r->contents);
+    return 0;
+}
+
+/* A --use-list file that the child opens as /proc/self/fd/N: a copy without close-on-exec. */
+int pg_stream_list(struct pg_restore *r, struct err *e)
+{
+    AUTO(buf) list = BUF_NONE;
+    AUTO_FD spool = file_spool(r->o->spool_dir, e);
+    pg_contents_print(&r->contents, &list);
+    if (spool < 0 || fd_pwrite_all(spool, buf_bytes(&list), 0, "list of contents", e))
+        return -1;
+    int fd = dup(spool);
+    return fd < 0 ? err_errno(e, ERR_IO, "list of contents") : fd;
+}
+
+/* ---- pg_restore ---- */
+
+static int pour(struct pg_restore *r, struct child *c, struct err *e)
+{
+    AUTO(buf) block = BUF_NONE;
+    buf_reserve(&block, PIECE);
+    prepare_pipe(c);
+    int full = 0;
+    for (uint64_t at = 0; at < r->spooled && full == 0;) {
+        size_t n = (size_t)MIN((uint64_t)PIECE, r->spooled - at);
+        if (fd_pread_all(r->spool, block.p, n, at, "spool file", e))
+            return -1;
+        full = give(c, BYTES(block.p, n), e);
+        at += n;
+    }
+    while (full == 0 && !r->ended) {
+        struct bytes b;
+        full = next_piece(r, &b, e) ? -1 : give(c, b, e);
+    }
+    return full < 0 ? -1 : 0; /* when it reads no more its exit status says why */
+}
+
+static int prepare_pg_restore(struct pg_restore *r, struct pg_program *g, int list, unsigned jobs,
+                              struct err *e)
+{
+    if (pg_program_new(g, &r->server, "pg_restore", r->at_least, e) ||
+        pg_program_connect(g, &r->server, r->into, e))
+        return -1;
+    if (pg_restore_has_tables(r)) {
+        pg_program_add(g, "--use-list=/proc/self/fd/%d", list);
+        pg_program_add(g, "--no-data-for-failed-tables");
+    }
+    if (pg_restore_adds_tables(r))
+        pg_program_add(g, "--single-transaction");
+    if (jobs > 1) {
+        pg_program_add(g, "--jobs=%u", jobs);
+        pg_program_add(g, "/proc/self/fd/0"); /* each job opens it anew */
+    }
+    return 0;
+}
+
+/* False: pg_restore did not get to the end of the archive. Otherwise the server refused some statements. */
+static bool collect_errors(struct pg_restore *r, const struct buf *said)
+{
+    static const char error[] = "pg_restore: error: ", ignored[] = "errors ignored on restore: ";
+    const char *p = (const char *)said->p, *end = p + said->n;
+    unsigned long total = 0;
+    while (p && p < end) {
+        const char *eol = memchr(p, '\n', (size_t)(end - p));
+        eol = eol ? eol : end;
+        const char *count = memmem(p, (size_t)(eol - p), ignored, strlen(ignored));
+        if ((size_t)(eol - p) > strlen(error) && memcmp(p, error, strlen(error)) == 0)
+            pg_restore_error(r, p + strlen(error), (size_t)(eol - p) - strlen(error));
+        if (count)
+            total = strtoul(count + strlen(ignored), NULL, 10);
+        p = eol + 1;
+    }
+    r->error_count = MAX(r->error_count, total);
+    return total > 0;
+}
+
+static int spool_rest(struct pg_restore *r, struct err *e)
+{
+    struct bytes b;
+    while (!r->ended)
+        if (spool_piece(r, &b, e))
+            return -1;
+    return lseek(r->spool, 0, SEEK_SET) < 0 ? err_errno(e, ERR_IO, "spool file") : 0;
+}
+
+/* What pg_restore did not care to read is read all the same, to know that the archive was whole; but for a
+ * few tables. */
+static int finish_archive(struct pg_restore *r, struct err *e)
+{
+    struct bytes b;
+    if (pg_restore_has_tables(r) && !r->ended)
+        return 0;
+    while (!r->ended)
+        if (next_piece(r, &b, e))
+            return -1;
+    return pg_archive_finish(r->archive, e);
+}
+
+int pg_stream_restore(struct pg_restore *r, struct err *e)
+{
+    unsigned jobs = pg_restore_adds_tables(r) ? 1 : r->o->jobs;
+    AUTO(pg_program) g = PG_PROGRAM_NONE;
+    AUTO(child) c = CHILD_NONE;
+    AUTO_FD list = pg_restore_has_tables(r) ? pg_stream_list(r, e) : -1;
+    struct child_options run = {.in = CHILD_PIPE, .out = CHILD_NULL};
+    struct err why = ERR_INIT;
+    if (err_is_set(e) || prepare_pg_restore(r, &g, list, jobs, e))
+        return -1;
+    if (jobs > 1) {
+        if (spool_rest(r, e))
+            return -1;
+        run.in = CHILD_FD;
+        run.in_fd = r->spool;
+    }
+    if (pg_program_start(&g, &run, &c, e) || (jobs <= 1 && pour(r, &c, e)))
+        return -1;
+    if (child_wait(&c, "pg_restore", NULL, &why) &&
+        (why.kind == ERR_STOPPED || !collect_errors(r, &c.err_text)))
+        return err_set(e, why.kind, "%s%s", why.text,
+                       pg_restore_adds_tables(r) ? " (nothing was changed)" : "");
+    return finish_archive(r, e);
+}
