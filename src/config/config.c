@@ -200,7 +200,8 @@ static int set_key(struct parsing *p, const char *name, const char *value)
     if (before && k->kind != LIST)
         return complain(p, p->line, "[%s] %s: is set in line %u already; it takes one value", p->section,
                         name, before->line);
-    seen_add(p, p->section, name);
+    if (!before)
+        seen_add(p, p->section, name);
     const char *comment = find_comment(value);
     if (comment && k->kind == COMMAND)
         return complain(p, p->line,

@@ -36,19 +36,6 @@ void repo_describe(const struct keyring *k, struct buf *out)
     buf_add_fmt(out, "{\"format\":%u,\"repository\":\"%s\"}\n", FORMAT_VERSION, id);
 }
 
-int repo_create(struct store *s, const struct keyring *k, struct err *e)
-{
-    uint64_t size;
-    int rc = store_size(s, REPO_OBJECT, &size, e);
-    if (rc == STORE_FAILED)
-        return -1;
-    if (rc == STORE_DONE)
-        return err_set(e, ERR_USAGE, "%s: holds a repository already", store_title(s));
-    AUTO(buf) text = BUF_NONE;
-    repo_describe(k, &text);
-    return store_put(s, REPO_OBJECT, buf_bytes(&text), e);
-}
-
 int repo_read_id(struct store *s, char out[REPOSITORY_ID_HEX], struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
@@ -90,6 +77,21 @@ static int check_identity(struct store *s, const struct keyring *k, struct err *
     if (want.n != have.n || memcmp(want.p, have.p, want.n) != 0)
         log_warn("%s: object " REPO_OBJECT " was changed, its content still makes sense", store_title(s));
     return 0;
+}
+
+int repo_create(struct store *s, const struct keyring *k, struct err *e)
+{
+    uint64_t size;
+    int rc = store_size(s, REPO_OBJECT, &size, e);
+    if (rc == STORE_FAILED)
+        return -1;
+    if (rc == STORE_DONE)
+        return err_set(e, ERR_USAGE, "%s: holds a repository already", store_title(s));
+    AUTO(buf) text = BUF_NONE;
+    repo_describe(k, &text);
+    if (store_put(s, REPO_OBJECT, buf_bytes(&text), e))
+        return -1;
+    return check_identity(s, k, e); /* of two at once, one has come first */
 }
 
 struct repo *repo_open(const struct repo_options *o, struct err *e)

@@ -139,7 +139,9 @@ static int submit(struct stream *s, struct err *e)
 {
     struct pool *pool = writer_repo(s->writer)->pool;
     struct batch *b = current(s);
-    struct bytes rest = BYTES(b->data.p + s->chunk_start, b->data.n - s->chunk_start);
+    struct bytes rest = {0};
+    if (b->data.n > s->chunk_start)
+        rest = BYTES(b->data.p + s->chunk_start, b->data.n - s->chunk_start);
     b->job.run = hash_batch;
     b->ids = &keyring_current(writer_repo(s->writer)->keys)->content_ids;
     b->busy = true;

@@ -64,21 +64,22 @@ static int try_to_open(void *ctx, const struct store_object *o, struct err *e)
     struct probe *p = ctx;
     AUTO(buf) sealed = BUF_NONE, plain = BUF_NONE;
     struct err why = ERR_INIT;
+    (void)e;
     if (store_get(p->repo->store, o->name, OBJECT_LIMIT, &sealed, &why) != STORE_DONE ||
         object_open(p->repo->keys, OBJECT_SNAPSHOT, buf_bytes(&sealed), &plain, &why))
         return 0;
     p->opened = true;
-    return err_set(e, ERR_FAILED, "found"); /* ends the listing */
+    return 1;
 }
 
 /* Whether the store, whatever that object says, holds our repository: our identity opened its keys, or a
  * snapshot in it opens with our writer key. */
 static bool is_ours(const struct run_repo *r)
 {
-    struct err ignored = ERR_INIT;
+    struct err why = ERR_INIT;
     struct probe p = {.repo = r, .opened = keyring_can_read(r->keys)};
     if (!p.opened)
-        (void)!store_list(r->store, "snapshots/", try_to_open, &p, NULL, &ignored);
+        (void)!store_list(r->store, "snapshots/", try_to_open, &p, NULL, &why);
     return p.opened;
 }
 

@@ -147,8 +147,10 @@ static int set_up(struct initialising *n, struct err *e)
         return -1;
     if (n->path && file_is_there(n->path)) {
         const struct run_access own = {.config = n->config, .identity_file = n->path};
-        if (join(n, &own, e) == 0)
+        if (join(n, &own, e) == 0) {
+            unlink(n->staged); /* cut off between putting the name and taking the other away */
             return 0;
+        }
         if (!n->has_root && e->kind == ERR_USAGE)
             return err_wrap(e, "%s is there and is not overwritten; move it away to make a new repository",
                             n->path);

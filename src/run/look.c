@@ -116,12 +116,6 @@ int visit_catalog(struct repo *r, const struct snapshot_source *source, const st
     }
 }
 
-static int pass_run(void *ctx, uint64_t run, uint64_t offset, uint64_t bytes, struct err *e)
-{
-    (void)ctx, (void)run, (void)offset, (void)bytes, (void)e;
-    return 0;
-}
-
 struct listing {
     const char *path;
     run_each_entry *each;
@@ -146,7 +140,7 @@ int run_ls(struct run_repo *r, const struct snapshot *s, const char *source, con
         return -1;
     AUTO_CHAR clean = clean_path(path ? path : "");
     struct listing l = {.path = clean, .each = each, .ctx = ctx};
-    const struct catalog_visitor v = {.entry = list_entry, .run = pass_run, .ctx = &l};
+    const struct catalog_visitor v = {.entry = list_entry, .ctx = &l};
     if (visit_catalog(r->repo, from, &v, e))
         return -1;
     if (l.found || !*clean)
@@ -200,7 +194,7 @@ static int search_source(struct run_repo *r, struct finding *f, struct err *e)
     int seen = was_seen(f, buf_bytes(&same), e);
     if (seen)
         return seen < 0 ? -1 : 0;
-    const struct catalog_visitor v = {.entry = match_entry, .run = pass_run, .ctx = f};
+    const struct catalog_visitor v = {.entry = match_entry, .ctx = f};
     if (visit_catalog(r->repo, f->source, &v, e) == 0)
         return 0;
     char id[SHA_HEX];

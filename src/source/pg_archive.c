@@ -272,8 +272,7 @@ int pg_archive_finish(struct pg_archive *a, struct err *e)
     if (a->read == 0)
         return err_set(e, ERR_DAMAGED, "pg_dump archive: empty: pg_dump wrote nothing");
     if (check_end(a, e))
-        return err_wrap(e, "pg_dump archive of %llu bytes: pg_dump did not finish",
-                        (unsigned long long)a->read);
+        return err_wrap(e, "incomplete pg_dump archive (%llu bytes)", (unsigned long long)a->read);
     pg_lines_tables(a);
     return 0;
 }
@@ -295,7 +294,7 @@ const char *pg_archive_database(const struct pg_archive *a)
 
 size_t pg_archive_table_count(const struct pg_archive *a)
 {
-    return a->stage == PG_HEADER || a->stage == PG_TOC ? 0 : a->table_count;
+    return a->listed ? a->table_count : 0;
 }
 
 struct pg_table pg_archive_table(const struct pg_archive *a, size_t i)

@@ -1,6 +1,6 @@
 /* pg_archive_internal.h - how the archive reader is divided: pg_archive.c (stages, data items), pg_toc.c
- * (header and table of contents), pg_sql.c (the bits of SQL that have to be understood), pg_rows.c (rows to a
- * sum), pg_fingerprint.c (lines).
+ * (header and table of contents), pg_entry.c (what its entries mean), pg_sql.c (the bits of SQL that have to
+ * be understood), pg_rows.c (rows to a sum), pg_fingerprint.c (lines).
  *
  * An archive, from pg_backup_archiver.c and pg_backup_custom.c of PostgreSQL 15 to 18 (int: a sign byte, then
  * 4 bytes, little-endian; text: an int length, -1 for NULL, then the bytes):
@@ -61,6 +61,7 @@ struct pg_archive {
 
     struct pg_table_entry *tables;
     size_t table_count, table_cap;
+    bool listed;           /* the table of contents was read */
     struct pg_item *items; /* sorted by id once the table of contents was read */
     size_t item_count, item_cap, seen_count;
     struct buf lines; /* of the fingerprint, unsorted, each with its newline */

@@ -108,10 +108,14 @@ static void other_object(struct pg_archive *a, const struct pg_entry *t)
     const char *database = of_database ? a->database : NULL;
     AUTO(buf) tag = BUF_NONE;
     AUTO(buf) definition = BUF_NONE;
-    pg_definition(&tag, t->tag, database);
-    pg_definition(&definition, t->definition, database);
     struct pg_entry o = *t;
-    o.tag = properties ? ":database" : buf_cstr(&tag);
+    if (properties)
+        o.tag = ":database";
+    else if (of_database) {
+        pg_definition(&tag, t->tag, database);
+        o.tag = buf_cstr(&tag);
+    }
+    pg_definition(&definition, t->definition, database);
     o.definition = buf_cstr(&definition);
     pg_line_object(&a->lines, &o, of_database);
 }
@@ -204,6 +208,7 @@ static void join_tables(struct pg_archive *a)
 int pg_entries_end(struct pg_archive *a, struct err *e)
 {
     join_tables(a);
+    a->listed = true;
     if (a->item_count)
         qsort(a->items, a->item_count, sizeof *a->items, by_id);
     for (size_t i = 0; i < a->item_count; i++) {

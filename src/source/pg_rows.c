@@ -169,7 +169,10 @@ static struct bytes reorder(struct pg_rows *r, struct bytes line, const uint8_t 
         size_t f = r->order[k];
         const uint8_t *from = line.p + r->at[f];
         size_t n = r->at[f + 1] - r->at[f] - 1;
-        memcpy(to, from, n <= SLACK && readable - from >= SLACK ? SLACK : n);
+        if (n <= SLACK && readable - from >= SLACK)
+            memcpy(to, from, SLACK);
+        else
+            memcpy(to, from, n);
         to += n;
         *to++ = '\t';
     }
@@ -278,6 +281,7 @@ struct pg_rows *pg_rows_new(void)
 {
     struct pg_rows *r = xcalloc(1, sizeof *r);
     r->long_digest = pg_digest_new();
+    buf_reserve(&r->row, FIELD_LIMIT); /* so there is a place where its first field starts */
     return r;
 }
 

@@ -124,9 +124,9 @@ static const char *column_options(const char *s, const char *end)
     return NULL;
 }
 
-static const char *option_end(const char *s)
+static const char *option_end(const char *s, const char *end)
 {
-    while (*s && *s != ')' && strncmp(s, ", ", 2) != 0) {
+    while (s < end && *s != ')' && strncmp(s, ", ", 2) != 0) {
         const char *after = quoted_end(s);
         s = after + (after == s);
     }
@@ -150,13 +150,13 @@ static void add_without_attver(struct buf *out, const char *s, const char *end)
     size_t start = out->n, list = start + (size_t)(options - s);
     buf_add(out, BYTES(s, (size_t)(options - s)));
     do {
-        const char *stop = option_end(options);
+        const char *stop = option_end(options, end);
         if (!is_attver(options, stop)) {
             buf_add_str(out, out->n > list ? ", " : "");
             buf_add(out, BYTES(options, (size_t)(stop - options)));
         }
         options = stop;
-    } while (skip(&options, ", "));
+    } while (options < end && skip(&options, ", "));
     if (out->n == list)
         out->n = start;
     else

@@ -199,8 +199,7 @@ static int make_folder(const char *path, struct err *e)
         return 0;
     if (dir_make(path, FOLDER_MODE, e))
         return -1;
-    (void)!chmod(path,
-                 FOLDER_MODE); /* whatever the umask; refused where folders have no modes (exfat, cifs) */
+    (void)!chmod(path, FOLDER_MODE); /* whatever the umask; file systems without modes refuse */
     return sync_path(path, e);
 }
 

@@ -59,8 +59,7 @@ int local_temp_create(struct local *l, char **name)
     AUTO_CHAR fresh = temp_name();
     int fd = openat(l->dirfd, fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, OBJECT_MODE);
     if (fd >= 0) {
-        (void)!fchmod(fd,
-                      OBJECT_MODE); /* whatever the umask; refused where files have no modes (exfat, cifs) */
+        (void)!fchmod(fd, OBJECT_MODE); /* whatever the umask; file systems without modes refuse */
         *name = STEAL(fresh);
     }
     return fd;

@@ -143,7 +143,7 @@ static int unpack(struct unpacking *u, struct err *e)
     AUTO_CHAR last = xstrdup("its start");
     for (;;) {
         int rc = archive_read_next_header(u->a, &ae);
-        if (rc == ARCHIVE_EOF)
+        if (rc == ARCHIVE_EOF && !err_is_set(e)) /* also said of a feed that failed */
             return check_end(u, last, e);
         bool sound = rc == ARCHIVE_OK || rc == ARCHIVE_WARN;
         const char *raw = sound ? archive_entry_pathname(ae) : NULL;
@@ -219,7 +219,10 @@ static int open_all(struct unpacking *u, struct err *e)
 {
     if (target_directory_check(u->o, e) || dir_make(u->o->path, 0700, e))
         return -1;
-    int root = open(u->o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    int root = open(u->o->path, flags);
+    if (root < 0 && errno == EACCES && chmod(u->o->path, 0700) == 0) /* made just now under an odd umask */
+        root = open(u->o->path, flags);
     if (root < 0)
         return err_errno(e, ERR_IO, "%s", u->o->path);
     if (folders_open(&u->folders, root, e))

@@ -139,6 +139,16 @@ static int make_folder(const struct level *parent, struct level *l, enum folders
     }
 }
 
+/* Takes away from a new folder what it has from the umask, or inherited: the archive knows nothing of it. */
+static void own(const struct level *l, const struct level *parent)
+{
+    if (parent->has_default) {
+        fremovexattr(l->fd, "system.posix_acl_default");
+        fremovexattr(l->fd, "system.posix_acl_access");
+    }
+    (void)!fchmod(l->fd, 0700);
+}
+
 static int enter(struct folders *f, const char *name, size_t n, enum folders_last last, struct err *e)
 {
     const struct level *parent = &f->v[f->n - 1];
@@ -151,10 +161,8 @@ static int enter(struct folders *f, const char *name, size_t n, enum folders_las
         place_failed(e, shown, "folder");
     else if (!l.is_new)
         rc = look_at(&l, shown, e);
-    else if (parent->has_default) { /* it has inherited what the archive knows nothing of */
-        fremovexattr(l.fd, "system.posix_acl_default");
-        fremovexattr(l.fd, "system.posix_acl_access");
-    }
+    else
+        own(&l, parent);
     if (rc || push(f, &l, e)) {
         fd_auto(&l.fd);
         free(l.name);

@@ -97,7 +97,7 @@ load ../lib/common
     init
     mkfifo "$T/at-work" "$T/go-on"
     sed -i "s|^command = .*|command = echo >$T/at-work; read x <$T/go-on; echo done|" "$T/lifeboat.conf"
-    lb backup >"$T/first" 2>&1 &
+    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/first" 2>&1 &
     first=$!
     read -r _ <"$T/at-work"
     expect 1 lb backup
@@ -110,7 +110,7 @@ load ../lib/common
     init
     mkfifo "$T/at-work" "$T/go-on"
     sed -i "s|^command = .*|command = echo; echo >$T/at-work; read x <$T/go-on|" "$T/lifeboat.conf"
-    lb backup >"$T/out" 2>"$T/err" &
+    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/out" 2>"$T/err" &
     first=$!
     read -r _ <"$T/at-work"
     kill -TERM $first
@@ -130,7 +130,7 @@ load ../lib/common
     mkfifo "$T/at-work" "$T/go-on"
     touch "$T/block"
     sed -i "s|^command = .*|command = cat $T/big; test ! -e $T/block \|\| { echo >$T/at-work; read x <$T/go-on; }|" "$T/lifeboat.conf"
-    lb backup >"$T/first" 2>&1 &
+    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/first" 2>&1 &
     first=$!
     read -r _ <"$T/at-work"
     until [ -n "$(find "$T/store/packs" -type f 2>/dev/null)" ]; do sleep 0.05; done
@@ -145,6 +145,29 @@ load ../lib/common
     json 'd["sources"][1]["bytes"] == 50000000 and d["sources"][1]["stored_bytes"] < 40000000'
     expect 0 lb check --read-data
     lb cat latest numbers | cmp - "$T/big"
+}
+
+@test "backup killed at any write to disk: sound, and the next one completes" {
+    command -v strace >/dev/null || skip "there is no strace"
+    strace -qq -o /dev/null true || skip "tracing is not permitted here"
+    init
+    for call in fsync linkat renameat; do
+        n=1
+        while :; do
+            head -c 200000 /dev/urandom >"$T/files/sub/noise"
+            got=0
+            strace -qq -f -o /dev/null -e trace=$call -e "inject=$call:signal=KILL:when=$n" "$LIFEBOAT" \
+                -c "$T/lifeboat.conf" -q backup >"$T/out" 2>"$T/err" </dev/null || got=$?
+            [ $got = 137 ] || break
+            expect 0 lb check
+            backup
+            expect 0 lb cat latest files
+            tar xOf "$T/out" sub/noise | cmp - "$T/files/sub/noise"
+            n=$((n + 1))
+        done
+        [ $got = 0 ]
+    done
+    expect 0 lb check --read-data
 }
 
 @test "a state folder that was lost costs nothing but time" {

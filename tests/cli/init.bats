@@ -115,3 +115,32 @@ load ../lib/common
     expect 0 lb key kit
     prints "LIFEBOAT RECOVERY KIT"
 }
+
+# killed_at CALL N COMMAND...: whether it was killed at its Nth call.
+killed_at() {
+    local call=$1 n=$2 got=0
+    shift 2
+    strace -qq -f -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$n" "$@" >"$T/out" 2>"$T/err" </dev/null || got=$?
+    [ $got = 137 ]
+}
+
+@test "init killed at any write to disk is finished by the next, and nothing is left lying about" {
+    command -v strace >/dev/null || skip "there is no strace"
+    strace -qq -o /dev/null true || skip "tracing is not permitted here"
+    for call in fsync linkat unlink unlinkat; do
+        n=1
+        while killed_at $call $n "$LIFEBOAT" -c "$T/lifeboat.conf" --json init; do
+            got=0
+            lb --json init >"$T/out" 2>"$T/err" || got=$?
+            [ $got = 0 ] || says "is set up already"
+            backup numbers
+            expect 0 lb cat latest numbers
+            [ "$(ls "$T/keys")" = "identity.key
+writer.key" ]
+            rm -r "$T/keys" "$T/store" "$T/state"
+            n=$((n + 1))
+        done
+        [ -s "$T/out" ] # the last one was not killed
+        rm -rf "$T/keys" "$T/store" "$T/state"
+    done
+}

@@ -58,7 +58,7 @@ load ../lib/common
     backup
     expect 0 lb restore latest numbers --to -
     seq 1 20000 | cmp - "$T/out"
-    lb restore latest files --to - | tar t | grep -qx ./one.txt
+    lb restore latest files --to - | tar t | grep -qx one.txt
     expect 2 lb restore latest --to -
     says "name those that are meant"
     expect 2 lb --json restore latest numbers --to -

@@ -4,8 +4,8 @@
   lifeboat-read.py STORE --identity FILE list
   lifeboat-read.py STORE --identity FILE cat SNAPSHOT|latest SOURCE[/STREAM] > out
 
-STORE is the repository's folder. --passphrase-file FILE serves instead of --identity FILE (a line end that closes it
-is not part of the passphrase). SNAPSHOT is the beginning of a snapshot's name; `latest` is the newest that holds the
+STORE is the repository's folder. FILE is an identity file or a recovery kit; --passphrase-file FILE serves instead, its
+first line is the passphrase. SNAPSHOT is the beginning of a snapshot's name; `latest` is the newest that holds the
 stream. STREAM is `data` when not given. After an exit status other than 0, what was written is right as far as it goes,
 and not whole. Marks and receipts are not read: they guide backups, and which packs are sound is seen from the packs.
 Debian packages: python3-nacl, python3-zstandard."""
@@ -106,15 +106,14 @@ def derive(key, number):
     return blake2b(b"", key=key, salt=struct.pack("<QQ", number, 0), person=b"lifeboat")
 
 def read_identity(path):
-    try:
-        with open(path, encoding="utf-8") as f:
-            lines = [line for line in f.read(MAX_SMALL).splitlines() if line and line[0] != "#"]
-        values = dict(line.split(" ", 1) for line in lines[1:])
-        repository, recipient, secret = (bytes.fromhex(values[name]) for name in ("repository", "recipient", "secret"))
-    except (LookupError, ValueError):
-        raise ReadError(f"{path}: is not an identity file") from None
-    require(lines[0] == "lifeboat-identity 1" and (len(repository), len(recipient), len(secret)) == (16, 32, 32)
-            and sodium.crypto_scalarmult_base(secret) == recipient, f"{path}: is not a valid identity file")
+    """An identity file, or a recovery kit: the same lines, indented, with blanks between the digits."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        text = f.read(MAX_SMALL).partition("lifeboat-identity 1\n")[2]
+    values = dict(re.findall(r"^ *(repository|recipient|secret) +((?:[0-9a-f]{2} ?)+)$", text, re.MULTILINE))
+    require(len(values) == 3, f"{path}: is not an identity file of version 1")
+    repository, recipient, secret = (bytes.fromhex(values[name]) for name in ("repository", "recipient", "secret"))
+    require((len(repository), len(recipient), len(secret)) == (16, 32, 32)
+            and sodium.crypto_scalarmult_base(secret) == recipient, f"{path}: a value in it is wrong")
     return repository, recipient, secret
 
 def unwrap(wrapped, identity, passphrase):
@@ -242,8 +241,7 @@ def open_frame(repo, position):
     facts = struct.pack("<QIB", frame.number, frame.raw, frame.compression)
     additional = additional_data(repo, FRAME_TYPE[frame.kind], frame.generation) + facts
     sealed = get_range(repo.store, frame.pack, frame.offset, frame.sealed)
-    nonce = struct.pack("<QQQ", frame.number, 0, 0)
-    raw = sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, additional, nonce, key)
+    raw = sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, additional, struct.pack("<Q16x", frame.number), key)
     require(frame.compression in (0, 1), f"unknown compression {frame.compression}")
     if frame.compression == 1:
         # A length in the zstd header would be allocated as it stands.
@@ -301,17 +299,17 @@ def load_snapshot(repo, name):
             require(len(roots) % 24 == 0 and len(roots) <= 24 * MAX_ROOTS and 0 <= s["depth"] <= MAX_DEPTH
                     and min(s["bytes"], s["chunks"]) >= 0, "has a malformed stream")
             streams[source["name"], s["name"]] = Stream(s["bytes"], s["chunks"], s["depth"], roots)
-    return str(fields["time"]), name.split("/")[1], f"{fields['host']} {fields['verdict']}", streams
+    return str(fields["time"]), name.split("/")[1], fields["host"], fields["verdict"], streams
 
 def load_snapshots(repo):
-    """Time, id, title and streams of those that open, oldest first; and how many do not."""
+    """Time, id, host, verdict, streams of those that open, oldest first; and how many do not open."""
     loaded = [attempt(name, load_snapshot, repo, name) for name in list_objects(repo.store, "snapshots")]
     return sorted((s for s in loaded if s), key=lambda s: s[:2]), loaded.count(None)
 
 def print_snapshots(repo):
     snapshots, unreadable = load_snapshots(repo)
-    for time, snapshot_id, title, streams in snapshots:
-        say(f"{snapshot_id[:16]} {time} {title}")
+    for time, snapshot_id, host, verdict, streams in snapshots:
+        say(f"{snapshot_id[:16]} {time} {host} {verdict}")
         for (source, name), stream in streams.items():
             say(f"    {source}/{name}  {stream.bytes} bytes")
     require(not unreadable, f"{unreadable} snapshots cannot be read")
@@ -321,9 +319,10 @@ def find_stream(repo, prefix, path):
     wanted = (source, name or "data")
     found = [s for s in load_snapshots(repo)[0] if prefix == "latest" or s[1].startswith(prefix)]
     require(prefix == "latest" or len(found) == 1, f"{prefix}: {len(found)} snapshots begin so")
-    found = [streams[wanted] for _, _, _, streams in found if wanted in streams]
+    found = [s for s in found if wanted in s[4]]
     require(found, f"{prefix}: holds no stream {'/'.join(wanted)}; see list")
-    return found[-1]
+    require(len({s[2] for s in found}) == 1, f"{prefix}: there are several hosts; choose a snapshot from the list")
+    return found[-1][4][wanted]
 
 # ---- the command line ----
 def run(store, option, file, command, *names):
@@ -331,7 +330,7 @@ def run(store, option, file, command, *names):
         repo = open_repository(store, read_identity(file), None)
     else:
         with open(file, "rb") as f:
-            repo = open_repository(store, None, f.read(MAX_SMALL).removesuffix(b"\n").removesuffix(b"\r"))
+            repo = open_repository(store, None, f.readline(MAX_SMALL).rstrip(b"\r\n"))
     if command == "list":
         print_snapshots(repo)
     else:

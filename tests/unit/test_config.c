@@ -191,7 +191,7 @@ static void test_long_lines(void **state)
         buf_add_str(&text, start);
         buf_add_str(&text, key);
         while (text.n < strlen(start) + n - 1)
-            buf_add_u8(&text, "echo 0123456789;"[text.n % 16]);
+            buf_add_u8(&text, "echo_0123456789;"[text.n % 16]);
         AUTO_CHAR command = xstrdup(buf_cstr(&text) + strlen(start) + strlen(key));
         buf_add_str(&text, "\n");
         if (n > 16383) {

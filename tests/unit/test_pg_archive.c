@@ -43,6 +43,9 @@ static void test_bad_rows(void **state)
     refuse_body("COPY app.t (a, b) FROM stdin;\n", "a\n\\.\n\n\n", "row 1 does not have the 2 fields");
     refuse_body("COPY app.t (a, b) FROM stdin;\n", "a\tb\tc\n\\.\n\n\n", "row 1 does not have the 2 fields");
     refuse_body("COPY app.t  FROM stdin;\n", "a\n\\.\n\n\n", "row 1 does not have the 0 fields");
+    AUTO_CHAR many = xasprintf("%03000d", 0);
+    memset(many, '\t', strlen(many));
+    refuse_body(TABLE_COPY, many, "row 1 does not have the 4 fields");
     refuse_body(TABLE_COPY, "a\n\\.\n\n\n", "data of table app.we \"ird\", (");
 }
 
@@ -265,6 +268,12 @@ static void test_lengths_from_outside(void **state)
         buf_add_str(&b, "t");
         assert_refused(&b, "bytes cannot be");
     }
+    struct entry entry = {1, "TABLE", "app", "zero byte", NULL, NULL, NULL};
+    AUTO(buf) zero = BUF_NONE;
+    put_header(&zero, 14);
+    put_toc(&zero, 14, &entry, 1, false);
+    *(uint8_t *)memmem(zero.p, zero.n, " byte", 5) = 0;
+    assert_refused(&zero, "a text holds a zero byte");
     AUTO(buf) b = BUF_NONE;
     put_header(&b, 14);
     size_t header = b.n;
@@ -291,10 +300,13 @@ static void test_tables(void **state)
         {4, "VIEW", "a", "v", NULL, NULL, NULL},
         {5, "TABLE DATA", "ext", "config", NULL, "COPY ext.config (a) FROM stdin;\n", NULL},
         {6, "TABLE DATA", "b", "t", NULL, "COPY b.root (a) FROM stdin;\n", NULL},
+        {7, "TABLE DATA", "b", "t", NULL, "COPY b.root (a) FROM stdin;\n",
+         NULL}, /* never seen, but it could be */
     };
     static const struct pg_table expected[] = {{"a", "m", "MATERIALIZED VIEW", false, 0},
                                                {"a", "z", "FOREIGN TABLE", false, 0},
                                                {"b", "t", "TABLE", true, 2},
+                                               {"b", "t", NULL, true, 3},
                                                {"ext", "config", NULL, true, 1}};
     struct err e;
     AUTO(buf) b = BUF_NONE;
@@ -305,6 +317,7 @@ static void test_tables(void **state)
     put_toc(&b, 16, entries, ARRAY_LEN(entries), false);
     put_rows(&b, 5, ROWS("1"));
     put_rows(&b, 6, ROWS("1", "2"));
+    put_rows(&b, 7, ROWS("1", "2", "3"));
     assert_ok(push(a, buf_bytes(&b), 10, &e));
     assert_string_equal(pg_archive_database(a), "shop");
     assert_string_equal(pg_archive_server_version(a), "15.20 (Debian)");

@@ -176,6 +176,19 @@ static void test_no_columns(void **state)
     assert_non_null(strstr(text, "\"columns\":[],\"rows\":2,"));
 }
 
+/* Nothing that COPY writes starts like the end mark, but only the end mark is one. */
+static void test_end_mark_is_a_whole_line(void **state)
+{
+    (void)state;
+    for (size_t slice = 1; slice < 10; slice++) {
+        AUTO(buf) b = BUF_NONE;
+        put_one_table(&b, "COPY app.t (a) FROM stdin;\n", BYTES_STR("\\.x\n\\\\.\n\\\n.\n\\.\n\n\n"),
+                      SIZE_MAX);
+        AUTO_CHAR text = fingerprint_of(buf_bytes(&b), slice);
+        assert_non_null(strstr(text, "\"rows\":4,"));
+    }
+}
+
 /* The fingerprint of an archive with this one entry. */
 static char *fingerprint_of_entry(const struct entry *entry)
 {
@@ -219,6 +232,12 @@ static void test_attver(void **state)
         "CREATE $a$;\nALTER TABLE ONLY x ALTER COLUMN c SET (pg_attver=2);\n$a$;\n", false);
     assert_same_definition("TABLE", "t", "ALTER TABLE ONLY x ALTER COLUMN c SET (pg_attver=1x);\n",
                            "ALTER TABLE ONLY x ALTER COLUMN c SET (pg_attver=2x);\n", false);
+    /* a list without an end is no list */
+    assert_same_definition("TABLE", "t",
+                           "ALTER TABLE ONLY x ALTER COLUMN c SET (pg_attver=1, y;\nSELECT 1, 2;\n",
+                           "ALTER TABLE ONLY x ALTER COLUMN c SET (pg_attver=1, y;\nSELECT 1, 3;\n", false);
+    assert_same_definition("TABLE", "t", "ALTER TABLE ONLY x ALTER COLUMN c SET (pg_attver=1;, y",
+                           "ALTER TABLE ONLY x ALTER COLUMN c SET (pg_attver=1;, z", false);
 }
 
 static void test_definitions_count(void **state)
@@ -289,10 +308,10 @@ static void test_partitions_are_summed_under_their_root(void **state)
     /* the same rows, but the restored server hashes them into other partitions, and one has its columns in
      * another order */
     static const struct entry entries[] = {
-        {1, "TABLE DATA", "app", "p0", "-- load via partition root app.p", "COPY app.p (k, v) FROM stdin;\n",
-         NULL},
-        {2, "TABLE DATA", "app", "p1", "-- load via partition root app.p", "COPY app.p (v, k) FROM stdin;\n",
-         NULL},
+        {1, "TABLE DATA", "parts", "p0", "-- load via partition root app.p",
+         "COPY app.p (k, v) FROM stdin;\n", NULL},
+        {2, "TABLE DATA", "parts", "p1", "-- load via partition root app.p",
+         "COPY app.p (v, k) FROM stdin;\n", NULL},
     };
     char *texts[2] = {NULL};
     for (int i = 0; i < 2; i++) {
@@ -323,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_blocks_are_not_rows),
         cmocka_unit_test(test_long_fields_count),
         cmocka_unit_test(test_no_columns),
+        cmocka_unit_test(test_end_mark_is_a_whole_line),
         cmocka_unit_test(test_attver),
         cmocka_unit_test(test_definitions_count),
         cmocka_unit_test(test_name_of_the_database),

@@ -1,0 +1,911 @@
+/* A real PostgreSQL, its databases out by the source and back by the target. */
+#include "testing.h"
+
+#include "pg_cluster.h"
+
+#include "base/child.h"
+#include "source/pg_client.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ODD  "a=b \"q\" 'é'"
+#define BACK "c=d \\ ü"
+
+struct restoring {
+    struct target_postgres_options o;
+    struct target_counts counts;
+    struct err e;
+    size_t piece;
+    const char *fails;
+};
+
+static int restore(struct restoring *r, struct bytes data, const char *database)
+{
+    struct memory_feed f;
+    AUTO_CHAR connection = cluster_connection("postgres", database);
+    target_counts_free(&r->counts);
+    r->e = (struct err)ERR_INIT;
+    r->o.connection = connection;
+    r->o.spool_dir = cluster_folder();
+    memory_feed_init(&f, data, r->piece ? r->piece : 256u << 10);
+    f.fails = r->fails;
+    return target_postgres(&f.base, &r->o, &r->counts, &r->e);
+}
+
+static bool cluster_has_database_like(const char *start)
+{
+    AUTO_CHAR sql = xasprintf("SELECT count(*) FROM pg_database WHERE starts_with(datname, '%s')", start);
+    AUTO_CHAR n = cluster_value("postgres", sql);
+    return strcmp(n, "0") != 0;
+}
+
+#define assert_restored(r, data, database)       \
+    do {                                         \
+        if (restore(&(r), data, database))       \
+            fail_msg("restore: %s", (r).e.text); \
+    } while (0)
+#define assert_not_restored(r, data, database, text)            \
+    do {                                                        \
+        assert_int_equal(restore(&(r), data, database), -1);    \
+        assert_text((r).e, text);                               \
+        assert_false(cluster_has_database_like("lifeboat_re")); \
+    } while (0)
+
+static bool has_sentence(const struct strings *s, const char *part)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strstr(s->v[i], part))
+            return true;
+    return false;
+}
+
+static void assert_sentence(const struct strings *s, const char *part)
+{
+    if (!has_sentence(s, part)) {
+        for (size_t i = 0; i < s->n; i++)
+            print_message("  %s\n", s->v[i]);
+        fail_msg("nothing says \"%s\"", part);
+    }
+}
+
+static void assert_good(const struct pg_backup *b)
+{
+    if (b->rc)
+        fail_msg("%s", b->e.text);
+    for (size_t i = 0; i < b->result.reasons.n; i++)
+        fail_msg("%s", b->result.reasons.v[i]);
+    assert_int_equal(b->result.verdict, VERDICT_GOOD);
+}
+
+/* ---- everything, out and back ---- */
+
+static void create_database(const char *name)
+{
+    AUTO_CHAR quoted = pg_quote_name(name);
+    AUTO_CHAR sql = xasprintf("CREATE DATABASE %s TEMPLATE template0", quoted);
+    cluster_sql("postgres", sql);
+}
+
+static char *of_shell(const char *name) /* for '...' of sh */
+{
+    AUTO(buf) out = BUF_NONE;
+    for (; *name; name++)
+        buf_add_fmt(&out, *name == '\'' ? "'\\''" : "%c", *name);
+    return xstrdup(buf_cstr(&out));
+}
+
+static char *tests_folder(void)
+{
+    return xstrdup(getenv("TESTS") ? getenv("TESTS") : "tests");
+}
+
+static struct buf everything = BUF_NONE, everything_roles = BUF_NONE;
+static char *everything_fingerprint;
+
+/* Made once, backed up once, in a database whose name is not nice either. */
+static void test_everything_goes_out(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    AUTO(buf) fingerprint = BUF_NONE;
+    AUTO_CHAR tests = tests_folder();
+    AUTO_CHAR name = of_shell(ODD);
+    create_database(ODD);
+    free(cluster_shell("PGDATABASE='%s' psql -X -q -f '%s/data/everything.sql' 2>&1", name, tests));
+    backup_init(&b, ODD);
+    backup_run(&b);
+    assert_good(&b);
+    assert_true(b.result.files > 60);
+    assert_string_equal(b.result.streams[0].name, "data");
+    backup_read(&b, "data", &everything);
+    backup_read(&b, "globals", &everything_roles);
+    backup_read(&b, "fingerprint", &fingerprint);
+    everything_fingerprint = xstrdup(buf_cstr(&fingerprint));
+    assert_int_equal(everything.n, b.result.bytes);
+    assert_non_null(strstr(buf_cstr(&everything_roles), "lb_owner"));
+    assert_non_null(memmem(b.result.state.p, b.result.state.n, "\tpublic.churned\n", 16));
+    assert_null(memmem(b.result.state.p, b.result.state.n, "measured_2020", 13));
+    backup_free(&b);
+}
+
+/* Lines that only `a` has must be spelled in `a` as the witness spells them; returns how many there are. */
+static size_t count_respelled(const char *a, const char *b, const char *witness)
+{
+    size_t n = 0;
+    AUTO_CHAR lines = xstrdup(a);
+    char *save = NULL;
+    for (char *l = strtok_r(lines, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+        AUTO_CHAR whole = xasprintf("%s\n", l);
+        if (strstr(b, whole))
+            continue;
+        if (!strstr(witness, whole))
+            fail_msg("differs: %s", l);
+        n++;
+    }
+    return n;
+}
+
+static size_t count_lines(const char *s)
+{
+    size_t n = 0;
+    for (; *s; s++)
+        n += *s == '\n';
+    return n;
+}
+
+/* The witness is made by PostgreSQL's own programs alone. */
+static void make_witness(void)
+{
+    AUTO_CHAR odd = of_shell(ODD);
+    create_database("witness");
+    free(cluster_shell("PGDATABASE='%s' pg_dump -Fc -Z0 | pg_restore -d witness", odd));
+}
+
+static void assert_same_as_everything(const char *database)
+{
+    AUTO_CHAR now = fingerprint_now(database);
+    AUTO_CHAR witness = fingerprint_now("witness");
+    assert_int_equal(count_lines(everything_fingerprint), count_lines(now));
+    size_t respelled = count_respelled(now, everything_fingerprint, witness);
+    assert_in_range(respelled, 3, 30); /* those at the end of everything.sql, and what hangs on them */
+}
+
+#define PLAIN_DUMP                                                                                     \
+    "PGTZ=UTC PGOPTIONS='-c quote_all_identifiers=off -c bytea_output=hex -c search_path=' pg_dump %s" \
+    " | sed '/^.\\(un\\)\\{0,1\\}restrict/d'"
+
+/* pg_dump's own text of what was restored, and of what pg_restore alone makes of the same. */
+static void test_everything_comes_back(void **state)
+{
+    (void)state;
+    struct restoring r = {.piece = 0};
+    make_witness();
+    assert_restored(r, buf_bytes(&everything), BACK);
+    assert_int_equal(r.counts.bytes, everything.n);
+    assert_true(r.counts.entries > 60);
+    assert_same_as_everything(BACK);
+    AUTO_CHAR back = of_shell(BACK);
+    AUTO_CHAR same =
+        cluster_shell("cd '%s' && (export PGDATABASE='%s'; " PLAIN_DUMP ") > a.sql && (export "
+                      "PGDATABASE=witness; " PLAIN_DUMP ") > b.sql && cmp a.sql b.sql && echo same",
+                      cluster_folder(), back, "", "");
+    assert_string_equal(same, "same\n");
+    assert_false(cluster_has_database_like("lifeboat_"));
+}
+
+/* What a dump keeps outside the database: --create is needed for it. */
+static void test_settings_of_the_database_come_back(void **state)
+{
+    (void)state;
+    static const char sql[] =
+        "SELECT concat_ws(E'\\n', pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit, datacl, "
+        "shobj_description(d.oid, 'pg_database'), (SELECT string_agg(concat(setrole::regrole, setconfig), ';' "
+        "ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)) FROM pg_database d WHERE datname "
+        "= current_database()";
+    AUTO_CHAR out = cluster_value(ODD, sql);
+    AUTO_CHAR back = cluster_value(BACK, sql);
+    assert_string_equal(out, back);
+    assert_non_null(strstr(out, "Kathmandu"));
+}
+
+static void test_everything_comes_back_by_jobs(void **state)
+{
+    (void)state;
+    struct restoring r = {.o = {.jobs = 2}, .piece = 5000};
+    assert_restored(r, buf_bytes(&everything), "jobs");
+    assert_same_as_everything("jobs");
+}
+
+/* ---- small databases ---- */
+
+static void make_small(const char *name)
+{
+    create_database(name);
+    cluster_sql(name, "CREATE TABLE t (id serial PRIMARY KEY, v text);"
+                      "INSERT INTO t (v) SELECT 'row ' || i FROM generate_series(1, 20000) i;"
+                      "CREATE TABLE u (id int REFERENCES t, note text); INSERT INTO u VALUES (1, 'x');"
+                      "CREATE INDEX u_note ON u (note)");
+}
+
+static void dump(const char *database, struct buf *out)
+{
+    struct pg_backup b;
+    backup_init(&b, database);
+    b.config.globals = false;
+    backup_run(&b);
+    assert_good(&b);
+    backup_read(&b, "data", out);
+    backup_free(&b);
+}
+
+static void test_not_over_what_is_there(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    struct restoring r = {.piece = 0};
+    make_small("small");
+    dump("small", &data);
+    assert_not_restored(r, buf_bytes(&data), "small", "not empty (it has 6 objects, such as ");
+    assert_text(r.e, "--clean");
+    AUTO_CHAR connection = cluster_connection("postgres", "small");
+    r.o.connection = connection;
+    r.e = (struct err)ERR_INIT;
+    assert_int_equal(target_postgres_check(&r.o, &r.e), -1);
+    assert_int_equal(r.e.kind, ERR_USAGE);
+    r.o.clean = true;
+    r.e = (struct err)ERR_INIT;
+    assert_int_equal(target_postgres_check(&r.o, &r.e), 0);
+    r.o.clean = false;
+
+    create_database("was empty");
+    assert_restored(r, buf_bytes(&data), "was empty");
+    AUTO_CHAR n = cluster_value("was empty", "SELECT count(*) FROM t");
+    assert_string_equal(n, "20000");
+}
+
+static void test_no_database_named(void **state)
+{
+    (void)state;
+    struct restoring r = {.piece = 0};
+    assert_not_restored(r, BYTES(NULL, 0), NULL, "names no database");
+}
+
+/* A live one is replaced under its sessions, and its settings are those of the backup. */
+static void test_clean_swaps(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    struct err e = ERR_INIT;
+    struct restoring r = {.o = {.clean = true}};
+    AUTO(pg) session = PG_NONE;
+    make_small("live");
+    cluster_sql("live", "ALTER DATABASE live SET work_mem = '7MB'");
+    dump("live", &data);
+    cluster_sql("live", "UPDATE t SET v = 'changed'; DROP TABLE u; ALTER DATABASE live RESET ALL");
+    assert_ok(pg_connect(&session, "", "live", &e));
+    assert_restored(r, buf_bytes(&data), "live");
+    assert_int_equal(pg_query(&session, "SELECT 1", NULL, NULL, &e), -1);
+    AUTO_CHAR v = cluster_value("live", "SELECT v || current_setting('work_mem') FROM t JOIN u USING (id)");
+    assert_string_equal(v, "row 17MB");
+    assert_int_equal(r.counts.notes.n, 0);
+    assert_false(cluster_has_database_like("lifeboat_"));
+
+    cluster_sql("live", "UPDATE t SET v = 'changed'");
+    assert_not_restored(r, BYTES(data.p, data.n - 1000), "live", "");
+    r.fails = "chunk 1234 is damaged";
+    assert_not_restored(r, BYTES(data.p, data.n / 2), "live", "chunk 1234");
+    assert_int_equal(r.e.kind, ERR_DAMAGED);
+    AUTO_CHAR still = cluster_value("live", "SELECT min(v) FROM t");
+    assert_string_equal(still, "changed");
+}
+
+/* What is cut off is never reported as good and leaves nothing. */
+static void test_cut_streams(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    dump("small", &data);
+    for (unsigned jobs = 1; jobs <= 2; jobs++)
+        for (size_t n = 0; n < data.n; n = n * 3 + 1) {
+            struct restoring r = {.o = {.jobs = jobs}};
+            assert_not_restored(r, BYTES(data.p, n), "cut", "restore to database cut");
+            assert_false(cluster_has_database("cut"));
+        }
+    struct restoring r = {.piece = 0};
+    assert_not_restored(r, BYTES(data.p, data.n - 1), "cut", "");
+    buf_add_str(&data, "more");
+    assert_not_restored(r, buf_bytes(&data), "cut", "");
+}
+
+/* The server refuses some: what could be had is kept, under another name, and nobody calls it good. */
+static void test_refused_statements(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    struct restoring r = {.piece = 0};
+    cluster_sql("postgres", "CREATE ROLE gone");
+    make_small("owned");
+    cluster_sql("owned", "ALTER TABLE u OWNER TO gone; GRANT SELECT ON t TO gone");
+    dump("owned", &data);
+    cluster_sql("owned", "DROP OWNED BY gone");
+    cluster_sql("postgres", "DROP ROLE gone");
+    assert_int_equal(restore(&r, buf_bytes(&data), "owned2"), -1);
+    assert_text(r.e, "role \"gone\" does not exist");
+    assert_text(r.e, "the server refused 2 statements");
+    assert_false(cluster_has_database("owned2"));
+    AUTO_CHAR kept = cluster_value(
+        "postgres", "SELECT datname FROM pg_database WHERE starts_with(datname, 'lifeboat_restore_')");
+    assert_text(r.e, kept);
+    AUTO_CHAR n = cluster_value(kept, "SELECT count(*) FROM t");
+    assert_string_equal(n, "20000");
+    AUTO_CHAR drop = xasprintf("DROP DATABASE %s", kept);
+    cluster_sql("postgres", drop);
+    r.o.clean = true;
+    assert_not_restored(r, buf_bytes(&data), "owned", "database owned is as it was");
+}
+
+static void test_roles(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(buf) roles = BUF_NONE;
+    struct memory_feed f;
+    struct restoring r = {.o = {.globals = &f.base}};
+    cluster_sql(
+        "postgres",
+        "CREATE ROLE \"app ; -- \\! x\" LOGIN PASSWORD 'p''w'; COMMENT ON ROLE \"app ; -- \\! x\" IS E'\\n\\\\! x'");
+    make_small("with roles");
+    cluster_sql("with roles", "ALTER TABLE u OWNER TO \"app ; -- \\! x\"");
+    backup_init(&b, "with roles");
+    backup_run(&b);
+    assert_good(&b);
+    backup_read(&b, "data", &data);
+    backup_read(&b, "globals", &roles);
+    cluster_sql("with roles", "DROP OWNED BY \"app ; -- \\! x\"");
+    cluster_sql("postgres", "DROP ROLE \"app ; -- \\! x\"");
+    memory_feed_init(&f, buf_bytes(&roles), 7);
+    assert_restored(r, buf_bytes(&data), "roles back");
+    AUTO_CHAR v = cluster_value(
+        "roles back", "SELECT tableowner || (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles "
+                      "WHERE rolname = tableowner) FROM pg_tables WHERE tablename = 'u'");
+    assert_string_equal(v, "app ; -- \\! x\n\\! x");
+    AUTO(buf) evil = BUF_NONE;
+    buf_add_str(&evil, "CREATE ROLE never;\n\\! touch /tmp/never\n");
+    memory_feed_init(&f, buf_bytes(&evil), 7);
+    assert_not_restored(r, buf_bytes(&data), "roles again", "psql command");
+    evil.n = 0;
+    buf_add_str(&evil, "CREATE ROLE postgres; CREATE NONSENSE;");
+    memory_feed_init(&f, buf_bytes(&evil), 7);
+    assert_not_restored(r, buf_bytes(&data), "roles again", "1 statements of the globals failed");
+    assert_false(cluster_has_database("roles again"));
+    backup_free(&b);
+}
+
+/* ---- some tables ---- */
+
+static void test_one_table(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    const char *tables[] = {"u", NULL};
+    struct restoring r = {.o = {.tables = tables}, .piece = 1000};
+    make_small("shop");
+    dump("shop", &data);
+    assert_not_restored(r, buf_bytes(&data), "shop", "table public.u exists");
+    cluster_sql("shop", "DROP TABLE u");
+    assert_restored(r, buf_bytes(&data), "shop");
+    assert_sentence(&r.counts.notes, "foreign key public u u_id_fkey");
+    AUTO_CHAR v = cluster_value(
+        "shop", "SELECT note || (SELECT count(*) FROM pg_indexes WHERE tablename = 'u') FROM u");
+    assert_string_equal(v, "x1");
+
+    tables[0] = "public.t"; /* with its sequence and default */
+    assert_restored(r, buf_bytes(&data), "only t");
+    AUTO_CHAR w =
+        cluster_value("only t", "INSERT INTO t (v) VALUES ('new') RETURNING id || "
+                                "(SELECT count(*)::text FROM pg_class WHERE relname IN ('t_pkey', 'u'))");
+    assert_string_equal(w, "200011");
+
+    tables[0] = "publik.t";
+    assert_not_restored(r, buf_bytes(&data), "nothing",
+                        "table publik.t is not in this backup; did you mean public.t?");
+    assert_false(cluster_has_database("nothing"));
+    r.o.clean = true;
+    tables[0] = "t";
+    assert_not_restored(r, buf_bytes(&data), "shop", "--clean replaces a whole database");
+}
+
+/* Into a database in use it is all or nothing. */
+static void test_table_that_does_not_fit(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    const char *tables[] = {"m", "t", NULL};
+    struct restoring r = {.o = {.tables = tables}};
+    make_small("fitting");
+    cluster_sql("fitting", "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE m (m mood)");
+    dump("fitting", &data);
+    cluster_sql("fitting", "DROP TABLE m, t CASCADE; DROP TYPE mood");
+    assert_not_restored(r, buf_bytes(&data), "fitting", "type \"public.mood\" does not exist");
+    assert_text(r.e, "nothing was changed");
+    AUTO_CHAR n = cluster_value("fitting", "SELECT count(*) FROM pg_tables WHERE tablename IN ('m', 't')");
+    assert_string_equal(n, "0");
+    assert_restored(r, buf_bytes(&data), "fitting anew"); /* what it needs comes along */
+}
+
+static void test_tables_of_everything(void **state)
+{
+    (void)state;
+    const char *const tables[] = {"odd schema.a \"table\", with; everything' \\ $$ -- /*\"",
+                                  "new\nline.new\nline",
+                                  "public.measured",
+                                  "DATA.x",
+                                  "churned",
+                                  "generated",
+                                  NULL};
+    struct restoring r = {.o = {.tables = tables}};
+    assert_restored(r, buf_bytes(&everything), "some");
+    AUTO_CHAR names =
+        cluster_value("some", "SELECT string_agg(relname, ';' ORDER BY relname COLLATE \"C\") FROM pg_class "
+                              "WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text !~ "
+                              "'^(pg_|information)' AND relname ~ '^(a|new|me|x|chu|gen)'");
+    assert_string_equal(
+        names, "a \"table\", with; everything' \\ $$ -- /*\";churned;generated;measured;measured 2021 "
+               "rest;measured_2020;measured_2021;measured_2021_sad;measured_early;measured_rest;"
+               "new\nline;x");
+    static const char sum[] = "SELECT count(*) || md5(string_agg(m::text, ',' ORDER BY m)) FROM measured m";
+    AUTO_CHAR before = cluster_value(ODD, sum);
+    AUTO_CHAR after =
+        cluster_value("some", "SET timezone = 'Asia/Kathmandu'; SELECT count(*) || md5(string_agg(m::text, "
+                              "',' ORDER BY m)) FROM measured m");
+    assert_string_equal(before, after);
+}
+
+static void test_missing_extension(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    struct restoring r = {.piece = 0};
+    create_database("extended");
+    cluster_sql("extended", "CREATE EXTENSION hstore; CREATE TABLE t (h hstore)");
+    dump("extended", &data);
+    for (uint8_t *p = data.p; (p = memmem(p, data.n - (size_t)(p - data.p), "hstore", 6)); p += 6)
+        memcpy(p, "nstore", 6);
+    assert_not_restored(r, buf_bytes(&data), "extended2", "extension nstore");
+    assert_text(r.e, "postgresql-");
+}
+
+/* ---- the source when things are not as they should be ---- */
+
+static void assert_fails(struct pg_backup *b, const char *text)
+{
+    backup_run(b);
+    assert_int_equal(b->rc, -1);
+    assert_text(b->e, text);
+    assert_int_equal(b->result.verdict, VERDICT_FAILED);
+    assert_int_equal(b->result.stream_count, 0);
+}
+
+static void connect_with(struct pg_backup *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void connect_with(struct pg_backup *b, const char *fmt, ...)
+{
+    va_list ap;
+    free(b->config.connection);
+    va_start(ap, fmt);
+    assert_true(vasprintf(&b->config.connection, fmt, ap) >= 0);
+    va_end(ap);
+}
+
+static void test_unreachable(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    const char *at = cluster_folder();
+    backup_init(&b, "postgres");
+    connect_with(&b, "host=%s port=1 dbname=postgres", at);
+    assert_fails(&b, ".s.PGSQL.1\" failed: No such file or directory");
+    assert_text(b.e, "is the server running");
+    connect_with(&b, "host=%s dbname=nowhere", at);
+    assert_fails(&b, "database \"nowhere\" does not exist");
+    connect_with(&b, "host=%s user=nobody_here dbname=postgres", at);
+    assert_fails(&b, "role \"nobody_here\" does not exist");
+    connect_with(&b, "hots=%s", at);
+    assert_fails(&b, "invalid connection option \"hots\"");
+    assert_int_equal(b.e.kind, ERR_USAGE);
+    backup_free(&b);
+}
+
+static void test_passwords(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    const char *at = cluster_folder();
+    cluster_sql(
+        "postgres",
+        "CREATE ROLE needs_it LOGIN BYPASSRLS PASSWORD 'p''w \\' IN ROLE needs_password, pg_read_all_data");
+    make_small("locked");
+    backup_init(&b, "locked");
+    connect_with(&b, "host=%s user=needs_it dbname=locked", at);
+    assert_fails(&b, "no password supplied");
+    assert_text(b.e, ".pgpass");
+    setenv("PGPASSWORD", "wrong", 1);
+    assert_fails(&b, "password authentication failed");
+    setenv("PGPASSWORD", "p'w \\", 1);
+    backup_run(&b);
+    assert_good(&b);
+    unsetenv("PGPASSWORD");
+    connect_with(&b, "host=%s user=needs_it dbname=locked password='p\\'w \\\\'", at);
+    backup_run(&b);
+    assert_good(&b);
+    assert_sentence(&b.result.notes, "without their passwords: needs_it may not read pg_authid");
+    backup_free(&b);
+}
+
+static void test_empty_database(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    create_database("nothing in it");
+    backup_init(&b, "nothing in it");
+    backup_run(&b);
+    assert_int_equal(b.rc, 0);
+    assert_int_equal(b.result.verdict, VERDICT_DEGRADED);
+    assert_sentence(&b.result.reasons, "database nothing in it has no tables (allow-empty = yes");
+    b.config.may_be_empty = true;
+    backup_run(&b);
+    assert_good(&b);
+    backup_free(&b);
+}
+
+static void test_what_is_gone(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    make_small("shrinking");
+    cluster_sql("shrinking",
+                "CREATE SCHEMA s; CREATE TABLE s.\"new\nline\" (i int); CREATE TABLE p (i int) PARTITION BY "
+                "RANGE (i); CREATE TABLE p1 PARTITION OF p DEFAULT");
+    backup_init(&b, "shrinking");
+    backup_run(&b);
+    assert_good(&b);
+    AUTO(buf) before = BUF_NONE;
+    buf_add(&before, buf_bytes(&b.result.state));
+    b.env.last_good_state = buf_bytes(&before);
+    b.env.last_good_bytes = b.result.bytes;
+    backup_run(&b);
+    assert_good(&b);
+    cluster_sql("shrinking", "DROP TABLE s.\"new\nline\"; DROP TABLE p1; TRUNCATE t CASCADE");
+    backup_run(&b);
+    assert_int_equal(b.result.verdict, VERDICT_DEGRADED);
+    assert_int_equal(b.result.reasons.n, 2);
+    assert_string_equal(b.result.reasons.v[0],
+                        "database shrinking: table s.new\\x0aline is gone since the last good backup");
+    assert_sentence(&b.result.reasons, "less than half of the last good one");
+    backup_free(&b);
+}
+
+static void test_many_databases(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    backup_init(&b, NULL);
+    strings_add(&b.config.databases, ODD);
+    strings_add(&b.config.databases, "small");
+    backup_run(&b);
+    assert_good(&b);
+    assert_string_equal(b.result.streams[0].name, "data:" ODD);
+    backup_stream(&b, "fingerprint:small");
+    backup_stream(&b, "globals");
+    assert_int_equal(b.result.stream_count, 5);
+
+    AUTO(buf) before = BUF_NONE;
+    buf_add(&before, buf_bytes(&b.result.state));
+    b.env.last_good_state = buf_bytes(&before);
+    strings_free(&b.config.databases);
+    strings_add(&b.config.databases, "small");
+    strings_add(&b.config.databases, "locked");
+    backup_run(&b);
+    assert_int_equal(b.result.reasons.n, 1);
+    assert_sentence(&b.result.reasons, "database " ODD " is gone since the last good backup");
+
+    /* one that fails does not keep the rest from being stored */
+    b.env.last_good_state = BYTES(NULL, 0);
+    strings_free(&b.config.databases);
+    strings_add(&b.config.databases, "not there");
+    strings_add(&b.config.databases, "small");
+    backup_run(&b);
+    assert_int_equal(b.rc, -1);
+    assert_text(b.e, "database not there: ");
+    assert_int_equal(b.result.stream_count, 2);
+    backup_free(&b);
+}
+
+static void test_all_databases(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    backup_init(&b, NULL);
+    strings_add(&b.config.databases, "all");
+    b.config.globals = false;
+    backup_run(&b);
+    assert_good(&b);
+    backup_stream(&b, "data:postgres");
+    backup_stream(&b, "data:" ODD);
+    assert_sentence(&b.result.notes, "database postgres has no tables");
+    for (size_t i = 0; i < b.result.stream_count; i++)
+        assert_null(strstr(b.result.streams[i].name, "template"));
+    backup_free(&b);
+}
+
+static void test_excluded_rows(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    AUTO(buf) data = BUF_NONE;
+    struct restoring r = {.piece = 0};
+    backup_init(&b, "small");
+    strings_add(&b.config.exclude_table_data, "public.t");
+    strings_add(&b.config.exclude_table_data, "u");
+    backup_run(&b);
+    assert_good(&b);
+    backup_read(&b, "data", &data);
+    assert_restored(r, buf_bytes(&data), "without rows");
+    AUTO_CHAR n = cluster_value("without rows", "SELECT count(*) FROM t");
+    assert_string_equal(n, "0");
+    backup_free(&b);
+}
+
+/* A role that may not export a snapshot, as behind some poolers. */
+static void test_no_shared_snapshot(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    make_small("alone");
+    cluster_sql("alone", "REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC;"
+                         "CREATE ROLE plain LOGIN BYPASSRLS IN ROLE pg_read_all_data");
+    backup_init(&b, "alone");
+    connect_with(&b, "host=%s user=plain dbname=alone", cluster_folder());
+    backup_run(&b);
+    assert_good(&b);
+    assert_sentence(&b.result.notes, "the snapshot cannot be shared (permission denied for function");
+    backup_free(&b);
+}
+
+/* Rows that came after the snapshot was taken, and a table that is dropped meanwhile, change nothing. */
+static void drop_meanwhile(void *ctx, uint64_t done, uint64_t expected)
+{
+    unsigned *calls = ctx;
+    (void)done;
+    (void)expected;
+    if ((*calls)++ == 0)
+        cluster_sql("moving", "INSERT INTO u VALUES (2, 'late'); CREATE TABLE late (i int)");
+}
+
+static void test_one_moment(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    AUTO(buf) fingerprint = BUF_NONE;
+    unsigned calls = 0;
+    make_small("moving");
+    AUTO_CHAR before = fingerprint_now("moving");
+    backup_init(&b, "moving");
+    b.env.progress = drop_meanwhile;
+    b.env.progress_ctx = &calls;
+    backup_run(&b);
+    assert_good(&b);
+    assert_true(calls > 0);
+    backup_read(&b, "fingerprint", &fingerprint);
+    assert_string_equal(buf_cstr(&fingerprint), before);
+    backup_free(&b);
+}
+
+/* ---- a dump that breaks off ---- */
+
+static const char *meanwhile;
+
+static void run_meanwhile(void *ctx, uint64_t done, uint64_t expected)
+{
+    unsigned *calls = ctx;
+    (void)done;
+    (void)expected;
+    if ((*calls)++ == 0)
+        free(cluster_shell("%s", meanwhile));
+}
+
+static void make_large(void)
+{
+    if (!cluster_has_database("large")) {
+        create_database("large");
+        cluster_sql("large",
+                    "CREATE TABLE l AS SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 30000) i");
+    }
+}
+
+static void break_off(const char *command, const char *text)
+{
+    struct pg_backup b;
+    unsigned calls = 0;
+    make_large();
+    backup_init(&b, "large");
+    meanwhile = command;
+    b.env.progress = run_meanwhile;
+    b.env.progress_ctx = &calls;
+    assert_fails(&b, text);
+    assert_int_not_equal(calls, 0);
+    backup_free(&b);
+}
+
+static void test_pg_dump_is_killed(void **state)
+{
+    (void)state;
+    AUTO_CHAR command = xasprintf("for p in /proc/[0-9]*; do read -r _ name _ parent _ < $p/stat;"
+                                  "[ \"$name $parent\" = '(pg_dump) %d' ] && kill -9 ${p#/proc/}; done; true",
+                                  (int)getpid());
+    break_off(command, "pg_dump: killed by signal 9");
+}
+
+static void test_session_is_ended(void **state)
+{
+    (void)state;
+    break_off(
+        "psql -X -d postgres -c \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE "
+        "'COPY %'\"",
+        "terminating connection due to administrator command");
+}
+
+static void test_stopped(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    make_large();
+    backup_init(&b, "large");
+    stop_requested = 1;
+    assert_fails(&b, "stopped by a signal");
+    assert_int_equal(b.e.kind, ERR_STOPPED);
+    stop_requested = 0;
+    backup_free(&b);
+}
+
+/* pg_dump waits for a lock that nobody gives back. */
+static void test_time_limit(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    struct err e = ERR_INIT;
+    AUTO(pg) locker = PG_NONE;
+    assert_ok(pg_connect(&locker, "", "small", &e));
+    assert_ok(pg_query(&locker, "BEGIN; LOCK TABLE t", NULL, NULL, &e));
+    backup_init(&b, "small");
+    b.config.time_limit_s = 1;
+    assert_fails(&b, "not done after 1 s, its time-limit");
+    backup_free(&b);
+}
+
+/* ---- which pg_dump ---- */
+
+static void fake_program(const char *folder, const char *sub, const char *version)
+{
+    free(cluster_shell(
+        "mkdir -p %s/%s && printf '#!/bin/sh\\necho \"pg_dump (PostgreSQL) %s (Debian)\"\\n' > %s/%s/pg_dump && "
+        "chmod 755 %s/%s/pg_dump",
+        folder, sub, version, folder, sub, folder, sub));
+}
+
+static void assert_found(const char *folder, const char *path, int major, const char *want)
+{
+    struct err e = ERR_INIT;
+    int found = 0;
+    AUTO_CHAR versions = xasprintf("%s/versions", folder);
+    AUTO_CHAR program = pg_find_program(versions, path, "pg_dump", major, &found, &e);
+    AUTO_CHAR full = xasprintf("%s/%s/pg_dump", folder, want);
+    if (!program)
+        fail_msg("%s", e.text);
+    assert_string_equal(program, full);
+}
+
+static void test_choice_of_client(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    int found;
+    char *folder = test_folder();
+    AUTO_CHAR path = xasprintf("/nowhere:%s/own", folder);
+    AUTO_CHAR versions = xasprintf("%s/versions", folder);
+    assert_null(pg_find_program(versions, path, "pg_dump", 15, &found, &e));
+    assert_text(e, "install postgresql-client-15");
+    fake_program(folder, "versions/13/bin", "13.2");
+    e = (struct err)ERR_INIT;
+    assert_null(pg_find_program(versions, path, "pg_dump", 15, &found, &e));
+    assert_text(e,
+                "the newest pg_dump here is of PostgreSQL 13, too old for 15: install postgresql-client-15");
+    assert_int_equal(e.kind, ERR_USAGE);
+    fake_program(folder, "versions/18/bin", "18.1");
+    assert_found(folder, path, 15, "versions/18/bin");
+    fake_program(folder, "own", "16.4");
+    assert_found(folder, path, 15, "own");
+    assert_found(folder, path, 17, "versions/18/bin");
+    fake_program(folder, "versions/15/bin", "15.1");
+    assert_found(folder, path, 15, "versions/15/bin");
+    assert_found(folder, path, 9, "versions/13/bin");
+    test_remove(folder);
+}
+
+/* No password among the arguments of any program that was run: it would stand in `ps`. */
+static void test_no_password_in_arguments(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    AUTO(pg) p = PG_NONE;
+    AUTO(pg_program) g = PG_PROGRAM_NONE;
+    AUTO_CHAR connection =
+        xasprintf("host=%s user=needs_it password='p\\'w \\\\' dbname=locked options='-c work_mem=3MB' "
+                  "keepalives_idle=77",
+                  cluster_folder());
+    assert_ok(pg_connect(&p, connection, NULL, &e));
+    assert_ok(pg_program_new(&g, &p, "pg_dump", 0, &e));
+    assert_ok(pg_program_connect(&g, &p, ODD, &e));
+    for (size_t i = 0; i < g.arguments.n; i++)
+        assert_null(strstr(g.arguments.v[i], "p'w"));
+    assert_true(strings_has(&g.environment, "PGPASSWORD=p'w \\"));
+    assert_true(strings_has(&g.environment, "PGDATABASE=" ODD));
+    assert_true(strings_has(&g.environment, "PGSERVICE"));
+    assert_true(has_sentence(&g.environment, "PGOPTIONS=-c work_mem=3MB -c quote_all"));
+    assert_true(has_sentence(&g.arguments, "keepalives_idle='77'"));
+}
+
+static int start(void **state)
+{
+    (void)state;
+    cluster_start();
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    buf_free(&everything);
+    buf_free(&everything_roles);
+    free(everything_fingerprint);
+    cluster_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_goes_out),
+        cmocka_unit_test(test_everything_comes_back),
+        cmocka_unit_test(test_settings_of_the_database_come_back),
+        cmocka_unit_test(test_everything_comes_back_by_jobs),
+        cmocka_unit_test(test_not_over_what_is_there),
+        cmocka_unit_test(test_no_database_named),
+        cmocka_unit_test(test_clean_swaps),
+        cmocka_unit_test(test_cut_streams),
+        cmocka_unit_test(test_refused_statements),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_one_table),
+        cmocka_unit_test(test_table_that_does_not_fit),
+        cmocka_unit_test(test_tables_of_everything),
+        cmocka_unit_test(test_missing_extension),
+        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_empty_database),
+        cmocka_unit_test(test_what_is_gone),
+        cmocka_unit_test(test_many_databases),
+        cmocka_unit_test(test_all_databases),
+        cmocka_unit_test(test_excluded_rows),
+        cmocka_unit_test(test_no_shared_snapshot),
+        cmocka_unit_test(test_one_moment),
+        cmocka_unit_test(test_pg_dump_is_killed),
+        cmocka_unit_test(test_session_is_ended),
+        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_choice_of_client),
+        cmocka_unit_test(test_no_password_in_arguments),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
