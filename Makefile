@@ -96,7 +96,12 @@ install: all
 	install -m 644 docs/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
 	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md \
 	tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' systemd/lifeboat-backup.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.service
+	install -m 644 systemd/lifeboat-backup.timer $(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.timer
 uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.service \
+	$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.timer
 	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1 \
 	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lifeboat

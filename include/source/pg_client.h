@@ -85,6 +85,10 @@ AUTO_FOR(pg_program)
 char *pg_find_program(const char *versions, const char *path, const char *name, int major, int *found_major,
                       struct err *e) MUST_CHECK;
 
+/* child_wait() for such a program: the message names the first errors, not the last lines, of what it said.
+ */
+int pg_program_wait(const struct pg_program *g, struct child *c, struct err *e) MUST_CHECK;
+
 /* "a warning" for each warning among what such a program said on stderr. */
 void pg_program_warnings(const struct buf *said, struct strings *out);
 

@@ -67,7 +67,7 @@ static int give_kit(const struct config *c, const struct run_init_result *r, str
     if (rc)
         return err_wrap(e, "the repository is set up; its recovery kit was not written (`lifeboat key kit` "
                            "makes it again)");
-    if (args.kit && !cli.json)
+    if (args.kit && !cli.json && !cli.quiet)
         printf("  kit         %s: print it, put it away safely, and remove the file\n", args.kit);
     return 0;
 }
@@ -82,7 +82,7 @@ static int run(struct cli *c, struct err *e)
         print_json(json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "summary", "repository", r.id, "outcome",
                              outcome_text(r.outcome), "setup", r.one_box ? "one box" : "write-only", "store",
                              c->config->stores[0].url));
-    else
+    else if (!c->quiet)
         print_result(c->config, &r);
     if (!r.identity && args.kit)
         return err_set(e, ERR_USAGE, "--kit: a kit holds an identity, and a passphrase was used");

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define DEBIAN_VERSIONS "/usr/lib/postgresql"
@@ -258,7 +259,7 @@ int pg_program_output(const struct pg_program *g, const struct child_options *o,
         if (out->n - start > limit)
             return err_set(e, ERR_FAILED, "%s prints more than %zu MiB", name, limit >> 20);
     }
-    if (child_wait(&c, name, NULL, e))
+    if (pg_program_wait(g, &c, e))
         return -1;
     if (warnings)
         pg_program_warnings(&c.err_text, warnings);
@@ -273,9 +274,9 @@ void pg_program_free(struct pg_program *g)
     *g = (struct pg_program)PG_PROGRAM_NONE;
 }
 
-void pg_program_warnings(const struct buf *said, struct strings *out)
+/* The text after `sign` on each line that has it, safe to show. */
+static void collect_lines(const struct buf *said, const char *sign, struct strings *out)
 {
-    static const char sign[] = "warning: ";
     const char *p = (const char *)said->p, *end = p + said->n;
     while (p && p < end) {
         const char *eol = memchr(p, '\n', (size_t)(end - p));
@@ -287,4 +288,27 @@ void pg_program_warnings(const struct buf *said, struct strings *out)
         }
         p = eol + 1;
     }
+}
+
+void pg_program_warnings(const struct buf *said, struct strings *out)
+{
+    collect_lines(said, "warning: ", out);
+}
+
+int pg_program_wait(const struct pg_program *g, struct child *c, struct err *e)
+{
+    struct err last = ERR_INIT;
+    AUTO(strings) errors = STRINGS_NONE;
+    AUTO(buf) text = BUF_NONE;
+    int status;
+    if (child_wait(c, short_name(g), &status, &last) == 0)
+        return 0;
+    collect_lines(&c->err_text, ": error: ", &errors);
+    collect_lines(&c->err_text, ": detail: Error message from server: ", &errors);
+    if (errors.n == 0 || !WIFEXITED(status) || c->timed_out)
+        return err_set(e, last.kind, "%s", last.text);
+    for (size_t i = 0; i < MIN(errors.n, (size_t)3); i++)
+        buf_add_fmt(&text, "%s%s", i ? "; " : "", errors.v[i]);
+    return err_set(e, last.kind, "%s: exit status %d: %s", short_name(g), WEXITSTATUS(status),
+                   buf_cstr(&text));
 }

@@ -172,7 +172,7 @@ static int run_pg_dump(struct dump *d, struct flow *f, struct err *e)
     for (size_t i = 0; i < src->exclude_table_data.n; i++)
         pg_program_add(&g, "--exclude-table-data=%s", src->exclude_table_data.v[i]);
     d->pinged_ns = time_monotonic_ns();
-    if (pg_program_start(&g, &run, &c, e) || copy_output(d, &c, f, e) || child_wait(&c, "pg_dump", NULL, e))
+    if (pg_program_start(&g, &run, &c, e) || copy_output(d, &c, f, e) || pg_program_wait(&g, &c, e))
         return -1;
     note_warnings(d, "pg_dump", &c);
     return pg_archive_finish(f->archive, e);

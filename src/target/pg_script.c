@@ -87,10 +87,11 @@ static bool starts(const char *p, const char *end, const char *word)
     return (size_t)(end - p) >= n && memcmp(p, word, n) == 0 && ((size_t)(end - p) == n || !is_word(p[n]));
 }
 
-/* Lines for psql. \restrict guards psql against what we do not do: run other commands of its kind. */
+/* Lines for psql. \restrict guards psql against what we do not do: run other commands of its kind. \encoding
+ * stands before a \connect to a name that has more than letters; a SET client_encoding follows. */
 static int skip_command(struct pg_script *s, struct err *e)
 {
-    static const char *const known[] = {"\\restrict", "\\unrestrict", "\\connect"};
+    static const char *const known[] = {"\\restrict", "\\unrestrict", "\\connect", "\\encoding"};
     const char *eol = memchr(s->p, '\n', (size_t)(s->end - s->p));
     eol = eol ? eol : s->end;
     for (size_t i = 0; i < ARRAY_LEN(known); i++)

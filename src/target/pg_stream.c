@@ -93,7 +93,7 @@ int pg_stream_contents(struct pg_restore *r, struct err *e)
     int full = give(&c, buf_bytes(&head), e);
     while (full == 0 && !r->ended)
         full = spool_piece(r, &b, e) ? -1 : give(&c, b, e);
-    if (full < 0 || child_wait(&c, "pg_restore --list", NULL, e))
+    if (full < 0 || pg_program_wait(&g, &c, e))
         return -1;
     off_t size = lseek(list, 0, SEEK_END);
     if (size < 0 || size > (off_t)LIST_LIMIT)
@@ -219,8 +219,7 @@ int pg_stream_restore(struct pg_restore *r, struct err *e)
     }
     if (pg_program_start(&g, &run, &c, e) || (jobs <= 1 && pour(r, &c, e)))
         return -1;
-    if (child_wait(&c, "pg_restore", NULL, &why) &&
-        (why.kind == ERR_STOPPED || !collect_errors(r, &c.err_text)))
+    if (pg_program_wait(&g, &c, &why) && (why.kind == ERR_STOPPED || !collect_errors(r, &c.err_text)))
         return err_set(e, why.kind, "%s%s", why.text,
                        pg_restore_adds_tables(r) ? " (nothing was changed)" : "");
     return finish_archive(r, e);

@@ -19,8 +19,8 @@
 struct pg_script {
     const char *p, *end;
 };
-/* 1: the next statement, without its semicolon, comments before it and psql's \restrict and \connect; 0: no
- * more; -1: ERR_FAILED, another psql command. */
+/* 1: the next statement, without its semicolon, comments before it and psql's \restrict, \connect, \encoding;
+ * 0: no more; -1: ERR_FAILED, another psql command. */
 int pg_script_next(struct pg_script *s, struct bytes *statement, struct err *e) MUST_CHECK;
 /* The token after `CREATE DATABASE`; NULL: another statement. Caller frees. */
 char *pg_script_created_database(struct bytes statement);

@@ -151,7 +151,7 @@ load ../lib/common
     command -v strace >/dev/null || skip "there is no strace"
     strace -qq -o /dev/null true || skip "tracing is not permitted here"
     init
-    for call in fsync linkat renameat; do
+    for call in linkat renameat; do
         n=1
         while :; do
             head -c 200000 /dev/urandom >"$T/files/sub/noise"

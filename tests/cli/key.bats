@@ -72,6 +72,25 @@ load ../lib/common
     says "--new-passphrase-file FILE"
 }
 
+@test "on a terminal the passphrase is asked for twice, without showing it" {
+    command -v script >/dev/null || skip "there is no script(1)"
+    init
+    backup
+    ask() { # ANSWERS: prints what the terminal showed
+        printf '%b' "$1" | script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' key passphrase" /dev/null
+    }
+    got=0
+    ask 'one\ntwo\n' >"$T/out" || got=$?
+    [ $got = 2 ]
+    prints "were not the same"
+    ask 'secret words\nsecret words\n' >"$T/out"
+    prints "New passphrase:"
+    prints "is set"
+    printf 'secret words\n' >"$T/p"
+    chmod 600 "$T/p"
+    expect 0 lb ls latest files --passphrase-file "$T/p"
+}
+
 @test "a write-only host cannot add readers by itself" {
     write_only
     expect 0 lb -q init --identity-out "$T/identity.key"
@@ -98,6 +117,6 @@ load ../lib/common
     lb -v check >"$T/log" 2>&1
     lb -v key show >>"$T/log" 2>&1
     lb -v restore latest files --to "$T/back" >>"$T/log" 2>&1
-    ! grep -rqF -e "$secret" -e "$writer" "$T/log" "$T/store" "$T/state" "$T/cache"
-    ! grep -rqF -e one.txt "$T/store"
+    expect 1 grep -rlF -e "$secret" -e "$writer" "$T/log" "$T/store" "$T/state" "$T/cache"
+    expect 1 grep -rlF -e one.txt "$T/store"
 }

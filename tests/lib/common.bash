@@ -96,6 +96,7 @@ init() {
 
 backup() {
     expect 0 lb --json backup "$@"
+    # shellcheck disable=SC2034 # for the tests
     ID=$(value 'd["snapshot"]')
 }
 
