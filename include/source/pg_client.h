@@ -29,6 +29,10 @@ int pg_connect(struct pg *p, const char *connection, const char *database, struc
 char *pg_connection_database(const char *connection, struct err *e);
 void pg_free(struct pg *p);
 AUTO_FOR(pg)
+/* Turns off every time-out that roles and databases may have set, and read-only by default. */
+int pg_without_limits(struct pg *p, struct err *e) MUST_CHECK;
+/* What helps against an error of libpq, the server or its programs; NULL: nothing known. */
+const char *pg_advice(const char *message);
 static inline int pg_major(int version)
 {
     return version / 10000; /* 10 and newer */

@@ -15,7 +15,9 @@ int target_fd(struct feed *in, int fd, const char *what, uint64_t *bytes, struct
 
 /* ---- directory ---- */
 /* Of a partial restore: a hard link whose content stands under another name that was not asked for. The
- * content of `from` is restored as `to`; further links to `from` become links to `to`. */
+ * content of `from` is restored as `to`; further links to `from` become links to `to`. Who calls knows from
+ * the catalog which links these are (catalog_entry.link), names the first selected link of each as `to`, and
+ * feeds the run of `from`, too, before those of its links, which is the order of the stream. */
 struct target_alias {
     const char *from, *to;
 };
@@ -37,8 +39,15 @@ AUTO_FOR(target_counts)
 int target_directory_check(const struct target_directory_options *o, struct err *e) MUST_CHECK;
 /* Unpacks a tar stream (pax, as source/volume.c writes it; any tar that libarchive reads) below the folder
  * and never elsewhere, whatever the archive says: absolute and dotted paths, symlinks on the way, hard links
- * out. When `only` is set and a matching entry is a hard link whose content is not in the feed, see
- * link_feed. */
+ * out are passed over with a note. Nothing that was there is written through: it is replaced in one step.
+ * 0: all of it was restored; the notes say what could not be set.
+ * ERR_USAGE: the folder is not empty; an `only` path did not come by (what else was asked for is restored).
+ * ERR_IO: some entries could not be made (the text counts them and has the first, the notes have more), or
+ *   were hard links to what was not restored; everything else is there.
+ * ERR_DAMAGED: the stream is damaged or was cut off at the entry named. ERR_SPACE, ERR_FAILED, ERR_STOPPED,
+ * and errors of the feed: the end. Entries before it are complete, and no file is there in part. With `only`
+ * the feed may leave out what is not needed, the end of the archive too. A folder above something wanted that
+ * is missing gets what its own entry says when that is fed before it, otherwise 0755. */
 int target_directory(struct feed *in, const struct target_directory_options *o, struct target_counts *counts,
                      struct err *e) MUST_CHECK;
 
@@ -55,8 +64,10 @@ int target_postgres_check(const struct target_postgres_options *o, struct err *e
 int target_postgres(struct feed *in, const struct target_postgres_options *o, struct target_counts *counts,
                     struct err *e) MUST_CHECK;
 
-/* ---- command: restore-command reads the stream on stdin; LIFEBOAT_TARGET is the folder given by --to ----
- */
+/* ---- command: restore-command reads the stream on stdin; LIFEBOAT_TARGET is the folder given by --to (NULL:
+ * not set). It must read everything and exit with 0. When the stream fails, it gets SIGTERM before the end of
+ * its input, so that a part is not taken for the whole. Who calls ignores SIGPIPE, here and for target_fd.
+ * ---- */
 int target_command(struct feed *in, const char *shell_command, const char *target_dir, unsigned time_limit_s,
                    struct err *e) MUST_CHECK;
 

@@ -6,22 +6,30 @@
 #include <string.h>
 
 #define BLOCK (256u << 10)
+#define WHAT  "command"
 
-/* Pushes the child's output into the stream. The write end may outlive the child, so the time limit is looked
- * at here. */
+/* child_wait_readable() looks at the clock while it waits; a command that never pauses needs this too. */
+static int check_time(const struct child *c, struct err *e)
+{
+    if (c->time_limit_s && (time_monotonic_ns() - c->started_ns) / 1000000000u >= c->time_limit_s)
+        return err_set(e, ERR_FAILED, "stopped after %u s (its time limit)", c->time_limit_s);
+    return stop_check(e);
+}
+
+/* Pushes the command's output into the stream, to its end: who holds the pipe may outlive the shell. */
 static int copy_output(const struct source_env *env, struct child *c, struct stream *s, uint64_t *bytes,
                        struct err *e)
 {
     AUTO(buf) block = BUF_NONE;
     buf_reserve(&block, BLOCK);
     for (;;) {
-        if (stop_check(e) || child_wait_readable(c, e))
-            return -1;
-        ssize_t n = fd_read(c->out, block.p, BLOCK, env->source->name, e);
+        if (check_time(c, e) || child_wait_readable(c, e))
+            return err_wrap(e, WHAT);
+        ssize_t n = fd_read(c->out, block.p, BLOCK, WHAT, e);
         if (n <= 0)
             return (int)n;
         *bytes += (uint64_t)n;
-        if (stream_write(s, BYTES(block.p, n), e))
+        if (stream_write(s, BYTES(block.p, (size_t)n), e))
             return -1;
         if (env->progress)
             env->progress(env->progress_ctx, *bytes, env->last_good_bytes);
@@ -44,7 +52,7 @@ int source_command(const struct source_env *env, struct source_result *out, stru
     struct stream_info info;
     if (child_start(&c, &run, e))
         return -1;
-    if (copy_output(env, &c, s, &out->bytes, e) || child_wait(&c, "command", NULL, e))
+    if (copy_output(env, &c, s, &out->bytes, e) || child_wait(&c, WHAT, NULL, e))
         return -1;
     if (out->bytes == 0 && !src->may_be_empty)
         return err_set(e, ERR_FAILED,

@@ -1,5 +1,7 @@
 #include "source/pg_client.h"
 
+#include "base/log.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,8 @@
 
 /* ---- connecting ---- */
 
-/* libpq's words for what goes wrong most often, and what helps. The first that matches. */
+/* What goes wrong most often, in the words of libpq and the server, and what helps. The first that matches.
+ */
 static const struct {
     const char *sign, *advice;
 } advices[] = {
@@ -31,11 +34,20 @@ static const struct {
     {"timeout expired", "the server does not answer: is it stopped, overloaded, or behind a firewall?"},
     {"could not translate host name", "is the host name right, and does DNS work?"},
     {"permission denied for database", "GRANT CONNECT ON DATABASE to this role"},
+    {"permission denied for",
+     "this role lacks a right; one that backs up needs pg_read_all_data and SELECT on each "
+     "large object"},
+    {"row-level security", "a role that backs up needs BYPASSRLS"},
+    {"lock timeout", "somebody has held a lock for more than 60 s: look into pg_stat_activity and pg_locks"},
+    {"unsupported startup parameter", "this is a pooler: connect to the server itself"},
+    {"already exists", NULL},
+    {"invalid locale name", "the server's machine does not have that locale: dpkg-reconfigure locales, then "
+                            "restart the server"},
     {"role \"", "create the role, or connect as another (user=)"},
     {"database \"", "`psql -l` lists the databases there are"},
 };
 
-static const char *advice_for(const char *message)
+const char *pg_advice(const char *message)
 {
     for (size_t i = 0; i < ARRAY_LEN(advices); i++)
         if (strstr(message, advices[i].sign))
@@ -54,6 +66,13 @@ static char *one_line(const char *message)
             buf_add_u8(&line, ' ');
     }
     return text_printable(buf_cstr(&line), line.n);
+}
+
+static void hear_notice(void *ctx, const char *message)
+{
+    (void)ctx;
+    AUTO_CHAR line = one_line(message);
+    log_debug("PostgreSQL: %s", line);
 }
 
 struct settings {
@@ -124,10 +143,11 @@ int pg_connect(struct pg *p, const char *connection, const char *database, struc
     PQconninfoFree(given);
     if (PQstatus(p->conn) != CONNECTION_OK) {
         AUTO_CHAR line = one_line(PQerrorMessage(p->conn));
-        const char *advice = advice_for(line);
+        const char *advice = pg_advice(line);
         return err_set(e, ERR_NET, "%s%s%s", line, advice ? "; " : "", advice ? advice : "");
     }
     p->version = PQserverVersion(p->conn);
+    PQsetNoticeProcessor(p->conn, hear_notice, NULL); /* libpq's own prints */
     const char *encoding = PQparameterStatus(p->conn, "server_encoding");
     if (encoding && PQsetClientEncoding(p->conn, encoding))
         return err_set(e, ERR_NET, "client encoding %s: %s", encoding, PQerrorMessage(p->conn));
@@ -250,4 +270,16 @@ char *pg_quote_name(const char *name)
     }
     buf_add_u8(&out, '"');
     return xstrdup(buf_cstr(&out));
+}
+
+/* Of those there are in the server's version. */
+int pg_without_limits(struct pg *p, struct err *e)
+{
+    return pg_query(
+        p,
+        "SELECT pg_catalog.set_config(name, CASE vartype WHEN 'bool' THEN 'off' ELSE '0' END, false)"
+        "  FROM pg_catalog.pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',"
+        "       'idle_in_transaction_session_timeout', 'idle_session_timeout',"
+        "       'transaction_timeout', 'default_transaction_read_only')",
+        NULL, NULL, e);
 }

@@ -303,12 +303,15 @@ int pg_program_wait(const struct pg_program *g, struct child *c, struct err *e)
     int status;
     if (child_wait(c, short_name(g), &status, &last) == 0)
         return 0;
+    if (stop_check(e)) /* child_wait() ended it for that */
+        return -1;
     collect_lines(&c->err_text, ": error: ", &errors);
     collect_lines(&c->err_text, ": detail: Error message from server: ", &errors);
     if (errors.n == 0 || !WIFEXITED(status) || c->timed_out)
         return err_set(e, last.kind, "%s", last.text);
     for (size_t i = 0; i < MIN(errors.n, (size_t)3); i++)
         buf_add_fmt(&text, "%s%s", i ? "; " : "", errors.v[i]);
-    return err_set(e, last.kind, "%s: exit status %d: %s", short_name(g), WEXITSTATUS(status),
-                   buf_cstr(&text));
+    const char *advice = pg_advice(buf_cstr(&text));
+    return err_set(e, last.kind, "%s: exit status %d: %s%s%s", short_name(g), WEXITSTATUS(status),
+                   buf_cstr(&text), advice ? "; " : "", advice ? advice : "");
 }

@@ -53,19 +53,14 @@ AUTO_FOR(dump)
 
 /* ---- the session beside pg_dump ---- */
 
-/* Whatever of these the server knows: it must wait as long as the dump takes. */
-static const char time_outs_off[] =
-    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ("
-    "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', "
-    "'transaction_timeout')";
 static const char begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 static int open_session(struct dump *d, struct err *e)
 {
     const struct config_source *src = d->job->env->source;
     struct err why = ERR_INIT;
-    if (pg_connect(&d->pg, src->connection, d->database, e) ||
-        pg_query(&d->pg, time_outs_off, NULL, NULL, e) || pg_query(&d->pg, begin, NULL, NULL, e))
+    if (pg_connect(&d->pg, src->connection, d->database, e) || pg_without_limits(&d->pg, e) ||
+        pg_query(&d->pg, begin, NULL, NULL, e))
         return -1;
     d->snapshot = pg_query_text(&d->pg, "SELECT pg_catalog.pg_export_snapshot()", NULL, &why);
     if (!d->snapshot) {

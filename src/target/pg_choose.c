@@ -17,7 +17,7 @@ static int nothing_like(const char *asked, const struct strings *known, struct e
     return rc;
 }
 
-/* Chooses table number i of the archive when it is what was asked for. */
+/* Adds schema and name of each table that was meant to `chosen`. */
 static int choose_table(struct pg_restore *r, const char *asked, struct strings *chosen, struct err *e)
 {
     AUTO(strings) known = STRINGS_NONE;
@@ -77,6 +77,9 @@ int pg_choose_tables(struct pg_restore *r, struct err *e)
             return -1;
     if (!pg_restore_has_tables(r))
         return 0;
+    r->counts->entries = chosen.n / 2;
+    if (pg_restore_adds_tables(r) && r->o->jobs > 1)
+        strings_add(&r->counts->notes, "one job: tables go into a database in use in one transaction");
     pg_contents_complete(&r->contents, !pg_restore_adds_tables(r), &r->counts->notes);
     return refuse_existing(r, &chosen, e);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define NAME_MAX_BYTES 63 /* NAMEDATALEN - 1: the server cuts longer ones */
-#define SWAP_TRIES     20
+#define BUSY_TRIES     20
 
 int pg_database_server(struct pg *p, const char *connection, const char *name, struct err *e)
 {
@@ -17,7 +17,7 @@ int pg_database_server(struct pg *p, const char *connection, const char *name, s
         if (strcmp(rooms[i], name) == 0)
             continue;
         pg_free(p);
-        if (pg_connect(p, connection, rooms[i], &why) == 0) {
+        if (pg_connect(p, connection, rooms[i], &why) == 0 && pg_without_limits(p, &why) == 0) {
             p->patience_s = 0; /* making a database copies another: on a slow disk for minutes */
             return 0;
         }
@@ -80,49 +80,50 @@ static int end_sessions(struct pg *p, const char *name, struct err *e)
                     params, NULL, e);
 }
 
+/* Runs statements (in one transaction, as all in one query are) that need databases without sessions. A
+ * rename or drop locks the database against new sessions and waits five seconds for the old ones to end, so
+ * only one that came between the two queries makes it fail: 55006. */
+static int run_alone(struct pg *p, const char *sql, const char *const *names, struct err *e)
+{
+    for (unsigned try = 1;; try++) {
+        struct err why = ERR_INIT;
+        for (size_t i = 0; names[i]; i++)
+            if (end_sessions(p, names[i], e))
+                return -1;
+        if (pg_query(p, sql, NULL, NULL, &why) == 0)
+            return 0;
+        if (strcmp(p->sqlstate, "55006") != 0 || try == BUSY_TRIES || (!p->ignores_stop && stop_check(e)))
+            return err_set(e, why.kind, "%s", why.text);
+    }
+}
+
 int pg_database_rename(struct pg *p, const char *from, const char *to, struct err *e)
 {
+    const char *const names[] = {from, NULL};
     AUTO_CHAR a = pg_quote_name(from);
     AUTO_CHAR b = pg_quote_name(to);
     AUTO_CHAR sql = xasprintf("ALTER DATABASE %s RENAME TO %s", a, b);
-    return pg_query(p, sql, NULL, NULL, e);
+    return run_alone(p, sql, names, e) ? err_wrap(e, "give the restored database its name") : 0;
 }
 
-static int try_swap(struct pg *p, const char *name, const char *new, const char *old, struct err *e)
-{
-    struct err ignored = ERR_INIT;
-    if (end_sessions(p, name, e) || end_sessions(p, new, e) || pg_query(p, "BEGIN", NULL, NULL, e))
-        return -1;
-    if (pg_database_rename(p, name, old, e) || pg_database_rename(p, new, name, e) ||
-        pg_query(p, "COMMIT", NULL, NULL, e)) {
-        AUTO_CHAR state = xstrdup(p->sqlstate);
-        if (pg_query(p, "ROLLBACK", NULL, NULL, &ignored) == 0)
-            memcpy(p->sqlstate, state, strlen(state) + 1);
-        return -1;
-    }
-    return 0;
-}
-
-/* A rename locks the database against new sessions and waits five seconds for the old ones to end, so only
- * one that came between the two statements makes it fail: 55006. */
 int pg_database_swap(struct pg *p, const char *name, const char *new, const char *old, struct err *e)
 {
-    for (unsigned i = 1;; i++) {
-        struct err why = ERR_INIT;
-        if (try_swap(p, name, new, old, &why) == 0)
-            return 0;
-        if (strcmp(p->sqlstate, "55006") != 0 || i == SWAP_TRIES || stop_check(e))
-            return err_set(e, why.kind, "swap the databases: %s", why.text);
-    }
+    const char *const names[] = {name, new, NULL};
+    AUTO_CHAR a = pg_quote_name(name);
+    AUTO_CHAR b = pg_quote_name(new);
+    AUTO_CHAR c = pg_quote_name(old);
+    AUTO_CHAR sql = xasprintf("ALTER DATABASE %s RENAME TO %s; ALTER DATABASE %s RENAME TO %s", a, c, b, a);
+    return run_alone(p, sql, names, e) ? err_wrap(e, "swap the databases") : 0;
 }
 
 int pg_database_drop(struct pg *p, const char *name, struct err *e)
 {
+    const char *const names[] = {name, NULL};
     AUTO_CHAR quoted = pg_quote_name(name);
     AUTO_CHAR sql = xasprintf("DROP DATABASE IF EXISTS %s", quoted);
     bool before = p->ignores_stop;
     p->ignores_stop = true;
-    int rc = end_sessions(p, name, e) || pg_query(p, sql, NULL, NULL, e) ? -1 : 0;
+    int rc = run_alone(p, sql, names, e);
     p->ignores_stop = before;
     return rc;
 }

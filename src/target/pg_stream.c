@@ -217,6 +217,7 @@ int pg_stream_restore(struct pg_restore *r, struct err *e)
         run.in = CHILD_FD;
         run.in_fd = r->spool;
     }
+    r->begun = true;
     if (pg_program_start(&g, &run, &c, e) || (jobs <= 1 && pour(r, &c, e)))
         return -1;
     if (pg_program_wait(&g, &c, &why) && (why.kind == ERR_STOPPED || !collect_errors(r, &c.err_text)))

@@ -75,8 +75,9 @@ int pg_database_server(struct pg *p, const char *connection, const char *name, s
 /* *what: a sentence about what is in it when it is full; the caller frees it. */
 int pg_database_look(struct pg *p, const char *connection, const char *name, enum pg_database_state *state,
                      char **what, struct err *e) MUST_CHECK;
+/* Both end the sessions that stand in the way. */
 int pg_database_rename(struct pg *p, const char *from, const char *to, struct err *e) MUST_CHECK;
-/* `name` becomes `old` and `new` becomes `name`, both or neither; ends the sessions that stand in the way. */
+/* `name` becomes `old` and `new` becomes `name`, both or neither. */
 int pg_database_swap(struct pg *p, const char *name, const char *new, const char *old,
                      struct err *e) MUST_CHECK;
 /* Ends its sessions. Works after a signal, too. */
@@ -99,6 +100,7 @@ struct pg_restore {
     int spool;    /* the start of the stream; with jobs all of it */
     uint64_t spooled;
     bool ended; /* the stream was read to its end */
+    bool begun; /* pg_restore was started */
     struct pg_archive *archive;
     int at_least; /* the major of a pg_restore that can read the archive; 0: any */
     struct pg_contents contents;

@@ -117,8 +117,8 @@ static int report_errors(struct pg_restore *r, struct err *e)
     else
         left = xasprintf("database %s is as it was", r->name);
     r->made &= r->state != PG_DATABASE_ABSENT; /* keep it */
-    return err_set(e, ERR_FAILED, "the server refused %lu statements (%s): %s%s", r->error_count, left, list,
-                   r->error_count > r->errors.n ? "; ..." : "");
+    return err_set(e, ERR_FAILED, "the server refused %lu of the statements (%s): %s%s", r->error_count, left,
+                   list, r->error_count > r->errors.n ? "; ..." : "");
 }
 
 static int publish(struct pg_restore *r, struct err *e)
@@ -129,7 +129,7 @@ static int publish(struct pg_restore *r, struct err *e)
         return 0;
     if (r->state == PG_DATABASE_ABSENT) {
         if (pg_database_rename(&r->server, r->into, r->name, e))
-            return err_wrap(e, "give the restored database its name");
+            return -1;
         r->made = false;
         return 0;
     }
@@ -167,7 +167,10 @@ int target_postgres(struct feed *in, const struct target_postgres_options *o, st
 {
     AUTO(pg_restore) r = {.in = in, .o = o, .counts = counts, .spool = -1, .archive = pg_archive_new()};
     int rc = restore(&r, e);
-    counts->entries = pg_restore_has_tables(&r) ? 0 : pg_archive_table_count(r.archive);
+    if (!pg_restore_has_tables(&r))
+        counts->entries = pg_archive_table_count(r.archive);
+    if (rc && r.begun && r.state == PG_DATABASE_EMPTY && !r.error_count)
+        (void)err_wrap(e, "the database was empty and holds a part now");
     if (rc) {
         take_back(&r);
         refuse_context(o, e);

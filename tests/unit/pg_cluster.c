@@ -192,6 +192,8 @@ static int next(struct feed *base, struct bytes *out, struct err *e)
     size_t n = MIN(f->left.n, f->piece);
     *out = BYTES(f->left.p, n);
     f->left = BYTES(f->left.p + n, f->left.n - n);
+    if (n == 0 && f->stops)
+        stop_requested = 1;
     return n == 0 && f->fails ? err_set(e, ERR_DAMAGED, "%s", f->fails) : 0;
 }
 

@@ -44,6 +44,7 @@ struct memory_feed {
     struct bytes left;
     size_t piece;
     const char *fails; /* at the end, with this error */
+    bool stops;        /* at the end, as if the signal came */
 };
 void memory_feed_init(struct memory_feed *f, struct bytes data, size_t piece);
 

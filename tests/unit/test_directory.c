@@ -690,6 +690,8 @@ static void test_attacks(void **state)
             if (rc && w->e.kind != ERR_IO)
                 fail_msg("%s: %s", attacks[i].name, w->e.text);
             assert_outside_untouched(w, attacks[i].name);
+            if (attacks[i].build == attack_absolute)
+                assert_int_equal(w->counts.skipped, 2); /* nor is it made elsewhere */
             assert_content(w, "ordinary", "still restored");
             tar_done(&t);
             if (again)
