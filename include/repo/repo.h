@@ -146,8 +146,9 @@ struct check_report {
         notes; /* healed damage, orphans, content that was not looked at for want of the identity */
 };
 struct check_options {
-    unsigned read_percent; /* 0: structure only; 100: every byte of every pack; between: a share of the packs */
-    uint64_t rota;         /* which share: count up from check to check and all packs have their turn */
+    unsigned
+        read_percent; /* 0: structure only; 100: every byte of every pack; between: a share of the packs */
+    uint64_t rota;    /* which share: count up from check to check and all packs have their turn */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
 };

@@ -85,7 +85,8 @@ int pg_program_output(const struct pg_program *g, const struct child_options *o,
 void pg_program_free(struct pg_program *g);
 AUTO_FOR(pg_program)
 
-/* The choice alone: looks in `versions`/NN/bin (Debian's layout) and in `path` (as PATH). NULL with *e. */
+/* The choice alone: looks in `path` (as PATH; Debian's wrapper scripts do not count) and in `versions`/NN/bin
+ * (Debian's layout). NULL with *e. */
 char *pg_find_program(const char *versions, const char *path, const char *name, int major, int *found_major,
                       struct err *e) MUST_CHECK;
 

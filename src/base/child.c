@@ -308,11 +308,11 @@ int child_wait(struct child *c, const char *what, int *status, struct err *e)
 
 void child_free(struct child *c)
 {
+    int status;
+    if (c->pid > 0) /* before its input ends: it shall not take that for a good end */
+        end_group(c, &status);
     close_pipe(&c->in);
     close_pipe(&c->out);
-    int status;
-    if (c->pid > 0)
-        end_group(c, &status);
     join_reader(c);
     buf_free(&c->err_text);
     *c = (struct child)CHILD_NONE;

@@ -168,6 +168,8 @@ static int remove_one(int dirfd, const char *name, dev_t dev, const char *path, 
             fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
             return err_errno(e, ERR_IO, "%s/%s", path, name);
+        if ((st.st_mode & 0700) != 0700)
+            (void)!fchmod(fd, 0700); /* or nothing in it could be removed */
         if (remove_children(fd, dev, name, e))
             return err_wrap(e, "%s", path);
     }

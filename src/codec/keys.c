@@ -103,6 +103,7 @@ struct keyring *keyring_new_random(void)
 {
     struct keyring *k = keyring_new();
     struct generation *g = add_generation(k, 1);
+    assert(g);
     randombytes_buf(g->writer, KEY_SIZE);
     randombytes_buf(g->content_secret, KEY_SIZE);
     derive_from_writer(g);

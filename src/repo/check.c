@@ -379,7 +379,7 @@ static int check_snapshots(struct checking *c, struct err *e)
         add_text(c->report, all.unreadable.v[i]);
     c->report->snapshots = all.n;
     for (size_t i = 0; i < all.n; i++) {
-        c->snapshot = &all.v[i];
+        c->snapshot = &all.v[i]; /* cppcheck-suppress autoVariables ; looked at below only */
         for (size_t s = 0; s < all.v[i].source_count; s++)
             for (size_t k = 0; k < all.v[i].sources[s].stream_count; k++) {
                 const struct stream_info *info = &all.v[i].sources[s].streams[k];

@@ -133,15 +133,20 @@ static struct plan *new_plan(struct stream_reader *s, uint32_t frame)
     return p;
 }
 
+static void free_plan(struct plan *p)
+{
+    buf_free(&p->raw);
+    free(p->wanted);
+    free(p);
+}
+
 static void drop_plan(struct stream_reader *s, struct plan *p)
 {
     struct plan **b = bucket(s, p->frame);
     while (*b != p)
         b = &(*b)->next_in_bucket;
     *b = p->next_in_bucket;
-    buf_free(&p->raw);
-    free(p->wanted);
-    free(p);
+    free_plan(p);
 }
 
 /* The place to read a chunk from: one that is resident or planned already, else the first that is usable. */
@@ -359,8 +364,10 @@ void stream_reader_free(struct stream_reader *s)
     for (size_t i = 0; i < s->resident_count; i++)
         settle(s, s->resident[i]);
     for (size_t i = 0; i < BUCKETS; i++)
-        while (s->buckets[i])
-            drop_plan(s, s->buckets[i]);
+        for (struct plan *p = s->buckets[i], *next; p; p = next) {
+            next = p->next_in_bucket;
+            free_plan(p);
+        }
     for (unsigned i = 0; i < pool_threads(s->repo->pool); i++)
         codec_free(s->codecs[i]);
     free(s->codecs);

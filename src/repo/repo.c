@@ -319,7 +319,7 @@ int pack_read_table(struct repo *r, const struct sha *sha, uint64_t size, struct
     char name[NAME_SIZE];
     pack_name(name, sha);
     uint8_t footer[PACK_FOOTER];
-    uint64_t offset, length;
+    uint64_t offset = 0, length = 0;
     if (size < PACK_FOOTER || size > PACK_MAX)
         return err_set(e, ERR_DAMAGED, "%s: %llu bytes is no size of a pack", name, (unsigned long long)size);
     if (store_get_range(r->store, name, size - PACK_FOOTER, footer, PACK_FOOTER, e))

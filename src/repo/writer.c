@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -306,6 +307,7 @@ static int append_frame(struct writer *w, struct sealing *s, struct err *e)
 static int take_oldest(struct writer *w, struct err *e)
 {
     struct sealing *s = &w->sealings[w->oldest];
+    assert(w->sealing_count > 0);
     pool_wait(w->repo->pool, &s->job);
     s->busy = false;
     w->oldest = (w->oldest + 1) % w->sealing_count;

@@ -93,7 +93,7 @@ static int by_id(const void *key, const void *item)
 
 static int read_item_id(struct pg_archive *a, struct bytes *in, struct err *e)
 {
-    int64_t id;
+    int64_t id = 0;
     int rc = pg_take_int(a, in, &id, e);
     if (rc != PG_READY)
         return rc;
@@ -120,7 +120,7 @@ static void end_item(struct pg_archive *a)
 /* Object numbers are unsigned, but written as if they were not. */
 static int read_object(struct pg_archive *a, struct bytes *in, struct err *e)
 {
-    int64_t oid;
+    int64_t oid = 0;
     int rc = pg_take_int(a, in, &oid, e);
     if (rc != PG_READY)
         return rc;
@@ -154,7 +154,7 @@ static int read_blocks(struct pg_archive *a, struct bytes *in, struct err *e)
 {
     for (;;) {
         if (a->block_left == 0) {
-            int64_t n;
+            int64_t n = 0;
             int rc = pg_take_int(a, in, &n, e);
             if (rc == PG_MORE)
                 return 0;
@@ -219,7 +219,7 @@ int pg_archive_write(struct pg_archive *a, struct bytes b, struct err *e)
     while (in.n)
         if (step(a, &in, &a->broken) < 0) {
             err_wrap(&a->broken, "pg_dump archive (near byte %llu)",
-                     (unsigned long long)(a->read + (b.n - in.n)));
+                     (unsigned long long)a->read + (b.n - in.n));
             return already_broken(a, e);
         }
     a->read += b.n;

@@ -35,7 +35,7 @@ static int by_column(const void *x, const void *y)
 /* Sorts the columns by name; *order says where each was, or NULL when nothing moved. */
 static int sort_columns(struct strings *columns, uint16_t **order, struct err *e)
 {
-    struct column sorted[PG_COLUMNS_MAX];
+    struct column sorted[PG_COLUMNS_MAX] = {0};
     bool moved = false;
     for (size_t i = 0; i < columns->n; i++)
         sorted[i] = (struct column){.name = columns->v[i], .at = (uint16_t)i};

@@ -78,9 +78,8 @@ char *pg_find_program(const char *versions, const char *path, const char *name, 
                       struct err *e)
 {
     struct choice c = {.wanted = major};
+    look_in_path(&c, path, name); /* first: among equals the one that somebody put there */
     look_in_versions(&c, versions, name);
-    if (c.major != major)
-        look_in_path(&c, path, name);
     *found_major = c.major;
     if (c.path)
         return c.path;

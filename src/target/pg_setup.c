@@ -34,7 +34,7 @@ int pg_setup_roles(struct pg_restore *r, struct err *e)
         return 0;
     if (read_globals(r->o->globals, &script, e) || pg_database_server(&p, r->o->connection, r->name, e))
         return -1;
-    struct pg_script s = {(const char *)script.p, (const char *)script.p + script.n};
+    struct pg_script s = pg_script_of(&script);
     struct bytes b;
     int more;
     while ((more = pg_script_next(&s, &b, e)) > 0) {
@@ -68,11 +68,11 @@ static bool is_about_session(struct bytes s)
 }
 
 /* Takes the script apart: what makes the database, and what is said about it then. */
-static int keep_statements(struct pg_restore *r, const struct buf *script, struct err *e)
+static int keep_statements(struct pg_restore *r, struct buf *script, struct err *e)
 {
     AUTO_CHAR from = NULL;
     AUTO_CHAR to = pg_quote_name(r->into);
-    struct pg_script s = {(const char *)script->p, (const char *)script->p + script->n};
+    struct pg_script s = pg_script_of(script);
     struct bytes b;
     int more;
     while ((more = pg_script_next(&s, &b, e)) > 0) {

@@ -19,6 +19,11 @@
 struct pg_script {
     const char *p, *end;
 };
+static inline struct pg_script pg_script_of(struct buf *text) /* borrowed */
+{
+    const char *p = buf_cstr(text);
+    return (struct pg_script){p, p + text->n};
+}
 /* 1: the next statement, without its semicolon, comments before it and psql's \restrict, \connect, \encoding;
  * 0: no more; -1: ERR_FAILED, another psql command. */
 int pg_script_next(struct pg_script *s, struct bytes *statement, struct err *e) MUST_CHECK;

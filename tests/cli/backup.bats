@@ -100,7 +100,7 @@ load ../lib/common
     "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/first" 2>&1 &
     first=$!
     read -r _ <"$T/at-work"
-    expect 1 lb backup
+    expect 1 timeout 20 "$LIFEBOAT" -c "$T/lifeboat.conf" backup
     says "another lifeboat is at work (pid $first)"
     echo >"$T/go-on"
     wait $first

@@ -72,19 +72,41 @@ load ../lib/common
     says "--new-passphrase-file FILE"
 }
 
+# on_terminal FIRST SECOND: answers the two questions of `key passphrase` on a terminal of its own.
+on_terminal() {
+    timeout 60 python3 - "$LIFEBOAT" "$T/lifeboat.conf" "$1" "$2" <<'PY'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "-c", sys.argv[2], "key", "passphrase"])
+shown = b""
+def read():
+    try:
+        return os.read(fd, 1000)
+    except OSError:
+        return b""
+for question, answer in ((b"New passphrase: ", sys.argv[3]), (b"Once more: ", sys.argv[4])):
+    while question not in shown:
+        more = read()
+        assert more, shown
+        shown += more
+    os.write(fd, answer.encode() + b"\n")
+while more := read():
+    shown += more
+assert sys.argv[3].encode() not in shown, shown
+print(shown.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+}
+
 @test "on a terminal the passphrase is asked for twice, without showing it" {
-    command -v script >/dev/null || skip "there is no script(1)"
     init
     backup
-    ask() { # ANSWERS: prints what the terminal showed
-        printf '%b' "$1" | script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' key passphrase" /dev/null
-    }
     got=0
-    ask 'one\ntwo\n' >"$T/out" || got=$?
+    on_terminal one two >"$T/out" || got=$?
     [ $got = 2 ]
     prints "were not the same"
-    ask 'secret words\nsecret words\n' >"$T/out"
-    prints "New passphrase:"
+    on_terminal "secret words" "secret words" >"$T/out"
     prints "is set"
     printf 'secret words\n' >"$T/p"
     chmod 600 "$T/p"

@@ -92,6 +92,8 @@ d = json.load(open(sys.argv[1]))
 assert [e["size"] for e in d] == [12, 4], d
 assert d[0]["snapshot"] == sys.argv[2]
 PY
+    expect 0 lb find two.txt --json
+    json "[e['snapshot'] for e in d] == ['$ID']"
 }
 
 @test "cat gives the stream's own bytes" {

@@ -47,7 +47,7 @@ int clock_gettime(clockid_t id, struct timespec *t)
 /* ---- a folder with one file, walked ---- */
 static struct strings no_globs;
 
-struct scene {
+static struct scene {
     char *folder, *path;
     struct walk *walk;
     struct entry *entries[16];

@@ -22,6 +22,12 @@ struct restoring {
     bool stops;
 };
 
+static void restoring_free(struct restoring *r)
+{
+    target_counts_free(&r->counts);
+}
+AUTO_FOR(restoring)
+
 static int restore(struct restoring *r, struct bytes data, const char *database)
 {
     struct memory_feed f;
@@ -183,7 +189,7 @@ static void assert_same_as_everything(const char *database)
 static void test_everything_comes_back(void **state)
 {
     (void)state;
-    struct restoring r = {.piece = 0};
+    AUTO(restoring) r = {.piece = 0};
     make_witness();
     assert_restored(r, buf_bytes(&everything), BACK);
     assert_int_equal(r.counts.bytes, everything.n);
@@ -216,7 +222,7 @@ static void test_settings_of_the_database_come_back(void **state)
 static void test_everything_comes_back_by_jobs(void **state)
 {
     (void)state;
-    struct restoring r = {.o = {.jobs = 2}, .piece = 5000};
+    AUTO(restoring) r = {.o = {.jobs = 2}, .piece = 5000};
     assert_restored(r, buf_bytes(&everything), "jobs");
     assert_same_as_everything("jobs");
 }
@@ -247,7 +253,7 @@ static void test_not_over_what_is_there(void **state)
 {
     (void)state;
     AUTO(buf) data = BUF_NONE;
-    struct restoring r = {.piece = 0};
+    AUTO(restoring) r = {.piece = 0};
     make_small("small");
     dump("small", &data);
     assert_not_restored(r, buf_bytes(&data), "small", "not empty (it has 5 objects, such as ");
@@ -271,7 +277,7 @@ static void test_not_over_what_is_there(void **state)
 static void test_no_database_named(void **state)
 {
     (void)state;
-    struct restoring r = {.piece = 0};
+    AUTO(restoring) r = {.piece = 0};
     assert_not_restored(r, BYTES(NULL, 0), NULL, "names no database");
     AUTO_CHAR uri = xasprintf("postgresql:///small?host=%s", cluster_folder());
     r.o = (struct target_postgres_options){.connection = uri, .spool_dir = cluster_folder()};
@@ -286,7 +292,7 @@ static void test_clean_swaps(void **state)
     (void)state;
     AUTO(buf) data = BUF_NONE;
     struct err e = ERR_INIT;
-    struct restoring r = {.o = {.clean = true}};
+    AUTO(restoring) r = {.o = {.clean = true}};
     AUTO(pg) session = PG_NONE;
     make_small("live");
     cluster_sql("live", "ALTER DATABASE live SET work_mem = '7MB'");
@@ -315,7 +321,7 @@ static void test_clean_under_load(void **state)
     (void)state;
     AUTO(buf) data = BUF_NONE;
     struct err e = ERR_INIT;
-    struct restoring r = {.o = {.clean = true}};
+    AUTO(restoring) r = {.o = {.clean = true}};
     AUTO(child) load = CHILD_NONE;
     const struct child_options o = {
         .shell = "while :; do psql -X -q -d busy -c 'SELECT pg_sleep(0.02)'; done >/dev/null 2>&1",
@@ -334,7 +340,7 @@ static void test_clean_with_subscription(void **state)
 {
     (void)state;
     AUTO(buf) data = BUF_NONE;
-    struct restoring r = {.o = {.clean = true}};
+    AUTO(restoring) r = {.o = {.clean = true}};
     make_small("subscribed");
     cluster_sql("subscribed",
                 "CREATE SUBSCRIPTION s CONNECTION 'host=192.0.2.1' PUBLICATION p WITH (connect = false, "
@@ -355,7 +361,7 @@ static void test_stopped_restore(void **state)
     AUTO(buf) data = BUF_NONE;
     dump("small", &data);
     for (unsigned jobs = 1; jobs <= 2; jobs++) {
-        struct restoring r = {.o = {.jobs = jobs}, .stops = true};
+        AUTO(restoring) r = {.o = {.jobs = jobs}, .stops = true};
         assert_int_equal(restore(&r, BYTES(data.p, data.n / 2), "stopped"), -1);
         stop_requested = 0;
         assert_int_equal(r.e.kind, ERR_STOPPED);
@@ -372,11 +378,11 @@ static void test_cut_streams(void **state)
     dump("small", &data);
     for (unsigned jobs = 1; jobs <= 2; jobs++)
         for (size_t n = 0; n < data.n; n = n * 7 + 1) {
-            struct restoring r = {.o = {.jobs = jobs}};
+            AUTO(restoring) r = {.o = {.jobs = jobs}};
             assert_not_restored(r, BYTES(data.p, n), "cut", "restore to database cut");
             assert_false(cluster_has_database("cut"));
         }
-    struct restoring r = {.piece = 0};
+    AUTO(restoring) r = {.piece = 0};
     assert_not_restored(r, BYTES(data.p, data.n - 1), "cut", "");
     buf_add_str(&data, "more");
     assert_not_restored(r, buf_bytes(&data), "cut", "");
@@ -387,7 +393,7 @@ static void test_refused_statements(void **state)
 {
     (void)state;
     AUTO(buf) data = BUF_NONE;
-    struct restoring r = {.piece = 0};
+    AUTO(restoring) r = {.piece = 0};
     cluster_sql("postgres", "CREATE ROLE gone");
     make_small("owned");
     cluster_sql("owned", "ALTER TABLE u OWNER TO gone; GRANT SELECT ON t TO gone");
@@ -416,7 +422,7 @@ static void test_roles(void **state)
     AUTO(buf) data = BUF_NONE;
     AUTO(buf) roles = BUF_NONE;
     struct memory_feed f;
-    struct restoring r = {.o = {.globals = &f.base}};
+    AUTO(restoring) r = {.o = {.globals = &f.base}};
     cluster_sql(
         "postgres",
         "CREATE ROLE \"app ; -- \\! x\" LOGIN PASSWORD 'p''w'; COMMENT ON ROLE \"app ; -- \\! x\" IS E'\\n\\\\! x'");
@@ -454,7 +460,7 @@ static void test_one_table(void **state)
     (void)state;
     AUTO(buf) data = BUF_NONE;
     const char *tables[] = {"u", NULL};
-    struct restoring r = {.o = {.tables = tables}, .piece = 1000};
+    AUTO(restoring) r = {.o = {.tables = tables}, .piece = 1000};
     make_small("shop");
     dump("shop", &data);
     assert_not_restored(r, buf_bytes(&data), "shop", "table public.u exists");
@@ -487,7 +493,7 @@ static void test_table_that_does_not_fit(void **state)
     (void)state;
     AUTO(buf) data = BUF_NONE;
     const char *tables[] = {"m", "t", NULL};
-    struct restoring r = {.o = {.tables = tables}};
+    AUTO(restoring) r = {.o = {.tables = tables}};
     make_small("fitting");
     cluster_sql("fitting", "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE m (m mood)");
     dump("fitting", &data);
@@ -509,7 +515,7 @@ static void test_tables_of_everything(void **state)
                                   "churned",
                                   "generated",
                                   NULL};
-    struct restoring r = {.o = {.tables = tables}};
+    AUTO(restoring) r = {.o = {.tables = tables}};
     assert_restored(r, buf_bytes(&everything), "some");
     AUTO_CHAR names =
         cluster_value("some", "SELECT string_agg(relname, ';' ORDER BY relname COLLATE \"C\") FROM pg_class "
@@ -531,7 +537,7 @@ static void test_missing_extension(void **state)
 {
     (void)state;
     AUTO(buf) data = BUF_NONE;
-    struct restoring r = {.piece = 0};
+    AUTO(restoring) r = {.piece = 0};
     create_database("extended");
     cluster_sql("extended", "CREATE EXTENSION hstore; CREATE TABLE t (h hstore)");
     dump("extended", &data);
@@ -708,7 +714,7 @@ static void test_excluded_rows(void **state)
     (void)state;
     struct pg_backup b;
     AUTO(buf) data = BUF_NONE;
-    struct restoring r = {.piece = 0};
+    AUTO(restoring) r = {.piece = 0};
     backup_init(&b, "small");
     strings_add(&b.config.exclude_table_data, "public.t");
     strings_add(&b.config.exclude_table_data, "u");
@@ -848,6 +854,53 @@ static void test_time_limit(void **state)
     backup_free(&b);
 }
 
+/* ---- a pg_dump that does not do what it says ---- */
+
+/* Puts a script before the real pg_dump, which it finds as $real. */
+static void backup_by(struct pg_backup *b, const char *script)
+{
+    AUTO_CHAR before = xstrdup(getenv("PATH"));
+    AUTO_CHAR path = xasprintf("%s/fake:%s", cluster_folder(), before);
+    AUTO_CHAR real = cluster_shell(". '%s/lib/pg.sh'; printf %%s \"$(pg_bin)/pg_dump\"",
+                                   getenv("TESTS") ? getenv("TESTS") : "tests");
+    free(cluster_shell("mkdir -p %s/fake && cat > %s/fake/pg_dump <<'END'\n#!/bin/sh\nreal=%s\n"
+                       "[ \"$1\" = --version ] && exec $real --version\n%s\nEND\nchmod 755 %s/fake/pg_dump",
+                       cluster_folder(), cluster_folder(), real, script, cluster_folder()));
+    setenv("PATH", path, 1);
+    backup_run(b);
+    setenv("PATH", before, 1);
+}
+
+static void test_lying_pg_dump(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *text;
+    } lies[] = {
+        {"exec $real -T u \"$@\"", "database small: table public.u is in the database and not in the dump"},
+        {"exec $real --exclude-table-data=t \"$@\"", "the rows of table public.t are not in the dump"},
+        {"$real \"$@\" | head -c 100000", "ends inside"},
+        {"$real \"$@\"; echo more", "after"},
+        {"$real \"$@\"; exit 1", "pg_dump: exit status 1"},
+        {"$real \"$@\"; kill -9 $$", "pg_dump: killed by signal 9"},
+        {"echo 'pg_dump: error: no luck' >&2; exit 3", "pg_dump: exit status 3: no luck"},
+        {"true", "pg_dump wrote nothing"},
+    };
+    struct pg_backup b;
+    backup_init(&b, "small");
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        backup_by(&b, lies[i].script);
+        if (b.rc == 0)
+            fail_msg("taken for good: %s", lies[i].script);
+        assert_text(b.e, lies[i].text);
+        assert_int_equal(b.result.stream_count, 0);
+    }
+    backup_by(&b, "echo 'pg_dump: warning: take care' >&2; exec $real \"$@\"");
+    assert_good(&b);
+    assert_sentence(&b.result.notes, "database small: pg_dump: take care");
+    backup_free(&b);
+}
+
 /* ---- which pg_dump ---- */
 
 static void fake_program(const char *folder, const char *sub, const char *version)
@@ -894,6 +947,8 @@ static void test_choice_of_client(void **state)
     fake_program(folder, "versions/15/bin", "15.1");
     assert_found(folder, path, 15, "versions/15/bin");
     assert_found(folder, path, 9, "versions/13/bin");
+    fake_program(folder, "own", "15.7");
+    assert_found(folder, path, 15, "own");
     test_remove(folder);
 }
 
@@ -970,6 +1025,7 @@ int main(void)
         cmocka_unit_test(test_session_is_ended),
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_lying_pg_dump),
         cmocka_unit_test(test_choice_of_client),
         cmocka_unit_test(test_no_password_in_arguments),
     };

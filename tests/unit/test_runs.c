@@ -105,7 +105,7 @@ static void key_of(struct entry *e, uint8_t out[RUN_KEY])
 static void every_field_is_in_the_key(void **state)
 {
     (void)state;
-    uint8_t keys[16][RUN_KEY];
+    uint8_t keys[20][RUN_KEY];
     size_t n = 0;
     struct entry *e = new_entry("a", 100);
     key_of(e, keys[n++]);
@@ -128,6 +128,7 @@ static void every_field_is_in_the_key(void **state)
     CHANGE(st.st_ino, 1);
     CHANGE(target, (char[]){"t"});
     CHANGE(link_to, (char[]){"l"});
+    CHANGE(link_to, (char[]){"m"});
     e->st.st_mode = S_IFCHR;
     key_of(e, keys[n++]);
     CHANGE(st.st_rdev, 1);

@@ -1,0 +1,501 @@
+/* The volume source: links, what cannot be read, what is left out, deep trees, what other tools make of the
+ * stream. The test has its own clock: files are old, and things can happen between the walk of a run and its
+ * writing, where the clock is looked at. */
+#include "volume_scene.h"
+
+#include "base/child.h"
+#include "source/catalog.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static void (*on_next_clock)(void);
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    int rc = (int)syscall(SYS_clock_gettime, id, t);
+    void (*f)(void) = on_next_clock;
+    if (rc == 0 && id == CLOCK_REALTIME) {
+        t->tv_sec += 3600;
+        on_next_clock = NULL;
+        if (f)
+            f();
+    }
+    return rc;
+}
+
+/* ---- links ---- */
+static void hard_links(void **state)
+{
+    (void)state;
+    put_text("b", "content");
+    link_to("b", "c");
+    link_to("b", "a");
+    assert_int_equal(symlinkat("nowhere", scene.dirfd, "s1"), 0);
+    link_to("s1", "s2");
+    assert_int_equal(mkfifoat(scene.dirfd, "f1", 0600), 0);
+    link_to("f1", "f2");
+    for (int i = 0; i < 2; i++) {
+        scene_back_up();
+        expect_text("a", "content");
+        expect_link("a", "");
+        expect_link("b", "a");
+        expect_link("c", "a");
+        expect_link("s2", "s1");
+        expect_link("f2", "f1");
+    }
+}
+
+/* Nothing of `z/x` changes when the folder of its first link is renamed, and yet it has to hold the content
+ * then. */
+static void a_renamed_parent_of_a_first_link(void **state)
+{
+    (void)state;
+    make_files(false); /* so that the two are in runs of their own */
+    make_dir("a");
+    make_dir("z");
+    put_seeded("a/filler", 300000, 3);
+    put_text("a/x", "content");
+    put_seeded("z/filler", 300000, 4);
+    link_to("a/x", "z/x");
+    scene_back_up();
+    expect_link("z/x", "a/x");
+    assert_int_equal(renameat(scene.dirfd, "a", scene.dirfd, "zz"), 0);
+    scene_back_up();
+    expect_link("z/x", "");
+    expect_text("z/x", "content");
+    expect_link("zz/x", "z/x");
+    assert_int_equal(renameat(scene.dirfd, "zz", scene.dirfd, "b"), 0);
+    scene_back_up();
+    expect_link("z/x", "b/x");
+    expect_text("z/x", "content");
+    assert_int_equal(renameat(scene.dirfd, "b", scene.dirfd, "c"), 0);
+    scene_back_up();
+    expect_link("z/x", "c/x");
+    expect_text("z/x", "content");
+}
+
+static void unlink_a(void)
+{
+    assert_int_equal(unlinkat(scene.dirfd, "a", 0), 0);
+}
+
+static void replace_a(void)
+{
+    assert_int_equal(renameat(scene.dirfd, "other", scene.dirfd, "a"), 0);
+}
+
+static void a_first_link_that_vanishes_leaves_its_content(void **state)
+{
+    (void)state;
+    put_text("a", "content");
+    link_to("a", "b");
+    link_to("a", "c");
+    on_next_clock = unlink_a;
+    scene_back_up();
+    expect_good();
+    assert_true(was_said(&scene.result.notes, "a: vanished before it was read"));
+    expect_absent("a");
+    expect_link("b", "");
+    expect_text("b", "content");
+    expect_link("c", "b");
+}
+
+static void a_first_link_that_is_replaced_leaves_its_content(void **state)
+{
+    (void)state;
+    put_text("a", "content");
+    link_to("a", "b");
+    link_to("a", "c");
+    put_text("other", "new content");
+    on_next_clock = replace_a;
+    scene_back_up();
+    expect_good();
+    expect_text("a", "new content");
+    expect_link("b", "");
+    expect_text("b", "content");
+    expect_link("c", "b");
+    scene_back_up();
+    expect_text("a", "new content");
+    expect_text("c", "content");
+}
+
+/* Where the catalog says that the content of each link lies. */
+struct located {
+    uint64_t run_of[2], link_run;
+};
+
+static int locate(void *ctx, const struct catalog_entry *c, struct err *e)
+{
+    struct located *l = ctx;
+    (void)e;
+    if (strcmp(c->path, "a/x") == 0)
+        l->run_of[0] = c->run;
+    if (strcmp(c->path, "z/x") == 0) {
+        l->run_of[1] = c->run;
+        l->link_run = c->link_run;
+        assert_string_equal(c->link, "a/x");
+    }
+    return 0;
+}
+
+static void the_catalog_finds_the_content_of_a_link(void **state)
+{
+    (void)state;
+    make_dir("a");
+    make_dir("z");
+    for (int large = 0; large < 2; large++) {
+        struct err e = ERR_INIT;
+        struct located l = {{0}, 99};
+        const struct catalog_visitor v = {.entry = locate, .ctx = &l};
+        if (large) {
+            put_seeded("a/w", 300000, 1);
+            put_seeded("z/w", 300000, 2);
+        } else {
+            put_text("a/x", "content");
+            link_to("a/x", "z/x");
+        }
+        for (int twice = 0; twice < 2; twice++) {
+            scene_back_up();
+            AUTO(catalog_reader) r;
+            catalog_reader_init(&r, &v);
+            assert_ok(catalog_reader_push(&r, buf_bytes(&scene.catalog), &e));
+            assert_ok(catalog_reader_end(&r, &e));
+            assert_int_equal(l.link_run, l.run_of[0]);
+            assert_int_equal(l.run_of[0] != l.run_of[1], large);
+        }
+    }
+}
+
+/* The places that the catalog gives are those of the entries: each run can be unpacked by itself. */
+static int read_run(void *ctx, uint64_t run, uint64_t offset, uint64_t bytes, struct err *e)
+{
+    uint64_t *end = ctx;
+    (void)run;
+    (void)e;
+    assert_int_equal(offset, *end);
+    *end = offset + bytes;
+    assert_true(*end <= scene.tar.n);
+    struct archive *a = archive_read_new();
+    struct archive_entry *ae;
+    archive_read_support_format_tar(a);
+    assert_int_equal(archive_read_open_memory(a, scene.tar.p + offset, bytes), ARCHIVE_OK);
+    assert_int_equal(archive_read_next_header(a, &ae), ARCHIVE_OK);
+    archive_read_free(a);
+    return 0;
+}
+
+static void runs_lie_where_the_catalog_says(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    uint64_t end = 0;
+    const struct catalog_visitor v = {.run = read_run, .ctx = &end};
+    make_files(false);
+    scene_back_up();
+    AUTO(catalog_reader) r;
+    catalog_reader_init(&r, &v);
+    assert_ok(catalog_reader_push(&r, buf_bytes(&scene.catalog), &e));
+    assert_ok(catalog_reader_end(&r, &e));
+    assert_true(r.run > 10);
+    assert_int_equal(scene.tar.n, end + 1024); /* the two empty blocks */
+}
+
+/* ---- what changes under our hands ---- */
+/* A large file is a run of its own; what comes after it is told of in its progress. */
+static unsigned progress_calls;
+static void (*on_progress)(unsigned call);
+
+static void progress(void *ctx, uint64_t done, uint64_t expected)
+{
+    (void)ctx;
+    (void)done;
+    (void)expected;
+    if (on_progress)
+        on_progress(++progress_calls);
+}
+
+static void vanish(unsigned call)
+{
+    if (call == 1)
+        assert_int_equal(unlinkat(scene.dirfd, "z", 0), 0);
+}
+
+static void a_file_that_vanishes_is_a_note(void **state)
+{
+    (void)state;
+    put_seeded("a", 300000, 1);
+    put_text("z", "soon gone");
+    progress_calls = 0;
+    on_progress = vanish;
+    scene.env.progress = progress;
+    scene_back_up();
+    on_progress = NULL;
+    expect_good();
+    assert_true(was_said(&scene.result.notes, "z: vanished before it was read"));
+    expect_absent("z");
+}
+
+/* ---- people without rights ---- */
+static void unreadable_things_are_named(void **state)
+{
+    (void)state;
+    make_dir("closed");
+    put_text("closed/inside", "x");
+    put_text("secret", "x");
+    put_text("open", "x");
+    put_text("sec\nret.log", "x");
+    assert_int_equal(fchmodat(scene.dirfd, "secret", 0, 0), 0);
+    assert_int_equal(fchmodat(scene.dirfd, "sec\nret.log", 0, 0), 0);
+    assert_int_equal(fchmodat(scene.dirfd, "closed", 0, 0), 0);
+    bool root = geteuid() == 0;
+    if (root) {
+        assert_int_equal(chmod(scene.t.folder, 0777) | chmod(scene.cache, 0777), 0);
+        assert_int_equal(seteuid(65534), 0);
+    }
+    scene_back_up();
+    expect_degraded("secret: cannot be read (Permission denied); not stored");
+    expect_degraded("closed: cannot be read (Permission denied)");
+    expect_degraded("sec\\x0aret.log: cannot be read");
+    expect_text("open", "x");
+    scene_back_up(); /* and again: it was not remembered as done */
+    expect_degraded("secret: cannot be read");
+    strings_add(&scene.source.may_change, "*");
+    scene_back_up();
+    expect_good();
+    assert_true(was_said(&scene.result.notes, "secret: cannot be read"));
+    if (root)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(fchmodat(scene.dirfd, "closed", 0700, 0), 0);
+}
+
+/* ---- what is left out ---- */
+static void excludes_caches_and_sockets(void **state)
+{
+    (void)state;
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    make_dir("keep");
+    make_dir("keep/tmp");
+    make_dir("cache");
+    make_dir("nocache");
+    put_text("keep/a.tmp", "x");
+    put_text("keep/b", "x");
+    put_text("keep/tmp/c", "x");
+    put_text("cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# more");
+    put_text("cache/AAA", "x");
+    put_text("nocache/CACHEDIR.TAG", "not a tag");
+    put_text("nocache/data", "x");
+    snprintf(a.sun_path, sizeof a.sun_path, "%s/sock", scene.tree);
+    AUTO_FD s = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof a), 0);
+    strings_add(&scene.source.exclude, "*.tmp");
+    strings_add(&scene.source.exclude, "keep/tmp");
+    scene.source.exclude_caches = true;
+    scene_back_up();
+    expect_good();
+    expect_absent("keep/a.tmp");
+    expect_absent("keep/tmp/");
+    expect_absent("keep/tmp/c");
+    expect_absent("cache/AAA");
+    expect_absent("sock");
+    expect_text("keep/b", "x");
+    expect_text("nocache/data", "x");
+    expect_text("cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# more");
+    assert_true(was_said(&scene.result.notes, "sockets passed over: 1"));
+    scene.source.exclude_caches = false;
+    scene_back_up();
+    expect_text("cache/AAA", "x");
+}
+
+static void an_empty_volume_is_looked_at(void **state)
+{
+    (void)state;
+    scene_back_up();
+    expect_degraded("is empty (allow-empty = yes");
+    scene.source.may_be_empty = true;
+    scene_back_up();
+    expect_good();
+}
+
+static void a_missing_folder_is_a_failure(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    scene.source.path = (char[]){"/no/such/folder"};
+    assert_int_equal(scene_try_backup(&e), -1);
+    assert_int_equal(e.kind, ERR_FAILED);
+    assert_text(e, "/no/such/folder: no such folder");
+    assert_int_equal(scene.result.verdict, VERDICT_FAILED);
+    put_text("file", "x");
+    scene.source.path = xasprintf("%s/file", scene.tree);
+    assert_int_equal(scene_try_backup(&e), -1);
+    assert_text(e, "cannot be opened as a folder: Not a directory");
+    free(scene.source.path);
+}
+
+static void asked_to_stop_it_stops(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    make_files(false);
+    stop_requested = 1;
+    assert_int_equal(scene_try_backup(&e), -1);
+    stop_requested = 0;
+    assert_int_equal(e.kind, ERR_STOPPED);
+    scene_back_up();
+    expect_good();
+}
+
+/* ---- deep trees ---- */
+/* Deeper than PATH_MAX and than the files we may have open. */
+static void a_deep_tree(void **state)
+{
+    (void)state;
+    struct rlimit was, few = {.rlim_cur = 160, .rlim_max = 160};
+    const int depth = 900;
+    char name[12];
+    int fd = dup(scene.dirfd);
+    for (int i = 0; i < depth; i++) {
+        snprintf(name, sizeof name, "d%08d", i % 10);
+        assert_int_equal(mkdirat(fd, name, 0755), 0);
+        for (int k = 0; k < 2; k++) { /* something before the next folder, and something after it */
+            int file = openat(fd, k ? "a" : "z", O_WRONLY | O_CREAT, 0644);
+            assert_int_equal(write(file, "content", 7), 7);
+            close(file);
+        }
+        int next = openat(fd, name, O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = next;
+    }
+    close(fd);
+    getrlimit(RLIMIT_NOFILE, &was);
+    few.rlim_max = was.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int i = 0; i < 2; i++) {
+        scene_back_up();
+        expect_good();
+        assert_int_equal(scene.result.files, 3 * depth + 1);
+    }
+    assert_int_equal(scene.result.streams[0].new_bytes, 0);
+    setrlimit(RLIMIT_NOFILE, &was);
+}
+
+static void a_path_beyond_the_limit_is_named(void **state)
+{
+    (void)state;
+    char name[201];
+    int fd = dup(scene.dirfd);
+    memset(name, 'n', 200);
+    name[200] = 0;
+    for (int i = 0; i < 170; i++) {
+        assert_int_equal(mkdirat(fd, name, 0755), 0);
+        int next = openat(fd, name, O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = next;
+    }
+    close(fd);
+    scene_back_up();
+    expect_degraded("a path of more than 32767 bytes; not stored");
+    assert_int_equal(scene.result.files, 164);
+}
+
+/* ---- a tool that is not ours ---- */
+static bool have(const char *program)
+{
+    struct err e = ERR_INIT;
+    const char *const argv[] = {program, "--version", NULL};
+    AUTO(buf) out = BUF_NONE;
+    return child_output(&(struct child_options){.argv = argv}, program, 1 << 16, &out, &e) == 0;
+}
+
+static int run_tool(const char *const *argv, struct buf *out, struct err *e)
+{
+    out->n = 0;
+    return child_output(&(struct child_options){.argv = argv}, argv[0], 1 << 20, out, e);
+}
+
+static void make_special_files(void)
+{
+    make_files(false);
+    put_text("n\xff\xc3\xa9\nname", "x");
+    put_text("u\xcc\x88 and \xc3\xbc", "both forms");
+    put_text("setuid", "x");
+    assert_int_equal(fchmodat(scene.dirfd, "setuid", 04755, 0), 0);
+    assert_int_equal(symlinkat("/absolute/nowhere", scene.dirfd, "dangling"), 0);
+    link_to("setuid", "setuid-again");
+    assert_int_equal(mkfifoat(scene.dirfd, "fifo", 0640), 0);
+    AUTO_FD fd = openat(scene.dirfd, "sparse", O_WRONLY | O_CREAT, 0644);
+    assert_int_equal(ftruncate(fd, 10 << 20) | (pwrite(fd, "data", 4, 5 << 20) != 4), 0);
+    (void)!fsetxattr(fd, "user.empty", "", 0, 0);
+    (void)!fsetxattr(fd, "user.bytes", "\0\1\xff\n", 4, 0);
+    (void)!fsetxattr(scene.dirfd, "user.root", "of the tree", 11, 0);
+    if (geteuid() == 0)
+        (void)!mknodat(scene.dirfd, "device", S_IFCHR | 0600, makedev(1, 3));
+    (void)!fchownat(scene.dirfd, "fifo", 4000000000u, 4294967294u, 0);
+    set_times("sparse", -86400 * 365);
+    set_times("dangling", 1);
+}
+
+static void others_unpack_it_the_same(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    AUTO(buf) out = BUF_NONE;
+    if (!have("bsdtar") || !have("rsync"))
+        skip();
+    make_special_files();
+    AUTO_CHAR acl = xasprintf("setfacl -m u:1234:rwx,g:4321:x,m::r %s/setuid; "
+                              "setfacl -d -m u:1234:rx %s/folder1",
+                              scene.tree, scene.tree);
+    const char *const setfacl[] = {"sh", "-c", acl, NULL};
+    (void)!run_tool(setfacl, &out, &e);
+    scene_back_up();
+    expect_good();
+    AUTO_CHAR tar = xasprintf("%s/x.tar", scene.t.folder);
+    AUTO_CHAR to = xasprintf("%s/unpacked/", scene.t.folder);
+    AUTO_CHAR from = xasprintf("%s/", scene.tree);
+    assert_int_equal(mkdir(to, 0700), 0);
+    assert_ok(file_write(tar, buf_bytes(&scene.tar), 0600, false, &e));
+    const char *const unpack[] = {"bsdtar", "--numeric-owner", "--xattrs", "--acls", "-xpf", tar, "-C", to,
+                                  NULL};
+    assert_ok(run_tool(unpack, &out, &e));
+    set_times(".", 77); /* bsdtar leaves the time of the folder that it unpacks into */
+    const char *const touch[] = {"touch", "-r", from, to, NULL};
+    assert_ok(run_tool(touch, &out, &e));
+    const char *const compare[] = {"rsync",         "-naHAXSi", "--specials", "--devices", "--checksum",
+                                   "--numeric-ids", "--delete", from,         to,          NULL};
+    assert_ok(run_tool(compare, &out, &e));
+    if (out.n)
+        fail_msg("rsync sees differences:\n%s", buf_cstr(&out));
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, scene_set_up, scene_tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(hard_links),
+        CASE(a_renamed_parent_of_a_first_link),
+        CASE(a_first_link_that_vanishes_leaves_its_content),
+        CASE(a_first_link_that_is_replaced_leaves_its_content),
+        CASE(the_catalog_finds_the_content_of_a_link),
+        CASE(runs_lie_where_the_catalog_says),
+        CASE(a_file_that_vanishes_is_a_note),
+        CASE(unreadable_things_are_named),
+        CASE(excludes_caches_and_sockets),
+        CASE(an_empty_volume_is_looked_at),
+        CASE(a_missing_folder_is_a_failure),
+        CASE(asked_to_stop_it_stops),
+        CASE(a_deep_tree),
+        CASE(a_path_beyond_the_limit_is_named),
+        CASE(others_unpack_it_the_same),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
