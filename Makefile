@@ -63,7 +63,7 @@ packages:
 	@tests/lib/packages build test
 demo: packages
 	@$(MAKE) --no-print-directory all
-	@tests/demo
+	@LIFEBOAT=$(abspath $(O))/lifeboat tests/demo
 check: packages
 	@$(MAKE) --no-print-directory all unit replay
 	@O=$(O) tests/run $(TESTS) -- $(REPLAY) -- $(BATS)
@@ -86,7 +86,7 @@ build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o build/fuzz/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 bench: packages all
-	@tests/bench
+	@LIFEBOAT=$(abspath $(O))/lifeboat tests/bench
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \

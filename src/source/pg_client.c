@@ -55,11 +55,11 @@ const char *pg_advice(const char *message)
     return NULL;
 }
 
-/* A message of libpq in one line, safe to show. Caller frees. */
+/* A message of libpq in one line, safe to show, without the hints that libpq indents. Caller frees. */
 static char *one_line(const char *message)
 {
     AUTO(buf) line = BUF_NONE;
-    for (const char *c = message; *c; c++) {
+    for (const char *c = message; *c && strncmp(c, "\n\tIs the server", 16) != 0; c++) {
         if (*c != '\n' && *c != '\t')
             buf_add_u8(&line, (uint8_t)*c);
         else if (c[1] && c[1] != '\n' && line.n && line.p[line.n - 1] != ' ')
