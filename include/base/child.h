@@ -35,6 +35,9 @@ struct child {
 /* ERR_USAGE when the program is not there ("pg_dump: not found in PATH"). */
 int child_start(struct child *c, const struct child_options *o, struct err *e) MUST_CHECK;
 
+/* Whether its time limit has passed. */
+bool child_is_late(const struct child *c);
+
 /* Waits until c->out can be read (data, or its end). ERR_FAILED past the time limit, ERR_STOPPED when asked
  * to stop. */
 int child_wait_readable(struct child *c, struct err *e) MUST_CHECK;

@@ -126,6 +126,7 @@ struct writer_stats {
     uint64_t indexes;
     uint64_t adopted_packs; /* left by a run that was cut off, now in an index */
 };
+void writer_stats(const struct writer *w, struct writer_stats *out); /* so far */
 /* Everything written is durable and in an index when this returns: a snapshot may name the finished streams.
  */
 int writer_finish(struct writer *w, struct writer_stats *out, struct err *e) MUST_CHECK;

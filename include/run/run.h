@@ -85,6 +85,8 @@ const struct snapshot *run_pick(const struct snapshots *all, const char *word,
 struct run_progress {
     const char *what;     /* a source */
     uint64_t done, total; /* bytes; total 0: unknown */
+    bool is_backup;
+    uint64_t fresh; /* of a backup: bytes that the repository did not have; lags behind done a little */
 };
 typedef void run_progress_fn(void *ctx, const struct run_progress *p);
 

@@ -94,6 +94,23 @@ int dir_sync(int dirfd, const char *what, struct err *e)
     return err_errno(e, ERR_IO, "%s: fsync", what);
 }
 
+/* Gives an unnamed file its name, where there is none yet: a kill before that leaves nothing behind. 1: this
+ * file system has no unnamed files. */
+static int write_unnamed(int dirfd, const char *name, struct bytes data, mode_t mode, const char *path,
+                         struct err *e)
+{
+    char self[64];
+    AUTO_FD fd = openat(dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+    if (fd < 0)
+        return 1;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (fchmod(fd, mode) != 0 || fd_write_all(fd, data, path, e) || fsync(fd) != 0)
+        return err_errno(e, ERR_IO, "%s: write", path);
+    if (linkat(AT_FDCWD, self, dirfd, name, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    return errno == EEXIST ? err_set(e, ERR_USAGE, "%s: is there already and is not overwritten", path) : 1;
+}
+
 static int publish(int dirfd, const char *temporary, const char *name, bool exclusive)
 {
     if (!exclusive)
@@ -101,6 +118,24 @@ static int publish(int dirfd, const char *temporary, const char *name, bool excl
     if (linkat(dirfd, temporary, dirfd, name, 0) != 0)
         return -1;
     return unlinkat(dirfd, temporary, 0);
+}
+
+static int write_named(int dirfd, const char *name, struct bytes data, mode_t mode, bool exclusive,
+                       const char *path, struct err *e)
+{
+    AUTO_CHAR temporary = xasprintf(".%s.%d.tmp", name, (int)getpid());
+    unlinkat(dirfd, temporary, 0);
+    AUTO_FD fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0)
+        return err_errno(e, ERR_IO, "%s: create", path);
+    if (fchmod(fd, mode) == 0 && fd_write_all(fd, data, path, e) == 0 && fsync(fd) == 0 &&
+        publish(dirfd, temporary, name, exclusive) == 0)
+        return 0;
+    if (errno == EEXIST && exclusive)
+        err_set(e, ERR_USAGE, "%s: is there already and is not overwritten", path);
+    err_errno(e, ERR_IO, "%s: write", path);
+    unlinkat(dirfd, temporary, 0);
+    return -1;
 }
 
 int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive, struct err *e)
@@ -111,20 +146,10 @@ int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive,
     AUTO_FD dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
         return err_errno(e, ERR_IO, "%s: folder %s", path, dir);
-    AUTO_CHAR temporary = xasprintf(".%s.%d.tmp", name, (int)getpid());
-    unlinkat(dirfd, temporary, 0);
-    AUTO_FD fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0)
-        return err_errno(e, ERR_IO, "%s: create", path);
-    if (fchmod(fd, mode) != 0 || fd_write_all(fd, data, path, e) || fsync(fd) != 0 ||
-        publish(dirfd, temporary, name, exclusive) != 0) {
-        if (errno == EEXIST && exclusive)
-            err_set(e, ERR_USAGE, "%s: is there already and is not overwritten", path);
-        err_errno(e, ERR_IO, "%s: write", path);
-        unlinkat(dirfd, temporary, 0);
-        return -1;
-    }
-    return dir_sync(dirfd, dir, e);
+    int rc = exclusive ? write_unnamed(dirfd, name, data, mode, path, e) : 1;
+    if (rc == 1)
+        rc = write_named(dirfd, name, data, mode, exclusive, path, e);
+    return rc ? -1 : dir_sync(dirfd, dir, e);
 }
 
 int file_spool(const char *dir, struct err *e)

@@ -82,6 +82,10 @@ static void format_progress(char *out, size_t size, const struct run_progress *p
         duration_format(left, (uint64_t)((double)(p->total - p->done) / per_second * 1e9));
     snprintf(out, size, "%s  %s%s%s  %s/s%s%s", p->what, done, *total ? " of about " : "", total, rate,
              *left ? "  still " : "", left);
+    size_t n = strlen(out);
+    if (p->is_backup && p->done)
+        snprintf(out + n, size - n, "  %.0f %% was there",
+                 100 - 100.0 * (double)MIN(p->fresh, p->done) / (double)p->done);
 }
 
 static void draw(void *ctx, const struct run_progress *p)

@@ -2,6 +2,8 @@
  * planned reader (reader.c) spreads over workers. */
 #include "repo/internal.h"
 
+#include "base/log.h"
+
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -123,6 +125,19 @@ static int read_place(struct repo *r, const struct ref *ref, bool tree, struct p
     return 0;
 }
 
+void frame_met_bad(struct repo *r, uint32_t frame, const struct err *why)
+{
+    uint32_t number = index_frame(&r->index, frame)->pack;
+    struct pack_info *pack = number == PACK_PENDING ? NULL : &r->index.packs[number];
+    struct err lost = ERR_INIT;
+    if (!pack || !(pack->state & PACK_LISTED) || (pack->state & PACK_DAMAGED))
+        return;
+    pack->state |= PACK_DAMAGED;
+    log_warn("%s (another place is looked for)", why->text);
+    if (mark_damaged(r, &pack->name, why->text, &lost))
+        log_warn("the pack could not be marked as damaged: %s", lost.text);
+}
+
 int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
                struct buf *raw, struct err *e)
 {
@@ -143,6 +158,7 @@ int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_fr
             }
             if (why.kind != ERR_DAMAGED)
                 return *e = why, -1;
+            frame_met_bad(r, at.frame, &why);
             if (!err_is_set(&first))
                 first = why;
         }

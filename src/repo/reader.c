@@ -316,6 +316,8 @@ static int take(struct stream_reader *s, struct slot_in_window *w, struct bytes 
         *e = p->error;
         return -1;
     }
+    if (p && p->state == PLAN_BAD)
+        frame_met_bad(s->repo, p->frame, &p->error);
     if (p && p->state == PLAN_READY) {
         *out = BYTES(p->raw.p + w->offset, w->ref.length);
         bool inside = w->offset <= p->raw.n && w->ref.length <= p->raw.n - w->offset;

@@ -92,8 +92,11 @@ static bool take_from_frame(struct ref_walk *w, const struct ref *ref, struct bu
                 frame_source(w->repo, at.frame, &f, &ignored))
                 continue;
             w->cached_frame = FRAME_NONE;
-            if (frame_read(w->repo, &f, w->codec, &w->frame, &ignored))
+            if (frame_read(w->repo, &f, w->codec, &w->frame, &ignored)) {
+                if (ignored.kind == ERR_DAMAGED)
+                    frame_met_bad(w->repo, at.frame, &ignored);
                 continue;
+            }
             w->cached_frame = at.frame;
         }
         if (at.offset > w->frame.n || ref->length > w->frame.n - at.offset)

@@ -420,6 +420,11 @@ void frame_builder_free(struct frame_builder *b)
 }
 
 /* ---- the two endings ---- */
+void writer_stats(const struct writer *w, struct writer_stats *out)
+{
+    *out = w->stats;
+}
+
 static int finish(struct writer *w, struct err *e)
 {
     if (w->pack.fd >= 0 && close_pack(w, e))

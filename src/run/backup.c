@@ -24,6 +24,7 @@ struct backing_up {
     struct writer *writer;
     char *state_dir, *cache_dir; /* of this repository */
     const char *source;          /* being taken, for the progress */
+    uint64_t new_before;         /* bytes that earlier sources brought */
     struct buf *states;          /* one for each source of the snapshot: kept once it is committed */
 };
 
@@ -79,9 +80,16 @@ static int level_for(const struct config *c, const struct config_source *s, int 
 static void on_progress(void *ctx, uint64_t done, uint64_t expected)
 {
     struct backing_up *b = ctx;
-    const struct run_progress p = {.what = b->source, .done = done, .total = expected};
-    if (b->o->progress)
-        b->o->progress(b->o->progress_ctx, &p);
+    if (!b->o->progress)
+        return;
+    struct writer_stats now;
+    writer_stats(b->writer, &now);
+    const struct run_progress p = {.what = b->source,
+                                   .done = done,
+                                   .total = expected,
+                                   .fresh = now.new_bytes - b->new_before,
+                                   .is_backup = true};
+    b->o->progress(b->o->progress_ctx, &p);
 }
 
 /* What former snapshots of this host say of a source. */
@@ -139,7 +147,10 @@ static int take_source(struct backing_up *b, const struct config_source *s, size
                                    .last_good_state = buf_bytes(&state),
                                    .progress = on_progress,
                                    .progress_ctx = b};
+    struct writer_stats before;
+    writer_stats(b->writer, &before);
     b->source = s->name;
+    b->new_before = before.new_bytes;
     int rc = source_backup(&env, &result, &why);
     if (rc && why.kind == ERR_STOPPED) {
         *e = why;

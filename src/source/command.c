@@ -8,14 +8,6 @@
 #define BLOCK (256u << 10)
 #define WHAT  "command"
 
-/* child_wait_readable() looks at the clock while it waits; a command that never pauses needs this too. */
-static int check_time(const struct child *c, struct err *e)
-{
-    if (c->time_limit_s && (time_monotonic_ns() - c->started_ns) / 1000000000u >= c->time_limit_s)
-        return err_set(e, ERR_FAILED, "stopped after %u s (its time limit)", c->time_limit_s);
-    return stop_check(e);
-}
-
 /* Pushes the command's output into the stream, to its end: who holds the pipe may outlive the shell. */
 static int copy_output(const struct source_env *env, struct child *c, struct stream *s, uint64_t *bytes,
                        struct err *e)
@@ -23,7 +15,7 @@ static int copy_output(const struct source_env *env, struct child *c, struct str
     AUTO(buf) block = BUF_NONE;
     buf_reserve(&block, BLOCK);
     for (;;) {
-        if (check_time(c, e) || child_wait_readable(c, e))
+        if (child_wait_readable(c, e))
             return err_wrap(e, WHAT);
         ssize_t n = fd_read(c->out, block.p, BLOCK, WHAT, e);
         if (n <= 0)

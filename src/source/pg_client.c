@@ -112,15 +112,15 @@ static PQconninfoOption *parse_connection(const char *connection, struct err *e)
     return o;
 }
 
-char *pg_connection_database(const char *connection, struct err *e)
+char *pg_connection_setting(const char *connection, const char *keyword, struct err *e)
 {
-    char *name = NULL;
+    char *value = NULL;
     PQconninfoOption *all = parse_connection(connection, e);
     for (PQconninfoOption *o = all; o && o->keyword; o++)
-        if (strcmp(o->keyword, "dbname") == 0 && o->val && *o->val)
-            name = xstrdup(o->val);
+        if (strcmp(o->keyword, keyword) == 0 && o->val && *o->val)
+            value = xstrdup(o->val);
     PQconninfoFree(all);
-    return name;
+    return value;
 }
 
 int pg_connect(struct pg *p, const char *connection, const char *database, struct err *e)

@@ -160,21 +160,20 @@ static int describe_connection(struct pg_program *g, const struct pg *p, const c
     int rc = 0;
     for (PQconninfoOption *o = all; o && o->keyword; o++) {
         const char *value = value_of(p, o, database);
-        bool is_default = !value || !*value || (o->compiled && strcmp(value, o->compiled) == 0);
         if (strcmp(o->keyword, "options") == 0)
             strings_add_fmt(&g->environment, "PGOPTIONS=%s " PINS, value ? value : "");
-        else if (o->envvar && is_fixed(o->envvar))
+        else if (!value || !*value || (o->envvar && is_fixed(o->envvar)))
             continue;
-        else if (o->envvar && value && *value)
+        else if (o->envvar) /* defaults, too: our environment may say something else */
             strings_add_fmt(&g->environment, "%s=%s", o->envvar, value);
-        else if (o->envvar)
-            strings_add(&g->environment, o->envvar);
-        else if (!is_default && strcmp(o->keyword, "sslpassword") == 0)
+        else if (o->compiled && strcmp(value, o->compiled) == 0)
+            continue;
+        else if (strcmp(o->keyword, "sslpassword") == 0)
             rc = err_set(e, ERR_USAGE,
                          "sslpassword cannot be handed to %s out of sight of other users: use a client key "
                          "without a password (mode 0600)",
                          g->path);
-        else if (!is_default)
+        else
             add_setting(conninfo, o->keyword, value);
     }
     PQconninfoFree(all);

@@ -142,12 +142,12 @@ static int copy_output(struct dump *d, struct child *c, struct flow *f, struct e
     }
 }
 
-static void note_warnings(struct dump *d, const char *program, const struct child *c)
+static void note_warnings(struct dump *d, const struct child *c)
 {
     AUTO(strings) warnings = STRINGS_NONE;
     pg_program_warnings(&c->err_text, &warnings);
     for (size_t i = 0; i < warnings.n; i++)
-        source_result_note(d->job->out, "database %s: %s: %s", d->shown, program, warnings.v[i]);
+        source_result_note(d->job->out, "database %s: pg_dump: %s", d->shown, warnings.v[i]);
 }
 
 static int run_pg_dump(struct dump *d, struct flow *f, struct err *e)
@@ -169,7 +169,7 @@ static int run_pg_dump(struct dump *d, struct flow *f, struct err *e)
     d->pinged_ns = time_monotonic_ns();
     if (pg_program_start(&g, &run, &c, e) || copy_output(d, &c, f, e) || pg_program_wait(&g, &c, e))
         return -1;
-    note_warnings(d, "pg_dump", &c);
+    note_warnings(d, &c);
     return pg_archive_finish(f->archive, e);
 }
 
@@ -309,11 +309,12 @@ static int connect_to_server(const struct job *j, struct pg *p, struct err *e)
     const struct strings *asked = &j->env->source->databases;
     if (!j->many)
         return pg_connect(p, connection, asked->n ? asked->v[0] : NULL, e);
-    AUTO_CHAR named = pg_connection_database(connection, e);
+    AUTO_CHAR named = pg_connection_setting(connection, "dbname", e);
+    AUTO_CHAR service = pg_connection_setting(connection, "service", e); /* may name one */
     if (err_is_set(e))
         return -1;
-    bool open = named || getenv("PGDATABASE") || (connection && strstr(connection, "service"));
-    return pg_connect(p, connection, open ? NULL : "postgres", e);
+    bool is_named = named || service || getenv("PGDATABASE") || getenv("PGSERVICE");
+    return pg_connect(p, connection, is_named ? NULL : "postgres", e);
 }
 
 static int take_globals(struct job *j, struct err *e)

@@ -12,11 +12,6 @@
 
 enum fed { FED_FAILED = -1, FED_ALL = 0, FED_REFUSED, FED_LATE };
 
-static bool is_late(const struct child *c)
-{
-    return c->time_limit_s && time_monotonic_ns() - c->started_ns > c->time_limit_s * 1000000000ull;
-}
-
 /* A command that has stopped reading must not keep us past the time limit or a signal. */
 static enum fed write_to(struct child *c, struct bytes b, struct err *e)
 {
@@ -24,7 +19,7 @@ static enum fed write_to(struct child *c, struct bytes b, struct err *e)
         struct pollfd room = {.fd = c->in, .events = POLLOUT};
         if (stop_check(e))
             return FED_FAILED;
-        if (is_late(c))
+        if (child_is_late(c))
             return FED_LATE;
         if (poll(&room, 1, POLL_MS) <= 0)
             continue;

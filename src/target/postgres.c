@@ -33,7 +33,7 @@ AUTO_FOR(pg_restore)
 static int look(struct pg_restore *r, struct err *e)
 {
     AUTO_CHAR what = NULL;
-    r->name = pg_connection_database(r->o->connection, e);
+    r->name = pg_connection_setting(r->o->connection, "dbname", e);
     if (!r->name)
         return err_set(e, ERR_USAGE, "the connection names no database: add dbname=NAME, the one to make");
     if (r->o->clean && pg_restore_has_tables(r))
@@ -46,17 +46,15 @@ static int look(struct pg_restore *r, struct err *e)
     if (r->state == PG_DATABASE_FULL && !r->o->clean && !pg_restore_has_tables(r))
         return err_set(
             e, ERR_USAGE,
-            "database %s is not empty (%s): name another, or --clean to replace it by the restored "
-            "one",
-            r->name, what);
+            "the database is not empty (%s): name another, or --clean to replace it by the restored one",
+            what);
     return 0;
 }
 
-static void refuse_context(const struct target_postgres_options *o, struct err *e)
+static void add_context(const struct target_postgres_options *o, struct err *e)
 {
-    AUTO_CHAR name = NULL;
     struct err ignored = ERR_INIT;
-    name = pg_connection_database(o->connection, &ignored);
+    AUTO_CHAR name = pg_connection_setting(o->connection, "dbname", &ignored);
     if (name) {
         AUTO_CHAR shown = text_printable(name, strlen(name));
         (void)err_wrap(e, "restore to database %s", shown);
@@ -68,7 +66,7 @@ int target_postgres_check(const struct target_postgres_options *o, struct err *e
     AUTO(pg_restore) r = {.o = o, .spool = -1};
     AUTO(pg_program) g = PG_PROGRAM_NONE;
     if (look(&r, e) || pg_program_new(&g, &r.server, "pg_restore", 0, e)) {
-        refuse_context(o, e);
+        add_context(o, e);
         return -1;
     }
     return 0;
@@ -109,13 +107,13 @@ static int report_errors(struct pg_restore *r, struct err *e)
     if (pg_restore_adds_tables(r))
         left = xstrdup("nothing was changed");
     else if (!r->made)
-        left = xasprintf("database %s holds what could be restored", r->name);
+        left = xstrdup("the database holds what could be restored");
     else if (r->state == PG_DATABASE_ABSENT)
         left = xasprintf("what could be restored is in database %s: ALTER DATABASE %s RENAME TO ... if that "
                          "will do, else drop it",
                          r->into, r->into);
     else
-        left = xasprintf("database %s is as it was", r->name);
+        left = xstrdup("the database is as it was");
     r->made &= r->state != PG_DATABASE_ABSENT; /* keep it */
     return err_set(e, ERR_FAILED, "the server refused %lu of the statements (%s): %s%s", r->error_count, left,
                    list, r->error_count > r->errors.n ? "; ..." : "");
@@ -173,7 +171,7 @@ int target_postgres(struct feed *in, const struct target_postgres_options *o, st
         (void)err_wrap(e, "the database was empty and holds a part now");
     if (rc) {
         take_back(&r);
-        refuse_context(o, e);
+        add_context(o, e);
     }
     return rc ? -1 : 0;
 }

@@ -283,7 +283,7 @@ static void test_no_database_named(void **state)
     r.o = (struct target_postgres_options){.connection = uri, .spool_dir = cluster_folder()};
     r.e = (struct err)ERR_INIT;
     assert_int_equal(target_postgres_check(&r.o, &r.e), -1);
-    assert_text(r.e, "restore to database small: database small is not empty");
+    assert_text(r.e, "restore to database small: the database is not empty");
 }
 
 /* A live one is replaced under its sessions, and its settings are those of the backup. */
@@ -412,7 +412,7 @@ static void test_refused_statements(void **state)
     AUTO_CHAR drop = xasprintf("DROP DATABASE %s", kept);
     cluster_sql("postgres", drop);
     r.o.clean = true;
-    assert_not_restored(r, buf_bytes(&data), "owned", "database owned is as it was");
+    assert_not_restored(r, buf_bytes(&data), "owned", "the database is as it was");
 }
 
 static void test_roles(void **state)
@@ -952,7 +952,7 @@ static void test_no_password_in_arguments(void **state)
     AUTO(pg_program) g = PG_PROGRAM_NONE;
     AUTO_CHAR connection =
         xasprintf("host=%s user=needs_it password='p\\'w \\\\' dbname=locked options='-c work_mem=3MB' "
-                  "keepalives_idle=77",
+                  "keepalives_idle=77 sslmode=prefer",
                   cluster_folder());
     assert_ok(pg_connect(&p, connection, NULL, &e));
     assert_ok(pg_program_new(&g, &p, "pg_dump", 0, &e));
@@ -960,6 +960,8 @@ static void test_no_password_in_arguments(void **state)
     for (size_t i = 0; i < g.arguments.n; i++)
         assert_null(strstr(g.arguments.v[i], "p'w"));
     assert_true(strings_has(&g.environment, "PGPASSWORD=p'w \\"));
+    unsetenv("PGSSLMODE");
+    assert_true(strings_has(&g.environment, "PGSSLMODE=prefer"));
     assert_true(strings_has(&g.environment, "PGDATABASE=" ODD));
     assert_true(strings_has(&g.environment, "PGSERVICE"));
     assert_true(has_sentence(&g.environment, "PGOPTIONS=-c work_mem=3MB -c quote_all"));

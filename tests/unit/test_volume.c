@@ -77,7 +77,7 @@ static void equal_trees_give_equal_bytes(void **state)
     buf_add(&first, buf_bytes(&scene.tar));
     scene_tear_down(state);
     set_up(state);
-    put_text("ballast", "so that the numbers of inodes are others");
+    scene_put_text("ballast", "so that the numbers of inodes are others");
     assert_int_equal(symlinkat("tg\xff", scene.dirfd, "link"), 0);
     set_times("link", 5);
     make_files(true);
@@ -117,7 +117,7 @@ static void one_new_file_opens_one_run(void **state)
     struct watch w = watch_all();
     scene_back_up();
     files_opened(&w);
-    put_text("folder3/new", "hello");
+    scene_put_text("folder3/new", "hello");
     set_times("folder3", 2000000);
     scene_back_up();
     /* its own run, and the one with the folder, whose ctime it changed */
@@ -131,10 +131,10 @@ static void young_files_are_read_again(void **state)
 {
     (void)state;
     seconds_ahead = 0;
-    put_text("a", "one");
+    scene_put_text("a", "one");
     set_times("a", 1000);
     scene_back_up();
-    put_text("a", "two"); /* within a tick perhaps, and dated back */
+    scene_put_text("a", "two"); /* within a tick perhaps, and dated back */
     set_times("a", 1000);
     scene_back_up();
     expect_text("a", "two");

@@ -36,7 +36,7 @@ int clock_gettime(clockid_t id, struct timespec *t)
 static void hard_links(void **state)
 {
     (void)state;
-    put_text("b", "content");
+    scene_put_text("b", "content");
     link_to("b", "c");
     link_to("b", "a");
     assert_int_equal(symlinkat("nowhere", scene.dirfd, "s1"), 0);
@@ -63,7 +63,7 @@ static void a_renamed_parent_of_a_first_link(void **state)
     make_dir("a");
     make_dir("z");
     put_seeded("a/filler", 300000, 3);
-    put_text("a/x", "content");
+    scene_put_text("a/x", "content");
     put_seeded("z/filler", 300000, 4);
     link_to("a/x", "z/x");
     scene_back_up();
@@ -96,14 +96,14 @@ static void replace_a(void)
 static void a_first_link_that_vanishes_leaves_its_content(void **state)
 {
     (void)state;
-    put_text("a", "content");
+    scene_put_text("a", "content");
     link_to("a", "b");
     link_to("a", "c");
     on_next_clock = unlink_a;
     scene_back_up();
     expect_good();
     assert_true(was_said(&scene.result.notes, "a: vanished before it was read"));
-    expect_absent("a");
+    scene_expect_absent("a");
     expect_link("b", "");
     expect_text("b", "content");
     expect_link("c", "b");
@@ -112,10 +112,10 @@ static void a_first_link_that_vanishes_leaves_its_content(void **state)
 static void a_first_link_that_is_replaced_leaves_its_content(void **state)
 {
     (void)state;
-    put_text("a", "content");
+    scene_put_text("a", "content");
     link_to("a", "b");
     link_to("a", "c");
-    put_text("other", "new content");
+    scene_put_text("other", "new content");
     on_next_clock = replace_a;
     scene_back_up();
     expect_good();
@@ -160,7 +160,7 @@ static void the_catalog_finds_the_content_of_a_link(void **state)
             put_seeded("a/w", 300000, 1);
             put_seeded("z/w", 300000, 2);
         } else {
-            put_text("a/x", "content");
+            scene_put_text("a/x", "content");
             link_to("a/x", "z/x");
         }
         for (int twice = 0; twice < 2; twice++) {
@@ -233,7 +233,7 @@ static void a_file_that_vanishes_is_a_note(void **state)
 {
     (void)state;
     put_seeded("a", 300000, 1);
-    put_text("z", "soon gone");
+    scene_put_text("z", "soon gone");
     progress_calls = 0;
     on_progress = vanish;
     scene.env.progress = progress;
@@ -241,7 +241,7 @@ static void a_file_that_vanishes_is_a_note(void **state)
     on_progress = NULL;
     expect_good();
     assert_true(was_said(&scene.result.notes, "z: vanished before it was read"));
-    expect_absent("z");
+    scene_expect_absent("z");
 }
 
 /* ---- people without rights ---- */
@@ -249,10 +249,10 @@ static void unreadable_things_are_named(void **state)
 {
     (void)state;
     make_dir("closed");
-    put_text("closed/inside", "x");
-    put_text("secret", "x");
-    put_text("open", "x");
-    put_text("sec\nret.log", "x");
+    scene_put_text("closed/inside", "x");
+    scene_put_text("secret", "x");
+    scene_put_text("open", "x");
+    scene_put_text("sec\nret.log", "x");
     assert_int_equal(fchmodat(scene.dirfd, "secret", 0, 0), 0);
     assert_int_equal(fchmodat(scene.dirfd, "sec\nret.log", 0, 0), 0);
     assert_int_equal(fchmodat(scene.dirfd, "closed", 0, 0), 0);
@@ -286,13 +286,13 @@ static void excludes_caches_and_sockets(void **state)
     make_dir("keep/tmp");
     make_dir("cache");
     make_dir("nocache");
-    put_text("keep/a.tmp", "x");
-    put_text("keep/b", "x");
-    put_text("keep/tmp/c", "x");
-    put_text("cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# more");
-    put_text("cache/AAA", "x");
-    put_text("nocache/CACHEDIR.TAG", "not a tag");
-    put_text("nocache/data", "x");
+    scene_put_text("keep/a.tmp", "x");
+    scene_put_text("keep/b", "x");
+    scene_put_text("keep/tmp/c", "x");
+    scene_put_text("cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# more");
+    scene_put_text("cache/AAA", "x");
+    scene_put_text("nocache/CACHEDIR.TAG", "not a tag");
+    scene_put_text("nocache/data", "x");
     snprintf(a.sun_path, sizeof a.sun_path, "%s/sock", scene.tree);
     AUTO_FD s = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof a), 0);
@@ -301,11 +301,11 @@ static void excludes_caches_and_sockets(void **state)
     scene.source.exclude_caches = true;
     scene_back_up();
     expect_good();
-    expect_absent("keep/a.tmp");
-    expect_absent("keep/tmp/");
-    expect_absent("keep/tmp/c");
-    expect_absent("cache/AAA");
-    expect_absent("sock");
+    scene_expect_absent("keep/a.tmp");
+    scene_expect_absent("keep/tmp/");
+    scene_expect_absent("keep/tmp/c");
+    scene_expect_absent("cache/AAA");
+    scene_expect_absent("sock");
     expect_text("keep/b", "x");
     expect_text("nocache/data", "x");
     expect_text("cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# more");
@@ -334,7 +334,7 @@ static void a_missing_folder_is_a_failure(void **state)
     assert_int_equal(e.kind, ERR_FAILED);
     assert_text(e, "/no/such/folder: no such folder");
     assert_int_equal(scene.result.verdict, VERDICT_FAILED);
-    put_text("file", "x");
+    scene_put_text("file", "x");
     scene.source.path = xasprintf("%s/file", scene.tree);
     assert_int_equal(scene_try_backup(&e), -1);
     assert_text(e, "cannot be opened as a folder: Not a directory");
@@ -425,9 +425,9 @@ static int run_tool(const char *const *argv, struct buf *out, struct err *e)
 static void make_special_files(void)
 {
     make_files(false);
-    put_text("n\xff\xc3\xa9\nname", "x");
-    put_text("u\xcc\x88 and \xc3\xbc", "both forms");
-    put_text("setuid", "x");
+    scene_put_text("n\xff\xc3\xa9\nname", "x");
+    scene_put_text("u\xcc\x88 and \xc3\xbc", "both forms");
+    scene_put_text("setuid", "x");
     assert_int_equal(fchmodat(scene.dirfd, "setuid", 04755, 0), 0);
     assert_int_equal(symlinkat("/absolute/nowhere", scene.dirfd, "dangling"), 0);
     link_to("setuid", "setuid-again");

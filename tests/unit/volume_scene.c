@@ -81,7 +81,7 @@ void scene_back_up(void)
 }
 
 /* ---- making things ---- */
-void put_text(const char *path, const char *text)
+void scene_put_text(const char *path, const char *text)
 {
     int fd = openat(scene.dirfd, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
@@ -181,7 +181,7 @@ void expect_text(const char *path, const char *text)
     buf_free(&w.content);
 }
 
-void expect_absent(const char *path)
+void scene_expect_absent(const char *path)
 {
     struct wanted w = look_up(path);
     if (w.found)

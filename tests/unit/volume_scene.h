@@ -24,7 +24,7 @@ int scene_try_backup(struct err *e); /* -1: failed, with *e */
 void scene_back_up(void);
 
 /* ---- making things ---- */
-void put_text(const char *path, const char *text);
+void scene_put_text(const char *path, const char *text);
 void put_seeded(const char *path, size_t n, uint64_t seed);
 void make_dir(const char *path);
 void set_times(const char *path, time_t s);
@@ -36,7 +36,7 @@ void make_files(bool backwards);
 
 /* ---- what is in the tar stream ---- */
 void expect_text(const char *path, const char *text); /* of the file or of the one that it is a link to */
-void expect_absent(const char *path);
+void scene_expect_absent(const char *path);
 void expect_link(const char *path, const char *to); /* "": it is none, it holds the content */
 
 /* ---- what was said ---- */
