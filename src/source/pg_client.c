@@ -59,7 +59,8 @@ const char *pg_advice(const char *message)
 static char *one_line(const char *message)
 {
     AUTO(buf) line = BUF_NONE;
-    for (const char *c = message; *c && strncmp(c, "\n\tIs the server", 16) != 0; c++) {
+    const char *hint = strstr(message, "\n\tIs the server");
+    for (const char *c = message; *c && c != hint; c++) {
         if (*c != '\n' && *c != '\t')
             buf_add_u8(&line, (uint8_t)*c);
         else if (c[1] && c[1] != '\n' && line.n && line.p[line.n - 1] != ' ')

@@ -150,3 +150,20 @@ load ../lib/common
     expect 2 lb ls latest files --identity "$T/other/identity.key"
     says "two different repositories"
 }
+
+@test "a restore that meets a bad pack marks it, and the next backup heals it" {
+    init
+    backup
+    pack=$(find "$T/store/packs" -type f)
+    printf '\377\376' | dd of="$pack" bs=1 seek=100 conv=notrunc status=none
+    lb cat latest numbers >"$T/out" 2>"$T/err" || true
+    lb restore latest files --to "$T/back" >"$T/out" 2>"$T/err" || true
+    [ "$(find "$T/store/marks/damaged" -type f | wc -l)" = 1 ]
+    backup
+    expect 0 lb cat latest numbers
+    seq 1 20000 | cmp - "$T/out"
+    rm -rf "$T/back"
+    expect 0 lb restore latest files --to "$T/back"
+    diff -r "$T/files" "$T/back"
+    expect 0 lb check --read-data
+}
