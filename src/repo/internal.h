@@ -77,7 +77,8 @@ int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes 
  * resort. `not_frame`: skip this one (FRAME_NONE: none). ERR_DAMAGED names what was tried. */
 int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
                struct buf *raw, struct err *e) MUST_CHECK;
-/* A reader has met a frame that is not what it was: marks its pack, once, so that backups store its chunks again. */
+/* A reader has met a frame that is not what it was: marks its pack, once, so that backups store its chunks
+ * again. */
 void frame_met_bad(struct repo *r, uint32_t frame, const struct err *why);
 /* Whether `data` is the chunk, by the id key of the frame's generation. */
 bool chunk_verify(struct repo *r, uint32_t frame, bool tree, struct bytes data, const struct chunk_id *id);

@@ -108,7 +108,7 @@ int pack_open_table(const struct keyring *k, struct bytes sealed, uint32_t gener
     if (object_open(k, OBJECT_TABLE, buf_bytes(&whole), &plain, e))
         return err_wrap(e, "table");
     const struct table_visitor nobody = {.slot = pass_slot, .frame = pass_frame};
-    size_t used;
+    size_t used = 0;
     if (table_visit(buf_bytes(&plain), PACK_MAX, &nobody, &used, e))
         return -1;
     for (size_t i = used; i < plain.n; i++)

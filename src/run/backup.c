@@ -243,7 +243,7 @@ int run_backup(const struct run_backup_options *o, struct run_backup_result *out
 {
     *out = (struct run_backup_result){0};
     struct backing_up b = {.o = o, .out = out};
-    const struct config_source **sources;
+    const struct config_source **sources = NULL;
     const struct run_access access = {.config = o->config};
     size_t n = 0;
     if (check_words(o, e) || run_order_sources(o->config, o->sources, &sources, &n, e))

@@ -26,7 +26,7 @@ static int describe_database(const struct config_source *s, struct buf *out, str
 {
     AUTO(pg) p = PG_NONE;
     if (pg_connect(&p, s->connection,
-                   s->databases.n && strcmp(s->databases.v[0], "all") ? s->databases.v[0] : NULL, e))
+                   s->databases.n && strcmp(s->databases.v[0], "all") != 0 ? s->databases.v[0] : NULL, e))
         return -1;
     buf_add_fmt(out, "PostgreSQL %d at %s, database ", pg_major(p.version), PQhost(p.conn));
     if (s->databases.n)

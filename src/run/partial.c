@@ -5,6 +5,7 @@
 #include "base/bigmap.h"
 #include "base/child.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,19 +95,20 @@ static int make_ranges(struct planning *p, struct err *e)
     struct partial *out = p->out;
     if (p->wanted_count)
         qsort(p->wanted, p->wanted_count, sizeof *p->wanted, by_number);
-    out->ranges = xcalloc(p->wanted_count, sizeof *out->ranges);
+    struct range *ranges = out->ranges = xcalloc(p->wanted_count, sizeof *ranges);
+    assert(ranges); /* said for the analyser */
     for (size_t i = 0; i < p->wanted_count; i++) {
         if (i && p->wanted[i] == p->wanted[i - 1])
             continue;
         if (p->wanted[i] >= p->places.n)
             return err_set(e, ERR_DAMAGED, "the catalog names a run that it does not list");
         const struct run_place *at = bigarray_at(&p->places, p->wanted[i]);
-        struct range *last = out->range_count ? &out->ranges[out->range_count - 1] : NULL;
+        struct range *last = out->range_count ? &ranges[out->range_count - 1] : NULL;
         out->bytes += at->bytes;
         if (last && last->offset + last->length == at->offset)
             last->length += at->bytes;
         else
-            out->ranges[out->range_count++] = (struct range){.offset = at->offset, .length = at->bytes};
+            ranges[out->range_count++] = (struct range){.offset = at->offset, .length = at->bytes};
     }
     return 0;
 }

@@ -83,6 +83,7 @@ static const struct snapshot *pick_latest(const struct snapshots *all, const cha
     AUTO(strings) hosts = STRINGS_NONE;
     AUTO(buf) list = BUF_NONE;
     for (size_t i = 0; i < all->n; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): v is there when n is not 0 */
         if (is_candidate(&all->v[i], source) && !strings_has(&hosts, all->v[i].host)) {
             strings_add(&hosts, all->v[i].host);
             buf_add_fmt(&list, "%s%s", list.n ? ", " : "", all->v[i].host);

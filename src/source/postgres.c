@@ -28,7 +28,8 @@ struct job {
     bool many;               /* streams carry the database's name */
     bool all;
     struct strings databases;
-    struct strings state; /* "database TAB schema.table", printable */
+    struct strings state;  /* "database TAB schema.table", printable */
+    struct strings failed; /* "database", printable */
     size_t tables;
 };
 
@@ -371,22 +372,26 @@ static int choose_databases(struct job *j, struct err *e)
     return 0;
 }
 
-/* One that fails does not keep the others from being stored; the source has failed all the same. */
+/* One that fails does not cost the others their backup: the source is degraded then, and failed when none
+ * could be dumped, or when the next would fail for the same reason. */
 static int dump_databases(struct job *j, struct err *e)
 {
+    struct err first = ERR_INIT;
     for (size_t i = 0; i < j->databases.n; i++) {
         struct err why = ERR_INIT;
         if (dump_database(j, j->databases.v[i], &why) == 0)
             continue;
         AUTO_CHAR shown = text_printable(j->databases.v[i], strlen(j->databases.v[i]));
         err_wrap(&why, "database %s", shown);
-        if (err_is_set(e))
-            source_result_note(j->out, "%s", why.text);
-        err_set(e, why.kind, "%s", why.text);
         if (why.kind == ERR_STOPPED || why.kind == ERR_IO || why.kind == ERR_SPACE)
-            break;
+            return err_set(e, why.kind, "%s", why.text);
+        strings_add(&j->failed, shown);
+        if (j->databases.n > 1)
+            source_result_degrade(j->out, "%s", why.text);
+        if (j->failed.n == 1)
+            first = why;
     }
-    return err_is_set(e) ? -1 : 0;
+    return j->failed.n && j->failed.n == j->databases.n ? err_set(e, first.kind, "%s", first.text) : 0;
 }
 
 /* ---- against the last good one ---- */
@@ -415,9 +420,12 @@ static bool has_database(const struct strings *state, const char *line)
 static void report_gone(struct job *j, char *line, char **gone)
 {
     const char *table = strchr(line, '\t');
-    if (!table || bsearch(&line, j->state.v, j->state.n, sizeof line, compare_lines))
+    if (!table || (j->state.n && bsearch(&line, j->state.v, j->state.n, sizeof line, compare_lines)))
         return;
     int name = (int)(table - line);
+    AUTO_CHAR database = xstrndup(line, (size_t)name);
+    if (strings_has(&j->failed, database))
+        return;
     if (has_database(&j->state, line))
         source_result_degrade(j->out, "database %.*s: table %s is gone since the last good backup", name,
                               line, table + 1);
@@ -464,5 +472,6 @@ int source_postgres(const struct source_env *env, struct source_result *out, str
     out->files = j.tables;
     strings_free(&j.databases);
     strings_free(&j.state);
+    strings_free(&j.failed);
     return rc ? -1 : 0;
 }

@@ -201,3 +201,82 @@ void memory_feed_init(struct memory_feed *f, struct bytes data, size_t piece)
 {
     *f = (struct memory_feed){.base = {.next = next}, .left = data, .piece = piece};
 }
+
+void restoring_free(struct restoring *r)
+{
+    target_counts_free(&r->counts);
+}
+
+int restore(struct restoring *r, struct bytes data, const char *database)
+{
+    struct memory_feed f;
+    AUTO_CHAR connection = cluster_connection("postgres", database);
+    target_counts_free(&r->counts);
+    r->e = (struct err)ERR_INIT;
+    r->o.connection = connection;
+    r->o.spool_dir = cluster_folder();
+    memory_feed_init(&f, data, r->piece ? r->piece : 256u << 10);
+    f.fails = r->fails;
+    f.stops = r->stops;
+    return target_postgres(&f.base, &r->o, &r->counts, &r->e);
+}
+
+bool cluster_has_database_like(const char *start)
+{
+    AUTO_CHAR sql = xasprintf("SELECT count(*) FROM pg_database WHERE starts_with(datname, '%s')", start);
+    AUTO_CHAR n = cluster_value("postgres", sql);
+    return strcmp(n, "0") != 0;
+}
+
+bool has_sentence(const struct strings *s, const char *part)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strstr(s->v[i], part))
+            return true;
+    return false;
+}
+
+void assert_sentence(const struct strings *s, const char *part)
+{
+    if (!has_sentence(s, part)) {
+        for (size_t i = 0; i < s->n; i++)
+            print_message("  %s\n", s->v[i]);
+        fail_msg("nothing says \"%s\"", part);
+    }
+}
+
+void assert_good(const struct pg_backup *b)
+{
+    if (b->rc)
+        fail_msg("%s", b->e.text);
+    for (size_t i = 0; i < b->result.reasons.n; i++)
+        fail_msg("%s", b->result.reasons.v[i]);
+    assert_int_equal(b->result.verdict, VERDICT_GOOD);
+}
+
+void create_database(const char *name)
+{
+    AUTO_CHAR quoted = pg_quote_name(name);
+    AUTO_CHAR sql = xasprintf("CREATE DATABASE %s TEMPLATE template0", quoted);
+    cluster_sql("postgres", sql);
+}
+
+void make_small(const char *name)
+{
+    create_database(name);
+    cluster_sql(name, "CREATE TABLE t (id serial PRIMARY KEY, v text);"
+                      "INSERT INTO t (v) SELECT 'row ' || i FROM generate_series(1, 20000) i;"
+                      "CREATE TABLE u (id int REFERENCES t, note text); INSERT INTO u VALUES (1, 'x');"
+                      "CREATE INDEX u_note ON u (note)");
+}
+
+void dump(const char *database, struct buf *out)
+{
+    struct pg_backup b;
+    backup_init(&b, database);
+    b.config.globals = false;
+    backup_run(&b);
+    assert_good(&b);
+    backup_read(&b, "data", out);
+    backup_free(&b);
+}

@@ -48,4 +48,39 @@ struct memory_feed {
 };
 void memory_feed_init(struct memory_feed *f, struct bytes data, size_t piece);
 
+struct restoring {
+    struct target_postgres_options o;
+    struct target_counts counts;
+    struct err e;
+    size_t piece;
+    const char *fails;
+    bool stops;
+};
+void restoring_free(struct restoring *r);
+AUTO_FOR(restoring)
+/* Restores a dump into a database (NULL: none is named). -1 with r->e. */
+int restore(struct restoring *r, struct bytes data, const char *database);
+
+#define assert_restored(r, data, database)       \
+    do {                                         \
+        if (restore(&(r), data, database))       \
+            fail_msg("restore: %s", (r).e.text); \
+    } while (0)
+#define assert_not_restored(r, data, database, text)            \
+    do {                                                        \
+        assert_int_equal(restore(&(r), data, database), -1);    \
+        assert_text((r).e, text);                               \
+        assert_false(cluster_has_database_like("lifeboat_re")); \
+    } while (0)
+
+/* ---- databases to work with ---- */
+void create_database(const char *name);
+void make_small(const char *name); /* tables t (20,000 rows) and u, which refers to it */
+void dump(const char *database, struct buf *out);
+bool cluster_has_database_like(const char *start);
+
+bool has_sentence(const struct strings *s, const char *part);
+void assert_sentence(const struct strings *s, const char *part);
+void assert_good(const struct pg_backup *b);
+
 #endif

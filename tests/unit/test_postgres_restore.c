@@ -1,0 +1,512 @@
+/* The postgres target against a real server, on what the source gave: everything PostgreSQL has, out and
+ * back. */
+#include "testing.h"
+
+#include "pg_cluster.h"
+
+#include "base/child.h"
+#include "source/pg_client.h"
+
+#define ODD  "a=b \"q\" 'é'"
+#define BACK "c=d \\ ü"
+
+/* ---- everything, out and back ---- */
+
+static char *of_shell(const char *name) /* for '...' of sh */
+{
+    AUTO(buf) out = BUF_NONE;
+    for (; *name; name++)
+        buf_add_fmt(&out, *name == '\'' ? "'\\''" : "%c", *name);
+    return xstrdup(buf_cstr(&out));
+}
+
+static char *tests_folder(void)
+{
+    return xstrdup(getenv("TESTS") ? getenv("TESTS") : "tests");
+}
+
+static struct buf everything = BUF_NONE, everything_roles = BUF_NONE;
+static char *everything_fingerprint;
+
+/* Made once, backed up once, in a database whose name is not nice either. */
+static void test_everything_goes_out(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    AUTO(buf) fingerprint = BUF_NONE;
+    AUTO_CHAR tests = tests_folder();
+    AUTO_CHAR name = of_shell(ODD);
+    create_database(ODD);
+    free(cluster_shell("PGDATABASE='%s' psql -X -q -f '%s/data/everything.sql' 2>&1", name, tests));
+    backup_init(&b, ODD);
+    backup_run(&b);
+    assert_good(&b);
+    assert_true(b.result.files > 50);
+    assert_string_equal(b.result.streams[0].name, "data");
+    backup_read(&b, "data", &everything);
+    backup_read(&b, "globals", &everything_roles);
+    backup_read(&b, "fingerprint", &fingerprint);
+    everything_fingerprint = xstrdup(buf_cstr(&fingerprint));
+    assert_int_equal(everything.n, b.result.bytes);
+    assert_non_null(strstr(buf_cstr(&everything_roles), "lb_owner"));
+    assert_non_null(memmem(b.result.state.p, b.result.state.n, "\tpublic.churned\n", 16));
+    assert_null(memmem(b.result.state.p, b.result.state.n, "measured_2020", 13));
+    backup_free(&b);
+}
+
+/* Lines that only `a` has must be spelled in `a` as the witness spells them; returns how many there are. */
+static size_t count_respelled(const char *a, const char *b, const char *witness)
+{
+    size_t n = 0;
+    AUTO_CHAR lines = xstrdup(a);
+    char *save = NULL;
+    for (char *l = strtok_r(lines, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+        AUTO_CHAR whole = xasprintf("%s\n", l);
+        if (strstr(b, whole))
+            continue;
+        if (!strstr(witness, whole))
+            fail_msg("differs: %s", l);
+        n++;
+    }
+    return n;
+}
+
+static size_t count_lines(const char *s)
+{
+    size_t n = 0;
+    for (; *s; s++)
+        n += *s == '\n';
+    return n;
+}
+
+/* The witness is made by PostgreSQL's own programs alone. */
+static void make_witness(void)
+{
+    AUTO_CHAR odd = of_shell(ODD);
+    create_database("witness");
+    free(cluster_shell("PGDATABASE='%s' pg_dump -Fc -Z0 | pg_restore -d witness", odd));
+}
+
+static void assert_same_as_everything(const char *database)
+{
+    AUTO_CHAR now = fingerprint_now(database);
+    AUTO_CHAR witness = fingerprint_now("witness");
+    assert_int_equal(count_lines(everything_fingerprint), count_lines(now));
+    size_t respelled = count_respelled(now, everything_fingerprint, witness);
+    assert_in_range(respelled, 3, 30); /* those at the end of everything.sql, and what hangs on them */
+}
+
+#define PLAIN_DUMP                                                                                    \
+    "dump() { PGTZ=UTC PGOPTIONS='-c quote_all_identifiers=off -c bytea_output=hex -c search_path=' " \
+    "  pg_dump \"$@\" | sed '/^.\\(un\\)\\{0,1\\}restrict/d'; };"                                     \
+    "both() { dump --schema-only; dump --data-only --load-via-partition-root | LC_ALL=C sort; };"
+
+/* pg_dump's own text of what was restored, and of what pg_restore alone makes of the same. */
+static void test_everything_comes_back(void **state)
+{
+    (void)state;
+    AUTO(restoring) r = {.piece = 0};
+    make_witness();
+    assert_restored(r, buf_bytes(&everything), BACK);
+    assert_int_equal(r.counts.bytes, everything.n);
+    assert_true(r.counts.entries > 50);
+    assert_same_as_everything(BACK);
+    AUTO_CHAR back = of_shell(BACK);
+    AUTO_CHAR same = cluster_shell("cd '%s';" PLAIN_DUMP "(PGDATABASE='%s'; export PGDATABASE; both) > a;"
+                                   "(PGDATABASE=witness; export PGDATABASE; both) > b;"
+                                   "[ $(wc -c < a) -gt 5000000 ] && diff a b && echo same",
+                                   cluster_folder(), back);
+    assert_string_equal(same, "same\n");
+    assert_false(cluster_has_database_like("lifeboat_"));
+}
+
+/* What a dump keeps outside the database: --create is needed for it. */
+static void test_settings_of_the_database_come_back(void **state)
+{
+    (void)state;
+    static const char sql[] =
+        "SELECT concat_ws(E'\\n', pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit, (SELECT array_agg(a ORDER BY a::text) FROM unnest(datacl) a), "
+        "shobj_description(d.oid, 'pg_database'), (SELECT string_agg(concat(setrole::regrole, setconfig), ';' "
+        "ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)) FROM pg_database d WHERE datname "
+        "= current_database()";
+    AUTO_CHAR out = cluster_value(ODD, sql);
+    AUTO_CHAR back = cluster_value(BACK, sql);
+    assert_string_equal(out, back);
+    assert_non_null(strstr(out, "Kathmandu"));
+}
+
+static void test_everything_comes_back_by_jobs(void **state)
+{
+    (void)state;
+    AUTO(restoring) r = {.o = {.jobs = 2}, .piece = 5000};
+    assert_restored(r, buf_bytes(&everything), "jobs");
+    assert_same_as_everything("jobs");
+}
+
+/* Names in another encoding than the server's; a dump keeps them as they are. */
+static void test_other_encoding(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(buf) before = BUF_NONE;
+    AUTO(restoring) r = {.piece = 0};
+    cluster_sql("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+    cluster_sql("latin", "CREATE TABLE \"caf\xe9\" (\"\xfc\" text); INSERT INTO \"caf\xe9\" VALUES ('\xdf')");
+    backup_init(&b, "latin");
+    setenv("PGCLIENTENCODING", "UTF8", 1);
+    backup_run(&b);
+    unsetenv("PGCLIENTENCODING");
+    assert_good(&b);
+    assert_string_equal(buf_cstr(&b.result.state), "latin\tpublic.caf\\xe9\n");
+    backup_read(&b, "data", &data);
+    backup_read(&b, "fingerprint", &before);
+    assert_restored(r, buf_bytes(&data), "latin back");
+    AUTO_CHAR after = fingerprint_now("latin back");
+    assert_string_equal(buf_cstr(&before), after);
+    AUTO_CHAR encoding = cluster_value("latin back", "SELECT getdatabaseencoding()");
+    assert_string_equal(encoding, "LATIN1");
+    backup_free(&b);
+}
+
+/* ---- small databases ---- */
+
+static void test_not_over_what_is_there(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(restoring) r = {.piece = 0};
+    make_small("small");
+    dump("small", &data);
+    assert_not_restored(r, buf_bytes(&data), "small", "not empty (it has 3 objects, such as ");
+    assert_text(r.e, "--clean");
+    AUTO_CHAR connection = cluster_connection("postgres", "small");
+    r.o.connection = connection;
+    r.e = (struct err)ERR_INIT;
+    assert_int_equal(target_postgres_check(&r.o, &r.e), -1);
+    assert_int_equal(r.e.kind, ERR_USAGE);
+    r.o.clean = true;
+    r.e = (struct err)ERR_INIT;
+    assert_int_equal(target_postgres_check(&r.o, &r.e), 0);
+    r.o.clean = false;
+
+    create_database("was empty");
+    assert_restored(r, buf_bytes(&data), "was empty");
+    AUTO_CHAR n = cluster_value("was empty", "SELECT count(*) FROM t");
+    assert_string_equal(n, "20000");
+}
+
+static void test_no_database_named(void **state)
+{
+    (void)state;
+    AUTO(restoring) r = {.piece = 0};
+    assert_not_restored(r, BYTES(NULL, 0), NULL, "names no database");
+    AUTO_CHAR uri = xasprintf("postgresql:///small?host=%s", cluster_folder());
+    r.o = (struct target_postgres_options){.connection = uri, .spool_dir = cluster_folder()};
+    r.e = (struct err)ERR_INIT;
+    assert_int_equal(target_postgres_check(&r.o, &r.e), -1);
+    assert_text(r.e, "restore to database small: the database is not empty");
+}
+
+/* A live one is replaced under its sessions, and its settings are those of the backup. */
+static void test_clean_swaps(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    struct err e = ERR_INIT;
+    AUTO(restoring) r = {.o = {.clean = true}};
+    AUTO(pg) session = PG_NONE;
+    make_small("live");
+    cluster_sql("live", "ALTER DATABASE live SET work_mem = '7MB'");
+    dump("live", &data);
+    cluster_sql("live", "UPDATE t SET v = 'changed'; DROP TABLE u; ALTER DATABASE live RESET ALL");
+    assert_ok(pg_connect(&session, "", "live", &e));
+    assert_restored(r, buf_bytes(&data), "live");
+    assert_int_equal(pg_query(&session, "SELECT 1", NULL, NULL, &e), -1);
+    AUTO_CHAR v = cluster_value("live", "SELECT v || current_setting('work_mem') FROM t JOIN u USING (id)");
+    assert_string_equal(v, "row 17MB");
+    assert_int_equal(r.counts.notes.n, 0);
+    assert_false(cluster_has_database_like("lifeboat_"));
+
+    cluster_sql("live", "UPDATE t SET v = 'changed'");
+    assert_not_restored(r, BYTES(data.p, data.n - 1000), "live", "");
+    r.fails = "chunk 1234 is damaged";
+    assert_not_restored(r, BYTES(data.p, data.n / 2), "live", "chunk 1234");
+    assert_int_equal(r.e.kind, ERR_DAMAGED);
+    AUTO_CHAR still = cluster_value("live", "SELECT min(v) FROM t");
+    assert_string_equal(still, "changed");
+}
+
+/* Clients that come back at once, as pools do. */
+static void test_clean_under_load(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    struct err e = ERR_INIT;
+    AUTO(restoring) r = {.o = {.clean = true}};
+    AUTO(child) load = CHILD_NONE;
+    const struct child_options o = {
+        .shell = "while :; do psql -X -q -d busy -c 'SELECT pg_sleep(0.02)'; done >/dev/null 2>&1",
+        .in = CHILD_NULL,
+        .out = CHILD_NULL};
+    make_small("busy");
+    dump("busy", &data);
+    assert_ok(child_start(&load, &o, &e));
+    for (unsigned i = 0; i < 3; i++)
+        assert_restored(r, buf_bytes(&data), "busy");
+    assert_false(cluster_has_database_like("lifeboat_"));
+}
+
+/* DROP DATABASE refuses one with subscriptions: it stays, and is named. */
+static void test_clean_with_subscription(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(restoring) r = {.o = {.clean = true}};
+    make_small("subscribed");
+    cluster_sql("subscribed",
+                "CREATE SUBSCRIPTION s CONNECTION 'host=192.0.2.1' PUBLICATION p WITH (connect = false, "
+                "slot_name = NONE)");
+    dump("subscribed", &data);
+    assert_restored(r, buf_bytes(&data), "subscribed");
+    assert_sentence(&r.counts.notes, "the database that was replaced is still there as lifeboat_old_");
+    AUTO_CHAR old = cluster_value(
+        "postgres", "SELECT datname FROM pg_database WHERE starts_with(datname, 'lifeboat_old')");
+    AUTO_CHAR drop = xasprintf("DROP DATABASE %s", old);
+    cluster_sql(old, "DROP SUBSCRIPTION s");
+    cluster_sql("postgres", drop);
+}
+
+static void test_stopped_restore(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    dump("small", &data);
+    for (unsigned jobs = 1; jobs <= 2; jobs++) {
+        AUTO(restoring) r = {.o = {.jobs = jobs}, .stops = true};
+        assert_int_equal(restore(&r, BYTES(data.p, data.n / 2), "stopped"), -1);
+        stop_requested = 0;
+        assert_int_equal(r.e.kind, ERR_STOPPED);
+        assert_false(cluster_has_database_like("lifeboat_re"));
+        assert_false(cluster_has_database("stopped"));
+    }
+}
+
+/* What is cut off is never reported as good and leaves nothing. */
+static void test_cut_streams(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    dump("small", &data);
+    for (unsigned jobs = 1; jobs <= 2; jobs++)
+        for (size_t n = 0; n < data.n; n = n * 7 + 1) {
+            AUTO(restoring) r = {.o = {.jobs = jobs}};
+            assert_not_restored(r, BYTES(data.p, n), "cut", "restore to database cut");
+            assert_false(cluster_has_database("cut"));
+        }
+    AUTO(restoring) r = {.piece = 0};
+    assert_not_restored(r, BYTES(data.p, data.n - 1), "cut", "");
+    buf_add_str(&data, "more");
+    assert_not_restored(r, buf_bytes(&data), "cut", "");
+}
+
+/* The server refuses some: what could be had is kept, under another name, and nobody calls it good. */
+static void test_refused_statements(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(restoring) r = {.piece = 0};
+    cluster_sql("postgres", "CREATE ROLE gone");
+    make_small("owned");
+    cluster_sql("owned", "ALTER TABLE u OWNER TO gone; GRANT SELECT ON t TO gone");
+    dump("owned", &data);
+    cluster_sql("owned", "DROP OWNED BY gone");
+    cluster_sql("postgres", "DROP ROLE gone");
+    assert_int_equal(restore(&r, buf_bytes(&data), "owned2"), -1);
+    assert_text(r.e, "role \"gone\" does not exist");
+    assert_text(r.e, "the server refused 2 of the statements");
+    assert_false(cluster_has_database("owned2"));
+    AUTO_CHAR kept = cluster_value(
+        "postgres", "SELECT datname FROM pg_database WHERE starts_with(datname, 'lifeboat_restore_')");
+    assert_text(r.e, kept);
+    AUTO_CHAR n = cluster_value(kept, "SELECT count(*) FROM t");
+    assert_string_equal(n, "20000");
+    AUTO_CHAR drop = xasprintf("DROP DATABASE %s", kept);
+    cluster_sql("postgres", drop);
+    r.o.clean = true;
+    assert_not_restored(r, buf_bytes(&data), "owned", "the database is as it was");
+}
+
+static void test_roles(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(buf) roles = BUF_NONE;
+    struct memory_feed f;
+    AUTO(restoring) r = {.o = {.globals = &f.base}};
+    cluster_sql(
+        "postgres",
+        "CREATE ROLE \"app ; -- \\! x\" LOGIN PASSWORD 'p''w'; COMMENT ON ROLE \"app ; -- \\! x\" IS E'\\n\\\\! x'");
+    make_small("with roles");
+    cluster_sql("with roles", "ALTER TABLE u OWNER TO \"app ; -- \\! x\"");
+    backup_init(&b, "with roles");
+    backup_run(&b);
+    assert_good(&b);
+    backup_read(&b, "data", &data);
+    backup_read(&b, "globals", &roles);
+    cluster_sql("with roles", "DROP OWNED BY \"app ; -- \\! x\"");
+    cluster_sql("postgres", "DROP ROLE \"app ; -- \\! x\"");
+    memory_feed_init(&f, buf_bytes(&roles), 7);
+    assert_restored(r, buf_bytes(&data), "roles back");
+    AUTO_CHAR v = cluster_value(
+        "roles back", "SELECT tableowner || (SELECT shobj_description(oid, 'pg_authid') FROM pg_roles "
+                      "WHERE rolname = tableowner) FROM pg_tables WHERE tablename = 'u'");
+    assert_string_equal(v, "app ; -- \\! x\n\\! x");
+    AUTO(buf) evil = BUF_NONE;
+    buf_add_str(&evil, "CREATE ROLE never;\n\\! touch /tmp/never\n");
+    memory_feed_init(&f, buf_bytes(&evil), 7);
+    assert_not_restored(r, buf_bytes(&data), "roles again", "psql command");
+    evil.n = 0;
+    buf_add_str(&evil, "CREATE ROLE postgres; CREATE NONSENSE;");
+    memory_feed_init(&f, buf_bytes(&evil), 7);
+    assert_not_restored(r, buf_bytes(&data), "roles again", "1 statements of the globals failed");
+    assert_false(cluster_has_database("roles again"));
+    backup_free(&b);
+}
+
+/* ---- some tables ---- */
+
+static void test_one_table(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    const char *tables[] = {"u", NULL};
+    AUTO(restoring) r = {.o = {.tables = tables}, .piece = 1000};
+    make_small("shop");
+    dump("shop", &data);
+    assert_not_restored(r, buf_bytes(&data), "shop", "table public.u exists");
+    cluster_sql("shop", "DROP TABLE u");
+    assert_restored(r, buf_bytes(&data), "shop");
+    assert_sentence(&r.counts.notes, "foreign key public u u_id_fkey");
+    AUTO_CHAR v = cluster_value(
+        "shop", "SELECT note || (SELECT count(*) FROM pg_indexes WHERE tablename = 'u') FROM u");
+    assert_string_equal(v, "x1");
+
+    tables[0] = "public.t"; /* with its sequence and default */
+    assert_restored(r, buf_bytes(&data), "only t");
+    AUTO_CHAR w =
+        cluster_value("only t", "INSERT INTO t (v) VALUES ('new') RETURNING id || "
+                                "(SELECT count(*)::text FROM pg_class WHERE relname IN ('t_pkey', 'u'))");
+    assert_string_equal(w, "200011");
+
+    tables[0] = "publik.t";
+    assert_not_restored(r, buf_bytes(&data), "nothing",
+                        "table publik.t is not in this backup; did you mean public.t?");
+    assert_false(cluster_has_database("nothing"));
+    r.o.clean = true;
+    tables[0] = "t";
+    assert_not_restored(r, buf_bytes(&data), "shop", "--clean replaces a whole database");
+}
+
+/* Into a database in use it is all or nothing. */
+static void test_table_that_does_not_fit(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    const char *tables[] = {"m", "t", NULL};
+    AUTO(restoring) r = {.o = {.tables = tables}};
+    make_small("fitting");
+    cluster_sql("fitting", "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE m (m mood)");
+    dump("fitting", &data);
+    cluster_sql("fitting", "DROP TABLE m, t CASCADE; DROP TYPE mood");
+    assert_not_restored(r, buf_bytes(&data), "fitting", "type \"public.mood\" does not exist");
+    assert_text(r.e, "(nothing was changed)");
+    AUTO_CHAR n = cluster_value("fitting", "SELECT count(*) FROM pg_tables WHERE tablename IN ('m', 't')");
+    assert_string_equal(n, "0");
+    assert_restored(r, buf_bytes(&data), "fitting anew"); /* what it needs comes along */
+}
+
+static void test_tables_of_everything(void **state)
+{
+    (void)state;
+    const char *const tables[] = {"odd schema.a \"table\", with; everything' \\ $$ -- /*",
+                                  "new\nline.new\nline",
+                                  "public.measured",
+                                  "DATA.x",
+                                  "churned",
+                                  "generated",
+                                  NULL};
+    AUTO(restoring) r = {.o = {.tables = tables}};
+    assert_restored(r, buf_bytes(&everything), "some");
+    AUTO_CHAR names =
+        cluster_value("some", "SELECT string_agg(relname, ';' ORDER BY relname COLLATE \"C\") FROM pg_class "
+                              "WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text !~ "
+                              "'^(pg_|information)' AND relname ~ '^(a|new|me|x|chu|gen)'");
+    assert_string_equal(names,
+                        "a \"table\", with; everything' \\ $$ -- /*;churned;generated;measured;measured 2021 "
+                        "rest;measured_2020;measured_2021;measured_2021_sad;measured_early;measured_rest;"
+                        "new\nline;x");
+    static const char sum[] = "SELECT count(*) || md5(string_agg(m::text, ',' ORDER BY m)) FROM measured m";
+    AUTO_CHAR before = cluster_value(ODD, sum);
+    AUTO_CHAR after =
+        cluster_value("some", "SET timezone = 'Asia/Kathmandu'; SELECT count(*) || md5(string_agg(m::text, "
+                              "',' ORDER BY m)) FROM measured m");
+    assert_string_equal(before, after);
+}
+
+static void test_missing_extension(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(restoring) r = {.piece = 0};
+    create_database("extended");
+    cluster_sql("extended", "CREATE EXTENSION hstore; CREATE TABLE t (h hstore)");
+    dump("extended", &data);
+    for (uint8_t *p = data.p; (p = memmem(p, data.n - (size_t)(p - data.p), "hstore", 6)); p += 6)
+        memcpy(p, "nstore", 6);
+    assert_not_restored(r, buf_bytes(&data), "extended2", "extension nstore");
+    assert_text(r.e, "postgresql-");
+}
+
+static int start(void **state)
+{
+    (void)state;
+    cluster_start();
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    buf_free(&everything);
+    buf_free(&everything_roles);
+    free(everything_fingerprint);
+    cluster_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_goes_out),
+        cmocka_unit_test(test_everything_comes_back),
+        cmocka_unit_test(test_settings_of_the_database_come_back),
+        cmocka_unit_test(test_everything_comes_back_by_jobs),
+        cmocka_unit_test(test_other_encoding),
+        cmocka_unit_test(test_not_over_what_is_there),
+        cmocka_unit_test(test_no_database_named),
+        cmocka_unit_test(test_clean_swaps),
+        cmocka_unit_test(test_clean_under_load),
+        cmocka_unit_test(test_clean_with_subscription),
+        cmocka_unit_test(test_stopped_restore),
+        cmocka_unit_test(test_cut_streams),
+        cmocka_unit_test(test_refused_statements),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_one_table),
+        cmocka_unit_test(test_table_that_does_not_fit),
+        cmocka_unit_test(test_tables_of_everything),
+        cmocka_unit_test(test_missing_extension),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
