@@ -56,12 +56,8 @@ static void test_passwords(void **state)
     (void)state;
     struct pg_backup b;
     const char *at = cluster_folder();
-    cluster_sql("postgres", "CREATE ROLE needs_it LOGIN BYPASSRLS PASSWORD 'p''w \\' IN ROLE needs_password");
-    make_small("locked");
-    cluster_sql("locked", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO needs_it;"
-                          "GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO needs_it");
-    backup_init(&b, "locked");
-    connect_with(&b, "host=%s user=needs_it dbname=locked", at);
+    backup_init(&b, "small");
+    connect_with(&b, "host=%s user=needs_it dbname=small", at);
     assert_fails(&b, "no password supplied");
     assert_text(b.e, ".pgpass");
     setenv("PGPASSWORD", "wrong", 1);
@@ -70,7 +66,7 @@ static void test_passwords(void **state)
     backup_run(&b);
     assert_good(&b);
     unsetenv("PGPASSWORD");
-    connect_with(&b, "host=%s user=needs_it dbname=locked password='p\\'w \\\\'", at);
+    connect_with(&b, "host=%s user=needs_it dbname=small password='p\\'w \\\\'", at);
     backup_run(&b);
     assert_good(&b);
     assert_sentence(&b.result.notes, "without their passwords: needs_it may not read pg_authid");
@@ -125,6 +121,7 @@ static void test_many_databases(void **state)
     (void)state;
     struct pg_backup b;
     backup_init(&b, NULL);
+    make_small("other");
     strings_add(&b.config.databases, ODD);
     strings_add(&b.config.databases, "small");
     backup_run(&b);
@@ -139,7 +136,7 @@ static void test_many_databases(void **state)
     b.env.last_good_state = buf_bytes(&before);
     strings_free(&b.config.databases);
     strings_add(&b.config.databases, "small");
-    strings_add(&b.config.databases, "locked");
+    strings_add(&b.config.databases, "other");
     backup_run(&b);
     assert_int_equal(b.result.reasons.n, 1);
     assert_sentence(&b.result.reasons, "database " ODD " is gone since the last good backup");
@@ -339,6 +336,12 @@ static void test_lying_pg_dump(void **state)
     backup_by(&b, "echo 'pg_dump: warning: take care' >&2; exec $real \"$@\"");
     assert_good(&b);
     assert_sentence(&b.result.notes, "database small: pg_dump: take care");
+    cluster_sql("small", "REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC"); /* nor without it */
+    connect_with(&b, "host=%s user=needs_it password='p\\'w \\\\' dbname=small", cluster_folder());
+    backup_by(&b, lies[0].script);
+    cluster_sql("small", "GRANT EXECUTE ON FUNCTION pg_export_snapshot() TO PUBLIC");
+    assert_sentence(&b.result.notes, "the snapshot cannot be shared");
+    assert_text(b.e, lies[0].text);
     backup_free(&b);
 }
 
@@ -422,7 +425,7 @@ static void test_no_password_in_arguments(void **state)
     AUTO(pg_program) g = PG_PROGRAM_NONE;
     setenv("PGSSLMODE", "disable", 1); /* the connection goes before, also with a default */
     AUTO_CHAR connection =
-        xasprintf("host=%s user=needs_it password='p\\'w \\\\' dbname=locked options='-c work_mem=3MB' "
+        xasprintf("host=%s user=needs_it password='p\\'w \\\\' dbname=small options='-c work_mem=3MB' "
                   "keepalives_idle=77 sslmode=prefer",
                   cluster_folder());
     assert_ok(pg_connect(&p, connection, NULL, &e));
@@ -443,6 +446,12 @@ static int start(void **state)
 {
     (void)state;
     cluster_start();
+    create_database(ODD);
+    cluster_sql(ODD, "CREATE TABLE t (i int)");
+    make_small("small");
+    cluster_sql("small", "CREATE ROLE needs_it LOGIN BYPASSRLS PASSWORD 'p''w \\' IN ROLE needs_password;"
+                         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO needs_it;"
+                         "GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO needs_it");
     return 0;
 }
 
@@ -456,14 +465,14 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unreachable),      cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_empty_database),   cmocka_unit_test(test_what_is_gone),
-        cmocka_unit_test(test_many_databases),   cmocka_unit_test(test_all_databases),
-        cmocka_unit_test(test_excluded_rows),    cmocka_unit_test(test_no_shared_snapshot),
-        cmocka_unit_test(test_one_moment),       cmocka_unit_test(test_pg_dump_is_killed),
-        cmocka_unit_test(test_session_is_ended), cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_time_limit),       cmocka_unit_test(test_lying_pg_dump),
-        cmocka_unit_test(test_choice_of_client), cmocka_unit_test(test_no_password_in_arguments),
+        cmocka_unit_test(test_unreachable),       cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_empty_database),    cmocka_unit_test(test_what_is_gone),
+        cmocka_unit_test(test_many_databases),    cmocka_unit_test(test_all_databases),
+        cmocka_unit_test(test_excluded_rows),     cmocka_unit_test(test_no_shared_snapshot),
+        cmocka_unit_test(test_pg_dump_is_killed), cmocka_unit_test(test_session_is_ended),
+        cmocka_unit_test(test_stopped),           cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_lying_pg_dump),     cmocka_unit_test(test_one_moment),
+        cmocka_unit_test(test_choice_of_client),  cmocka_unit_test(test_no_password_in_arguments),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
