@@ -28,7 +28,8 @@ struct config_source {
     char *connection;         /* libpq keyword string or URI, NULL: libpq's environment */
     struct strings databases; /* empty: the connection's; {"all"}: every database that allows connections */
     struct strings exclude_table_data;
-    bool globals; /* default yes */
+    bool may_shrink; /* allow-shrink: tables gone, or less than half of the last good dump, is no reason */
+    bool globals;    /* default yes */
     /* volume */
     char *path;
     struct strings exclude;    /* globs */

@@ -20,6 +20,7 @@ static const struct key source_keys[] = {
     {"compression", NUMBER, S(compression), 1, 19, FOR_ALL},
     {"connection", TEXT, S(connection), 0, 0, FOR(SOURCE_POSTGRES)},
     {"database", LIST, S(databases), 0, 0, FOR(SOURCE_POSTGRES)},
+    {"allow-shrink", BOOLEAN, S(may_shrink), 0, 0, FOR(SOURCE_POSTGRES)},
     {"exclude-table-data", LIST, S(exclude_table_data), 0, 0, FOR(SOURCE_POSTGRES)},
     {"globals", BOOLEAN, S(globals), 0, 0, FOR(SOURCE_POSTGRES)},
     {"path", PATH, S(path), 0, 0, FOR(SOURCE_VOLUME)},

@@ -48,10 +48,12 @@ static struct target_directory_options folder_options(const struct restoring *r,
 }
 
 static struct target_postgres_options database_options(const struct restoring *r,
-                                                       const struct restore_item *i)
+                                                       const struct restore_item *i,
+                                                       const char *const *tables)
 {
     return (struct target_postgres_options){.connection = i->target,
                                             .clean = r->o->clean,
+                                            .tables = tables,
                                             .jobs = MAX(1u, r->o->jobs),
                                             .spool_dir = r->repo->spool_dir};
 }
@@ -60,17 +62,15 @@ static struct target_postgres_options database_options(const struct restoring *r
 static int look(const struct restoring *r, const struct restore_item *i, struct err *e)
 {
     struct target_directory_options folder = folder_options(r, i);
-    struct target_postgres_options database = database_options(r, i);
-    switch (i->kind) {
-    case RESTORE_FD:
+    if (i->kind == RESTORE_FD)
         return 0;
-    case RESTORE_FOLDER:
-    case RESTORE_COMMAND:
+    if (i->kind != RESTORE_DATABASE)
         return target_directory_check(&folder, e);
-    case RESTORE_DATABASE:
-        return target_postgres_check(&database, e);
-    }
-    return 0;
+    const char **tables = text_list(r->o->tables);
+    struct target_postgres_options database = database_options(r, i, tables);
+    int rc = target_postgres_check(&database, e);
+    free(tables);
+    return rc;
 }
 
 /* ---- one source ---- */
@@ -99,17 +99,16 @@ static int to_database(struct restoring *r, const struct restore_item *i, struct
 {
     AUTO(stream_feed) f = {0}, roles = {0};
     AUTO(target_counts) counts = {0};
-    struct target_postgres_options o = database_options(r, i);
-    const struct stream_info *globals = r->o->globals ? snapshot_find_stream(i->source, "globals") : NULL;
     if (r->o->dry_run)
         return 0;
+    const char **tables = text_list(r->o->tables);
+    struct target_postgres_options o = database_options(r, i, tables);
+    const struct stream_info *globals = r->o->globals ? snapshot_find_stream(i->source, "globals") : NULL;
     open_feed(r, i, &f, &whole_stream, 1);
     if (globals) {
         stream_feed_init(&roles, r->repo->repo, globals, &whole_stream, 1);
         o.globals = &roles.base;
     }
-    const char **tables = text_list(r->o->tables);
-    o.tables = tables;
     int rc = target_postgres(&f.base, &o, &counts, e);
     free(tables);
     take_counts(r->out, &counts);

@@ -416,6 +416,13 @@ static bool has_database(const struct strings *state, const char *line)
     return false;
 }
 
+/* What to do about less than there was: a reason to look, unless the configuration says that it is on
+ * purpose. */
+static void (*doubt(const struct job *j))(struct source_result *, const char *, ...)
+{
+    return j->env->source->may_shrink ? source_result_note : source_result_degrade;
+}
+
 /* *gone: the last line of a database that is gone as a whole; it is reported once. */
 static void report_gone(struct job *j, char *line, char **gone)
 {
@@ -427,11 +434,10 @@ static void report_gone(struct job *j, char *line, char **gone)
     if (strings_has(&j->failed, database))
         return;
     if (has_database(&j->state, line))
-        source_result_degrade(j->out, "database %.*s: table %s is gone since the last good backup", name,
-                              line, table + 1);
+        doubt(j)(j->out, "database %.*s: table %s is gone since the last good backup", name, line, table + 1);
     else if (!same_database(line, *gone))
-        source_result_degrade(
-            j->out, "database %.*s is gone since the last good backup, or all its tables are", name, line);
+        doubt(j)(j->out, "database %.*s is gone since the last good backup, or all its tables are", name,
+                 line);
     *gone = line;
 }
 
@@ -450,7 +456,7 @@ static void compare_with_last(struct job *j)
         char now[32], then[32];
         size_format(now, j->out->bytes);
         size_format(then, env->last_good_bytes);
-        source_result_degrade(j->out, "the dump is %s, less than half of the last good one (%s)", now, then);
+        doubt(j)(j->out, "the dump is %s, less than half of the last good one (%s)", now, then);
     }
     if (j->all && j->tables == 0 && !env->source->may_be_empty)
         source_result_degrade(j->out,

@@ -93,10 +93,11 @@ static void test_postgres_source(void **state)
 {
     (void)state;
     AUTO_PTR(config)
-    c = parse_source("database = a\ntype = postgres\nconnection = host=/run/postgresql dbname='a#b' "
-                     "user=backup\ndatabase = B c\nexclude-table-data = public.x\nglobals = no\n"
-                     "allow-empty = yes\ntime-limit = 2h\nbefore = echo 1\nafter = echo 2\n"
-                     "on-failure = echo 3\nchunk-mean = 32 KiB\ncompression = 1\n");
+    c = parse_source(
+        "database = a\ntype = postgres\nconnection = host=/run/postgresql dbname='a#b' "
+        "user=backup\ndatabase = B c\nexclude-table-data = public.x\nglobals = no\nallow-shrink = yes\n"
+        "allow-empty = yes\ntime-limit = 2h\nbefore = echo 1\nafter = echo 2\n"
+        "on-failure = echo 3\nchunk-mean = 32 KiB\ncompression = 1\n");
     const struct config_source *s = config_find_source(c, "s");
     assert_non_null(s);
     assert_null(config_find_source(c, "t"));
@@ -109,6 +110,7 @@ static void test_postgres_source(void **state)
     assert_int_equal(s->exclude_table_data.n, 1);
     assert_string_equal(s->exclude_table_data.v[0], "public.x");
     assert_false(s->globals);
+    assert_true(s->may_shrink);
     assert_true(s->may_be_empty);
     assert_int_equal(s->time_limit_s, 7200);
     assert_string_equal(s->before, "echo 1");
@@ -513,7 +515,7 @@ static void test_sample_has_every_key(void **state)
             if (!strings_has(&keys, word))
                 fail_msg("conf/lifeboat.conf lacks: %s", word);
         }
-    assert_int_equal(known, 31);
+    assert_int_equal(known, 32);
     /* The other way round: each of its settings parses, so none is unknown. */
     AUTO_PTR(config) c = parse_well(buf_cstr(&full));
     assert_int_equal(c->source_count, 3);

@@ -113,6 +113,10 @@ static void test_what_is_gone(void **state)
     assert_string_equal(b.result.reasons.v[0],
                         "database shrinking: table s.new\\x0aline is gone since the last good backup");
     assert_sentence(&b.result.reasons, "less than half of the last good one");
+    b.config.may_shrink = true;
+    backup_run(&b);
+    assert_int_equal(b.result.verdict, VERDICT_GOOD);
+    assert_sentence(&b.result.notes, "less than half of the last good one");
     backup_free(&b);
 }
 
