@@ -46,10 +46,10 @@ static void unchanged_data_is_stored_once(void **state)
     test_backup(&t, buf_bytes(&data), &b);
     assert_int_equal(b.sources[0].streams[0].new_bytes, 0);
     assert_int_equal(b.sources[0].streams[0].stored_bytes, 0);
-    memset(data.p + 10 * MB, 0, 10); /* a small change touches a chunk or two */
+    memset(data.p + 10 * MB, 0, 10); /* a small change touches a chunk or two; keys, so cuts, are random */
     test_repo_reload(&t);
     test_backup(&t, buf_bytes(&data), &c);
-    assert_in_range(c.sources[0].streams[0].new_bytes, 1, 3 * 32768);
+    assert_in_range(c.sources[0].streams[0].new_bytes, 1, 4 * test_stream.params.max);
     test_repo_free(&t);
 }
 
