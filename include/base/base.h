@@ -46,13 +46,14 @@ void fd_auto(int *fd);    /* close(*fd) unless negative; errno survives */
 /* ---- errors: a value the caller owns, filled once where the failure is first seen ---- */
 enum err_kind {
     ERR_NONE = 0,
-    ERR_FAILED,  /* the work failed: exit 1 */
-    ERR_IO,      /* a file, disk or pipe: exit 1 */
-    ERR_NET,     /* a server could not be reached or broke off: exit 1 */
-    ERR_SPACE,   /* no room left: exit 1 */
-    ERR_STOPPED, /* asked to stop (signal): exit 1 */
-    ERR_USAGE,   /* the command line, the configuration, a missing key: exit 2 */
-    ERR_DAMAGED, /* stored bytes are not what was written: exit 5 */
+    ERR_FAILED,   /* the work failed: exit 1 */
+    ERR_IO,       /* a file, disk or pipe: exit 1 */
+    ERR_NET,      /* a server could not be reached or broke off: exit 1 */
+    ERR_SPACE,    /* no room left: exit 1 */
+    ERR_STOPPED,  /* asked to stop (signal): exit 1 */
+    ERR_USAGE,    /* the command line, the configuration, a missing key: exit 2 */
+    ERR_UNPROVEN, /* a proof cannot be made on this machine: exit 4 */
+    ERR_DAMAGED,  /* stored bytes are not what was written: exit 5 */
 };
 struct err {
     enum err_kind kind;
@@ -143,6 +144,8 @@ struct strings {
     }
 void strings_add(struct strings *s, const char *text); /* copies */
 void strings_add_fmt(struct strings *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Keeps the first 50 and counts the rest in a last one: "and 12 more". */
+void strings_add_sentence(struct strings *s, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 bool strings_has(const struct strings *s, const char *text);
 void strings_free(struct strings *s);
 AUTO_FOR(strings)

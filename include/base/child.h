@@ -16,6 +16,10 @@ struct child_options {
     enum child_io in, out;     /* CHILD_FD: in_fd, out_fd (borrowed) */
     int in_fd, out_fd;
     unsigned time_limit_s; /* 0: none; past it the group gets SIGTERM, 10 s later SIGKILL */
+    /* Called in the child right before exec, in its process group, with 0 to 2 in place: async-signal-safe
+     * calls only. Not 0 (an errno) gives up: child_start() fails with it. May be NULL. */
+    int (*prepare)(void *ctx);
+    void *prepare_ctx;
 };
 struct child {
     pid_t pid;           /* also its process group; 0: not running */
@@ -37,6 +41,12 @@ int child_start(struct child *c, const struct child_options *o, struct err *e) M
 
 /* Whether its time limit has passed. */
 bool child_is_late(const struct child *c);
+
+/* Makes c->in, a pipe, fit for child_give(): large, and not blocking. */
+void child_give_start(struct child *c);
+/* Writes all of it into c->in. 1: the child reads no more, or its time limit has passed (child_wait() says
+ * which). ERR_STOPPED when asked to stop. The program ignores SIGPIPE. */
+int child_give(struct child *c, struct bytes b, struct err *e) MUST_CHECK;
 
 /* Waits until c->out can be read (data, or its end). ERR_FAILED past the time limit, ERR_STOPPED when asked
  * to stop. */

@@ -28,8 +28,10 @@ struct config_source {
     char *connection;         /* libpq keyword string or URI, NULL: libpq's environment */
     struct strings databases; /* empty: the connection's; {"all"}: every database that allows connections */
     struct strings exclude_table_data;
-    bool may_shrink; /* allow-shrink: tables gone, or less than half of the last good dump, is no reason */
-    bool globals;    /* default yes */
+    bool may_shrink; /* allow-shrink: tables gone, or half of the rows or bytes, is no reason */
+    struct strings
+        shrinking; /* may-shrink: globs of tables that lose rows as they please: queues, sessions */
+    bool globals;  /* default yes */
     /* volume */
     char *path;
     struct strings exclude;    /* globs */
@@ -38,6 +40,20 @@ struct config_source {
     unsigned reread_days; /* 0: never */
     /* command */
     char *command, *restore_command;
+    char *drill_command; /* NULL: the restore-command is tried, when it writes below $LIFEBOAT_TARGET */
+};
+
+struct config_assert {
+    char *source; /* its name; of several databases "name/database" */
+    char *sql;    /* its first value must be true */
+};
+struct config_drill {
+    char *scratch;       /* "auto", "private", or a libpq string or URI of a server set aside */
+    char *directory;     /* default: "drill" in the state directory */
+    uint64_t max_bytes;  /* that a drill may put into scratch at a time; 0: what there is room for */
+    char *after_restore; /* shell command, NULL: none */
+    struct config_assert *asserts;
+    size_t assert_count;
 };
 
 struct config {
@@ -53,7 +69,10 @@ struct config {
     unsigned threads; /* default: the CPUs we may use, at most 16 */
     int compression;  /* 0: per type */
     int nice;         /* 0 to 19, default 0: as started */
+    struct config_drill drill;
 };
+
+bool drill_is_private(const struct config_drill *d); /* scratch is no server of the user's */
 
 /* Reads and checks the file. Every problem is ERR_USAGE with "FILE:LINE: [section] key: what; what to do". */
 struct config *config_load(const char *path, struct err *e) MUST_CHECK;

@@ -24,6 +24,7 @@ int stop_check(struct err *e)
 
 #define STDERR_KEPT (16u << 10)
 #define SHOWN_LINES 4
+#define PIPE_SIZE   (1 << 20) /* an unprivileged process's most: /proc/sys/fs/pipe-max-size */
 
 /* Drains stderr in a thread of its own, so that a chatty child never blocks, and keeps the end of it. Once
  * the child has ended, whoever else still holds the pipe (a daemon that it started) is not waited for. */
@@ -118,12 +119,14 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
               : o->out == CHILD_FD      ? o->out_fd
               : o->out == CHILD_INHERIT ? 1
                                         : null;
+    int why = 0;
     if (put_at(in, 0) >= 0 && put_at(out, 1) >= 0 && put_at(p->err[1], 2) >= 0 &&
-        (!o->directory || chdir(o->directory) == 0)) {
+        (!o->directory || chdir(o->directory) == 0) && (!o->prepare || !(why = o->prepare(o->prepare_ctx)))) {
         environ = env;
         execvp(argv[0], argv);
     }
-    int why = errno;
+    if (!why)
+        why = errno;
     (void)!write(p->exec[1], &why, sizeof why);
     _exit(127);
 }
@@ -200,6 +203,33 @@ int child_wait_readable(struct child *c, struct err *e)
         if (rc < 0 && errno != EINTR)
             return err_errno(e, ERR_IO, "poll");
     }
+}
+
+void child_give_start(struct child *c)
+{
+    fcntl(c->in, F_SETPIPE_SZ, PIPE_SIZE);
+    fcntl(c->in, F_SETFL, O_NONBLOCK);
+}
+
+int child_give(struct child *c, struct bytes b, struct err *e)
+{
+    while (b.n) {
+        struct pollfd room = {.fd = c->in, .events = POLLOUT};
+        if (stop_check(e))
+            return -1;
+        if (child_is_late(c))
+            return 1;
+        if (poll(&room, 1, 250) <= 0)
+            continue;
+        ssize_t n = write(c->in, b.p, b.n);
+        if (n < 0 && errno == EPIPE)
+            return 1;
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return err_errno(e, ERR_IO, "its input");
+        if (n > 0)
+            b = BYTES(b.p + n, b.n - (size_t)n);
+    }
+    return 0;
 }
 
 static void close_pipe(int *fd)

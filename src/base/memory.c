@@ -193,6 +193,24 @@ void strings_add_fmt(struct strings *s, const char *fmt, ...)
     strings_take(s, or_die(n < 0 ? NULL : text));
 }
 
+#define SENTENCES_KEPT 50
+
+void strings_add_sentence(struct strings *s, const char *fmt, va_list ap)
+{
+    char text[600];
+    unsigned more = 0;
+    vsnprintf(text, sizeof text, fmt, ap);
+    if (s->n < SENTENCES_KEPT) {
+        strings_add(s, text);
+        return;
+    }
+    if (s->n > SENTENCES_KEPT) {
+        sscanf(s->v[SENTENCES_KEPT], "and %u more", &more);
+        free(s->v[--s->n]);
+    }
+    strings_add_fmt(s, "and %u more", more + 1);
+}
+
 bool strings_has(const struct strings *s, const char *text)
 {
     for (size_t i = 0; i < s->n; i++)

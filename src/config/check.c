@@ -19,6 +19,12 @@ static unsigned line_of(const struct parsing *p, const char *section, const char
     return s ? s->line : p->line;
 }
 
+static void set_default(char **to, const char *value)
+{
+    if (!*to)
+        *to = xstrdup(value);
+}
+
 /* ---- [store] ---- */
 static int check_store(struct parsing *p, struct config_store *s)
 {
@@ -103,15 +109,15 @@ static int check_databases(struct parsing *p, const struct config_source *s, con
 }
 
 /* libpq's own words may quote a part of the password, so they are not passed on when there may be one. */
-static int check_connection(struct parsing *p, const struct config_source *s, const char *section)
+static int check_connection(struct parsing *p, const char *connection, const char *section, const char *key)
 {
     char *why = NULL;
-    PQconninfoOption *options = PQconninfoParse(s->connection, &why);
+    PQconninfoOption *options = PQconninfoParse(connection, &why);
     bool readable = options != NULL;
-    bool secret = strcasestr(s->connection, "pass") || strchr(s->connection, '@');
+    bool secret = strcasestr(connection, "pass") || strchr(connection, '@');
     const char *said = why && !secret ? why : "a quote, a \"=\" or an option's name is wrong";
     if (!readable)
-        complain(p, line_of(p, section, "connection"), "[%s] connection: libpq cannot read it: %.*s", section,
+        complain(p, line_of(p, section, key), "[%s] %s: libpq cannot read it: %.*s", section, key,
                  (int)strcspn(said, "\n"), said);
     PQconninfoFree(options);
     PQfreemem(why);
@@ -125,7 +131,7 @@ static int check_source(struct parsing *p, struct config_source *s)
     if (s->type == SOURCE_TYPE_NONE)
         return complain(p, line, "[%s]: wants a \"type\": postgres, volume or command", section);
     if (check_keys_of_type(p, s, section) || check_databases(p, s, section) ||
-        (s->connection && check_connection(p, s, section)))
+        (s->connection && check_connection(p, s->connection, section, "connection")))
         return -1;
     if (s->type == SOURCE_VOLUME && !s->path)
         return complain(p, line, "[%s]: a volume wants the \"path\" of its folder", section);
@@ -145,6 +151,43 @@ bool connection_has_password(const char *connection)
     return has;
 }
 
+/* ---- [drill] ---- */
+bool drill_is_private(const struct config_drill *d)
+{
+    return strcmp(d->scratch, "auto") == 0 || strcmp(d->scratch, "private") == 0;
+}
+
+/* "app", or "app/orders" where the source has several databases. */
+static int check_assert(struct parsing *p, const struct config_assert *a)
+{
+    size_t n = strcspn(a->source, "/");
+    AUTO_CHAR name = xstrndup(a->source, n);
+    AUTO_CHAR key = xasprintf("assert %s", a->source);
+    unsigned line = line_of(p, "drill", key);
+    const struct config_source *s = config_find_source(p->config, name);
+    if (!s)
+        return complain(p, line, "[drill] assert %s: there is no [source %s]", a->source, name);
+    return s->type == SOURCE_POSTGRES
+               ? 0
+               : complain(p, line,
+                          "[drill] assert %s: is for sources of type postgres, and this one is of type %s",
+                          a->source, source_type_name(s->type));
+}
+
+static int check_drill(struct parsing *p)
+{
+    struct config_drill *d = &p->config->drill;
+    set_default(&d->scratch, "auto");
+    if (!d->directory)
+        d->directory = xasprintf("%s/drill", p->config->state_dir);
+    if (!drill_is_private(d) && check_connection(p, d->scratch, "drill", "scratch"))
+        return -1;
+    for (size_t i = 0; i < d->assert_count; i++)
+        if (check_assert(p, &d->asserts[i]))
+            return -1;
+    return 0;
+}
+
 /* ---- the rest ---- */
 static unsigned usable_cpus(void)
 {
@@ -152,12 +195,6 @@ static unsigned usable_cpus(void)
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         return 1;
     return (unsigned)MAX(1, MIN(16, CPU_COUNT(&set)));
-}
-
-static void set_default(char **to, const char *value)
-{
-    if (!*to)
-        *to = xstrdup(value);
 }
 
 int check_whole(struct parsing *p)
@@ -176,6 +213,8 @@ int check_whole(struct parsing *p)
     set_default(&c->cache_dir, "/var/cache/lifeboat");
     if (!c->threads)
         c->threads = usable_cpus();
+    if (check_drill(p))
+        return -1;
     size_t n = strlen(c->host);
     if (n > HOST_MAX || !utf8_is_valid(c->host, n))
         return complain(p, line_of(p, "general", "host"),

@@ -186,24 +186,35 @@ static const char *find_comment(const char *value)
     return NULL;
 }
 
+/* The key, of which "assert app" has a word more; NULL: not known. */
+static const struct key *find_key(const struct parsing *p, const char *name, const char **more)
+{
+    size_t n = strcspn(name, BLANKS);
+    AUTO_CHAR first = xstrndup(name, n);
+    const struct key *k = key_find(p->keys, name), *with = key_find(p->keys, first);
+    *more = name + n + strspn(name + n, BLANKS);
+    return k || !**more || !with || with->kind != ASSERT ? k : with;
+}
+
 static int set_key(struct parsing *p, const char *name, const char *value)
 {
     if (!p->section)
         return complain(p, p->line, "%s: stands before the first [section]", name);
-    const struct key *k = key_find(p->keys, name);
+    const char *more;
+    const struct key *k = find_key(p, name, &more);
     if (!k) {
         AUTO(buf) hint = BUF_NONE;
         key_hint(&hint, name, p->keys);
         return complain(p, p->line, "[%s] %s: unknown key%s", p->section, name, buf_cstr(&hint));
     }
     const struct seen *before = seen_find(p, p->section, name);
-    if (before && k->kind != LIST)
+    if (before && k->kind != LIST && k->kind != ASSERT)
         return complain(p, p->line, "[%s] %s: is set in line %u already; it takes one value", p->section,
                         name, before->line);
     if (!before)
         seen_add(p, p->section, name);
     const char *comment = find_comment(value);
-    if (comment && k->kind == COMMAND)
+    if (comment && (k->kind == COMMAND || k->kind == ASSERT))
         return complain(p, p->line,
                         "[%s] %s: is \" ;\" a comment or part of the command? Put a comment on a line of its "
                         "own, and write the command with the ';' right behind a word: a; b",
@@ -213,8 +224,9 @@ static int set_key(struct parsing *p, const char *name, const char *value)
         n--;
     AUTO_CHAR bare = xstrndup(value, n);
     struct err why = ERR_INIT;
-    return value_set(k, p->base, bare, &why) ? complain(p, p->line, "[%s] %s: %s", p->section, name, why.text)
-                                             : 0;
+    int rc = k->kind == ASSERT && *more ? assert_add(&p->config->drill, more, bare, &why)
+                                        : value_set(k, p->base, bare, &why);
+    return rc ? complain(p, p->line, "[%s] %s: %s", p->section, name, why.text) : 0;
 }
 
 /* libinih's idea of the section is not used: it cuts long names. */
@@ -254,6 +266,16 @@ struct config *config_parse(const char *name, struct bytes text, struct err *e)
 }
 
 /* ---- files ---- */
+static int complain_of_password(const char *path, unsigned mode, const char *section, const char *key,
+                                struct err *e)
+{
+    return err_set(
+        e, ERR_USAGE,
+        "%s: [%s] %s: holds a password, and others can read this file (mode %04o): chmod 600 %s, or "
+        "better keep the password in a passfile",
+        path, section, key, mode, path);
+}
+
 static int check_mode(const struct config *c, const char *path, struct err *e)
 {
     struct stat st;
@@ -264,15 +286,17 @@ static int check_mode(const struct config *c, const char *path, struct err *e)
         return err_set(e, ERR_USAGE,
                        "%s: anyone can write to it (mode %04o), and what it names is run: chmod o-w %s", path,
                        mode, path);
+    if (!(mode & (S_IRGRP | S_IROTH)))
+        return 0;
     for (size_t i = 0; i < c->source_count; i++) {
         const struct config_source *s = &c->sources[i];
-        if ((mode & (S_IRGRP | S_IROTH)) && s->connection && connection_has_password(s->connection))
-            return err_set(
-                e, ERR_USAGE,
-                "%s: [source %s] connection: holds a password, and others can read this file (mode "
-                "%04o): chmod 600 %s, or better keep the password in a passfile",
-                path, s->name, mode, path);
+        if (s->connection && connection_has_password(s->connection)) {
+            AUTO_CHAR section = xasprintf("source %s", s->name);
+            return complain_of_password(path, mode, section, "connection", e);
+        }
     }
+    if (connection_has_password(c->drill.scratch))
+        return complain_of_password(path, mode, "drill", "scratch", e);
     return 0;
 }
 
@@ -315,15 +339,22 @@ void config_free(struct config *c)
     }
     for (size_t i = 0; i < c->source_count; i++) {
         struct config_source *s = &c->sources[i];
-        char *texts[] = {s->name,       s->before, s->after,   s->on_failure,
-                         s->connection, s->path,   s->command, s->restore_command};
+        char *texts[] = {s->name, s->before,  s->after,           s->on_failure,   s->connection,
+                         s->path, s->command, s->restore_command, s->drill_command};
         free_all(texts, ARRAY_LEN(texts));
         strings_free(&s->databases);
         strings_free(&s->exclude_table_data);
+        strings_free(&s->shrinking);
         strings_free(&s->exclude);
         strings_free(&s->may_change);
     }
-    char *texts[] = {c->file, c->writer_key, c->identity, c->state_dir, c->cache_dir, c->host};
+    for (size_t i = 0; i < c->drill.assert_count; i++) {
+        free(c->drill.asserts[i].source);
+        free(c->drill.asserts[i].sql);
+    }
+    free(c->drill.asserts);
+    char *texts[] = {c->file, c->writer_key,    c->identity,        c->state_dir,          c->cache_dir,
+                     c->host, c->drill.scratch, c->drill.directory, c->drill.after_restore};
     free_all(texts, ARRAY_LEN(texts));
     free(c->stores);
     free(c->sources);

@@ -21,6 +21,7 @@ static const struct key source_keys[] = {
     {"connection", TEXT, S(connection), 0, 0, FOR(SOURCE_POSTGRES)},
     {"database", LIST, S(databases), 0, 0, FOR(SOURCE_POSTGRES)},
     {"allow-shrink", BOOLEAN, S(may_shrink), 0, 0, FOR(SOURCE_POSTGRES)},
+    {"may-shrink", LIST, S(shrinking), 0, 0, FOR(SOURCE_POSTGRES)},
     {"exclude-table-data", LIST, S(exclude_table_data), 0, 0, FOR(SOURCE_POSTGRES)},
     {"globals", BOOLEAN, S(globals), 0, 0, FOR(SOURCE_POSTGRES)},
     {"path", PATH, S(path), 0, 0, FOR(SOURCE_VOLUME)},
@@ -31,6 +32,7 @@ static const struct key source_keys[] = {
     {"reread-days", NUMBER, S(reread_days), 0, 3650, FOR(SOURCE_VOLUME)},
     {"command", COMMAND, S(command), 0, 0, FOR(SOURCE_COMMAND)},
     {"restore-command", COMMAND, S(restore_command), 0, 0, FOR(SOURCE_COMMAND)},
+    {"drill-command", COMMAND, S(drill_command), 0, 0, FOR(SOURCE_COMMAND)},
     {0},
 };
 #undef S
@@ -60,10 +62,23 @@ static const struct key general_keys[] = {
     {"nice", NUMBER, S(nice), 0, 19, 0},
     {0},
 };
+static const struct key drill_keys[] = {
+    {"scratch", TEXT, S(drill.scratch), 0, 0, 0},
+    {"directory", PATH, S(drill.directory), 0, 0, 0},
+    {"max-bytes", SIZE, S(drill.max_bytes), 0, 0, 0},
+    {"after-restore", COMMAND, S(drill.after_restore), 0, 0, 0},
+    {"assert", ASSERT, S(drill), 0, 0, 0},
+    {0},
+};
 #undef S
 const struct section config_sections[] = {
-    {"store", true, store_keys},      {"keys", false, keys_keys},    {"state", false, state_keys},
-    {"general", false, general_keys}, {"source", true, source_keys}, {0},
+    {"store", true, store_keys},
+    {"keys", false, keys_keys},
+    {"state", false, state_keys},
+    {"general", false, general_keys},
+    {"source", true, source_keys},
+    {"drill", false, drill_keys},
+    {0},
 };
 
 static const char *const type_names[] = {"postgres", "volume", "command"};
@@ -167,6 +182,13 @@ static int set_duration(uint64_t *to, const struct key *k, const char *value, st
     return 0;
 }
 
+static int set_size(uint64_t *to, const char *value, struct err *e)
+{
+    return size_parse(value, to)
+               ? 0
+               : err_set(e, ERR_USAGE, "\"%s\" is not a size such as 500MiB or 20GiB", value);
+}
+
 static int set_chunk_size(uint32_t *to, const char *value, struct err *e)
 {
     uint64_t size;
@@ -207,10 +229,23 @@ int value_set(const struct key *k, void *base, const char *value, struct err *e)
         return set_number(to, k, value, e);
     case DURATION:
         return set_duration(to, k, value, e);
+    case SIZE:
+        return set_size(to, value, e);
     case CHUNK_SIZE:
         return set_chunk_size(to, value, e);
     case SOURCE_TYPE:
         return set_source_type(to, value, e);
+    case ASSERT:
+        return err_set(e, ERR_USAGE, "wants the name of a source behind it, as in: assert app = SELECT ...");
     }
+    return 0;
+}
+
+int assert_add(struct config_drill *d, const char *source, const char *sql, struct err *e)
+{
+    if (!*sql)
+        return err_set(e, ERR_USAGE, "has no query");
+    d->asserts = xrealloc(d->asserts, d->assert_count + 1, sizeof *d->asserts);
+    d->asserts[d->assert_count++] = (struct config_assert){xstrdup(source), xstrdup(sql)};
     return 0;
 }

@@ -5,8 +5,21 @@
 
 #include "config/config.h"
 
-/* COMMAND is for /bin/sh, where a `;` means something: such a value takes no comment on its line. */
-enum value_kind { TEXT, COMMAND, PATH, LIST, BOOLEAN, NUMBER, DURATION, CHUNK_SIZE, SOURCE_TYPE };
+/* COMMAND is for /bin/sh, where a `;` means something: such a value takes no comment on its line; nor does an
+ * ASSERT, which is SQL, stands behind "assert NAME" and may stand several times. */
+enum value_kind {
+    TEXT,
+    COMMAND,
+    PATH,
+    LIST,
+    BOOLEAN,
+    NUMBER,
+    DURATION,
+    SIZE,
+    CHUNK_SIZE,
+    SOURCE_TYPE,
+    ASSERT
+};
 #define FOR(type)        (1u << (type))
 #define SOURCE_TYPE_NONE ((enum source_type) - 1) /* until `type` was read */
 
@@ -33,5 +46,6 @@ void key_hint(struct buf *out, const char *word, const struct key *keys);
 
 /* Checks the value and stores it at its member of `base`. ERR_USAGE with what is wrong with it. */
 int value_set(const struct key *k, void *base, const char *value, struct err *e) MUST_CHECK;
+int assert_add(struct config_drill *d, const char *source, const char *sql, struct err *e) MUST_CHECK;
 
 #endif

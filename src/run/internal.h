@@ -3,6 +3,7 @@
 #define LIFEBOAT_RUN_INTERNAL_H
 
 #include "run/run.h"
+#include "target/stream_feed.h"
 #include "target/target.h"
 
 /* ---- secrets.c: key files ---- */
@@ -32,29 +33,6 @@ int lock_take(const char *state_dir, const char *id, struct err *e) MUST_CHECK; 
 void last_load(const char *folder, const char *source, struct buf *state);
 void last_save(const char *folder, const struct snapshot *s, const struct snapshot_source *source,
                struct bytes state);
-
-/* ---- feed.c: pieces of a stream, one after the other ---- */
-struct range {
-    uint64_t offset, length; /* length UINT64_MAX: to the end */
-};
-struct stream_feed {
-    struct feed base;
-    struct repo *repo;
-    const struct stream_info *info;
-    const struct range *ranges; /* borrowed */
-    size_t range_count, at;
-    bool pad; /* ends with two zero blocks: a tar that is cut out of a larger one */
-    struct stream_reader *reader;
-    uint64_t done, total;
-    const char *what;
-    run_progress_fn *progress;
-    void *progress_ctx;
-};
-extern const struct range whole_stream;
-void stream_feed_init(struct stream_feed *f, struct repo *r, const struct stream_info *info,
-                      const struct range *ranges, size_t n);
-void stream_feed_free(struct stream_feed *f);
-AUTO_FOR(stream_feed)
 
 /* ---- look.c ---- */
 /* A path as catalogs have it: no leading or trailing slashes, no "./"; "" is everything. */

@@ -11,6 +11,7 @@ struct restoring {
     struct run_repo *repo;
     const struct run_restore_options *o;
     struct run_restored *out;
+    const char *what; /* being restored, for the progress */
 };
 
 /* NULL-ended, borrowed texts; NULL for an empty list. */
@@ -24,13 +25,20 @@ static const char **text_list(const struct strings *s)
     return v;
 }
 
-static void open_feed(const struct restoring *r, const struct restore_item *i, struct stream_feed *f,
+static void on_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    const struct restoring *r = ctx;
+    const struct run_progress p = {.what = r->what, .done = done, .total = total};
+    r->o->progress(r->o->progress_ctx, &p);
+}
+
+static void open_feed(struct restoring *r, const struct restore_item *i, struct stream_feed *f,
                       const struct range *ranges, size_t n)
 {
     stream_feed_init(f, r->repo->repo, i->stream, ranges, n);
-    f->what = i->source->name;
-    f->progress = r->o->progress;
-    f->progress_ctx = r->o->progress_ctx;
+    r->what = i->source->name;
+    f->progress = r->o->progress ? on_progress : NULL;
+    f->progress_ctx = r;
 }
 
 static void take_counts(struct run_restored *out, struct target_counts *counts)

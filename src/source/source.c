@@ -2,12 +2,10 @@
 
 #include "base/child.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SENTENCES_KEPT 50
-#define HOOK_LIMIT_S   3600
+#define HOOK_LIMIT_S 3600
 
 void source_result_free(struct source_result *r)
 {
@@ -24,29 +22,12 @@ void source_result_add_stream(struct source_result *r, const struct stream_info 
     r->streams[r->stream_count++] = *info;
 }
 
-/* Keeps the first sentences and counts the rest in a last one. */
-static void PRINTF_LIKE(2, 0) add_sentence(struct strings *to, const char *fmt, va_list ap)
-{
-    char text[600];
-    unsigned more = 0;
-    vsnprintf(text, sizeof text, fmt, ap);
-    if (to->n < SENTENCES_KEPT) {
-        strings_add(to, text);
-        return;
-    }
-    if (to->n > SENTENCES_KEPT) {
-        sscanf(to->v[SENTENCES_KEPT], "and %u more", &more);
-        free(to->v[--to->n]);
-    }
-    strings_add_fmt(to, "and %u more", more + 1);
-}
-
 void source_result_degrade(struct source_result *r, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     r->verdict = verdict_worse(r->verdict, VERDICT_DEGRADED);
-    add_sentence(&r->reasons, fmt, ap);
+    strings_add_sentence(&r->reasons, fmt, ap);
     va_end(ap);
 }
 
@@ -54,7 +35,7 @@ void source_result_note(struct source_result *r, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    add_sentence(&r->notes, fmt, ap);
+    strings_add_sentence(&r->notes, fmt, ap);
     va_end(ap);
 }
 

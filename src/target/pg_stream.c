@@ -2,9 +2,6 @@
 
 #include "base/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,33 +26,6 @@ static int spool_piece(struct pg_restore *r, struct bytes *b, struct err *e)
         return -1;
     r->spooled += b->n;
     return 0;
-}
-
-/* 1: the child reads no more. */
-static int give(struct child *c, struct bytes b, struct err *e)
-{
-    while (b.n) {
-        struct pollfd room = {.fd = c->in, .events = POLLOUT};
-        if (stop_check(e))
-            return -1;
-        if (poll(&room, 1, 250) <= 0)
-            continue;
-        ssize_t n = write(c->in, b.p, b.n);
-        if (n < 0 && errno == EPIPE)
-            return 1;
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return err_errno(e, ERR_IO, "pg_restore's input");
-        if (n > 0)
-            b = BYTES(b.p + n, b.n - (size_t)n);
-    }
-    return 0;
-}
-
-/* It is a pipe that we alone write to; SIGPIPE is ignored by the program. */
-static void prepare_pipe(struct child *c)
-{
-    fcntl(c->in, F_SETPIPE_SZ, 1 << 20);
-    fcntl(c->in, F_SETFL, O_NONBLOCK);
 }
 
 /* The formats of an archive, from pg_backup_archiver.h, and the first pg_restore that reads them. */
@@ -89,10 +59,10 @@ int pg_stream_contents(struct pg_restore *r, struct err *e)
     pg_program_add(&g, "--verbose");
     if (pg_program_start(&g, &run, &c, e))
         return -1;
-    prepare_pipe(&c);
-    int full = give(&c, buf_bytes(&head), e);
+    child_give_start(&c);
+    int full = child_give(&c, buf_bytes(&head), e);
     while (full == 0 && !r->ended)
-        full = spool_piece(r, &b, e) ? -1 : give(&c, b, e);
+        full = spool_piece(r, &b, e) ? -1 : child_give(&c, b, e);
     if (full < 0 || pg_program_wait(&g, &c, e))
         return -1;
     off_t size = lseek(list, 0, SEEK_END);
@@ -124,18 +94,18 @@ static int pour(struct pg_restore *r, struct child *c, struct err *e)
 {
     AUTO(buf) block = BUF_NONE;
     buf_reserve(&block, PIECE);
-    prepare_pipe(c);
+    child_give_start(c);
     int full = 0;
     for (uint64_t at = 0; at < r->spooled && full == 0;) {
         size_t n = (size_t)MIN((uint64_t)PIECE, r->spooled - at);
         if (fd_pread_all(r->spool, block.p, n, at, "spool file", e))
             return -1;
-        full = give(c, BYTES(block.p, n), e);
+        full = child_give(c, BYTES(block.p, n), e);
         at += n;
     }
     while (full == 0 && !r->ended) {
         struct bytes b;
-        full = next_piece(r, &b, e) ? -1 : give(c, b, e);
+        full = next_piece(r, &b, e) ? -1 : child_give(c, b, e);
     }
     return full < 0 ? -1 : 0; /* when it reads no more its exit status says why */
 }

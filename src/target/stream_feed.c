@@ -1,4 +1,4 @@
-#include "internal.h"
+#include "target/stream_feed.h"
 
 #include <string.h>
 
@@ -28,21 +28,16 @@ static int next(struct feed *base, struct bytes *out, struct err *e)
         f->reader = NULL;
     }
     f->done += out->n;
-    const struct run_progress p = {.what = f->what, .done = f->done, .total = f->total};
     if (f->progress)
-        f->progress(f->progress_ctx, &p);
+        f->progress(f->progress_ctx, f->done, f->total);
     return 0;
 }
 
 void stream_feed_init(struct stream_feed *f, struct repo *r, const struct stream_info *info,
                       const struct range *ranges, size_t n)
 {
-    *f = (struct stream_feed){.base = {.next = next},
-                              .repo = r,
-                              .info = info,
-                              .ranges = ranges,
-                              .range_count = n,
-                              .what = info->name};
+    *f = (struct stream_feed){
+        .base = {.next = next}, .repo = r, .info = info, .ranges = ranges, .range_count = n};
     for (size_t i = 0; i < n; i++)
         f->total += MIN(ranges[i].length, info->bytes - MIN(info->bytes, ranges[i].offset));
 }

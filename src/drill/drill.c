@@ -1,0 +1,60 @@
+#include "drill/drill.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void drill_result_free(struct drill_result *r)
+{
+    strings_free(&r->reasons);
+    strings_free(&r->notes);
+    *r = (struct drill_result){0};
+}
+
+void drill_differs(struct drill_result *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    r->outcome = DRILL_DIFFERS;
+    strings_add_sentence(&r->reasons, fmt, ap);
+    va_end(ap);
+}
+
+void drill_unable(struct drill_result *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    if (r->outcome == DRILL_PROVEN)
+        r->outcome = DRILL_UNABLE;
+    strings_add_sentence(&r->reasons, fmt, ap);
+    va_end(ap);
+}
+
+void drill_note(struct drill_result *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    strings_add_sentence(&r->notes, fmt, ap);
+    va_end(ap);
+}
+
+void drill_layer_add(struct drill_result *r, const char *name, uint64_t started_ns, bool held)
+{
+    if (r->layer_count == DRILL_LAYERS)
+        abort();
+    struct drill_layer *l = &r->layers[r->layer_count++];
+    snprintf(l->name, sizeof l->name, "%s", name);
+    l->held = held;
+    l->seconds = (double)(time_monotonic_ns() - started_ns) / 1e9;
+}
+
+int drill_source(const struct drill_env *env, struct drill_result *out, struct err *e)
+{
+    uint64_t started = time_monotonic_ns();
+    const char *type = env->source->type;
+    int rc = strcmp(type, "postgres") == 0 ? drill_postgres(env, out, e)
+             : strcmp(type, "volume") == 0 ? drill_volume(env, out, e)
+                                           : drill_command(env, out, e);
+    out->seconds = (double)(time_monotonic_ns() - started) / 1e9;
+    return rc;
+}
