@@ -21,7 +21,7 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -DLIFEBOAT_VERSION='"$(VER
 	$(HARDEN) $(SANFLAGS) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 
-LIB_SRC := $(sort $(wildcard $(addprefix src/,$(addsuffix /*.c,base config codec store repo policy source target drill run))))
+LIB_SRC := $(sort $(wildcard $(addprefix src/,$(addsuffix /*.c,base config codec store repo policy source target drill report run))))
 CMD_SRC := $(sort $(wildcard src/cmd/*.c))
 TEST_SRC := $(sort $(wildcard tests/unit/test_*.c))
 TEST_HELP := $(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c)))

@@ -6,38 +6,10 @@
 
 #include "config/config.h"
 #include "drill/scratch.h"
-#include "repo/repo.h"
+#include "repo/receipt.h"
 
-enum drill_outcome {
-    DRILL_PROVEN,
-    DRILL_DIFFERS, /* what came back is not what was stored, or could not be brought back */
-    DRILL_UNABLE,  /* no proof could be made here; the reasons say what helps */
-};
-
-/* One step of a drill. */
-struct drill_layer {
-    char name[16]; /* "stored", "restored", "compared", "asserts", "after-restore" */
-    bool held;
-    double seconds;
-};
-#define DRILL_LAYERS 8
-
-struct drill_result {
-    enum drill_outcome outcome;
-    bool read_only; /* proven only in this: the stored stream is whole; no restore was tried */
-    struct strings
-        reasons; /* not proven: a sentence each, naming the object and, where something helps, that */
-    struct strings notes; /* of what the proof does not cover, and what was re-spelled */
-    struct drill_layer layers[DRILL_LAYERS];
-    size_t layer_count;
-    uint64_t bytes, entries; /* that were compared: of the streams; tables or files */
-    double restore_seconds;  /* the restore alone: the time to recover */
-    double seconds;
-};
-void drill_result_free(struct drill_result *r);
-AUTO_FOR(drill_result)
-/* A sentence more; beyond 50 they are counted in the last one ("and 12 more"). outcome becomes the worse of
- * the two: differs beats unable beats proven. */
+/* A sentence more; beyond 50 they are counted in the last one ("and 12 more"). The outcome becomes the worse
+ * of the two: differs beats unable beats proven. */
 void drill_differs(struct drill_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void drill_unable(struct drill_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void drill_note(struct drill_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);

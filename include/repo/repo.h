@@ -64,6 +64,13 @@ struct keyring *keys_open_passphrase(struct store *s, struct bytes passphrase,
                                      const uint8_t expected_id[REPOSITORY_ID_SIZE], struct err *e) MUST_CHECK;
 
 /* ---- snapshots ---- */
+/* What drills found of a source; not part of the object, filled by receipts_apply(). */
+struct proof {
+    enum { PROOF_NONE, PROOF_HOLDS, PROOF_FAILED } state;
+    bool read_only; /* only that the stored stream is whole: no restore was tried */
+    int64_t time_ns;
+    double seconds, restore_seconds; /* of the drill; of the restore in it */
+};
 struct snapshot_source {
     char *name;
     char *type; /* "postgres", "volume", "command" */
@@ -75,6 +82,9 @@ struct snapshot_source {
     char *error; /* of a failed one; NULL */
     struct stream_info *streams;
     size_t stream_count;
+    char *server_id;         /* databases: the system identifier of their server; NULL: not known */
+    uint64_t database_bytes; /* what they take on it; 0: not known */
+    struct proof proof;
 };
 struct snapshot {
     struct sha id; /* its name; set by put and load */
@@ -91,7 +101,9 @@ struct snapshot {
 const struct snapshot_source *snapshot_find_source(const struct snapshot *s, const char *name); /* or NULL */
 const struct stream_info *snapshot_find_stream(const struct snapshot_source *s,
                                                const char *name); /* or NULL */
-struct snapshot_source *snapshot_add_source(struct snapshot *s);  /* zeroed; valid until the next add */
+/* Every source was taken, and the proof of each holds. */
+bool snapshot_is_proven(const struct snapshot *s);
+struct snapshot_source *snapshot_add_source(struct snapshot *s); /* zeroed; valid until the next add */
 void snapshot_free(struct snapshot *s);
 AUTO_FOR(snapshot)
 /* The commit point: puts the object. Too many streams for 64 KiB is ERR_USAGE. Sets s->id. */

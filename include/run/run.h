@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
-#include "repo/repo.h"
+#include "repo/receipt.h"
 #include "source/catalog.h"
 #include "source/source.h"
 
@@ -68,6 +68,9 @@ AUTO_FOR(run_init_result)
 /* The recovery kit: what somebody with nothing but this text and the store needs (secret: wipe it). The text
  * itself is good for --identity. */
 void run_kit(struct buf *out, const struct identity *id, const char *store_url, const char *host);
+
+/* The store's URL that a kit names; the caller frees it. ERR_USAGE: it is not a kit. */
+int run_kit_store(const char *file, char **url, struct err *e) MUST_CHECK;
 
 /* ---- choosing a snapshot ---- */
 struct run_select {
@@ -169,6 +172,37 @@ int run_restore(struct run_repo *r, const struct snapshot *s, const struct run_r
                 struct run_restore_result *out, struct err *e) MUST_CHECK;
 void run_restore_result_free(struct run_restore_result *r);
 AUTO_FOR(run_restore_result)
+
+/* ---- drill ---- */
+struct run_drill_target {
+    const struct snapshot *snapshot;
+    struct strings sources;
+};
+struct run_drill_targets {
+    struct run_drill_target *v; /* the newest snapshot first */
+    size_t n;
+    struct strings without; /* configured sources of which there is no good backup */
+};
+/* The newest good backup of each source of the host that `latest` would mean; of those that are configured,
+ * when there is a configuration. ERR_UNPROVEN: there is none at all. */
+int run_drill_choose(const struct config *c, const struct snapshots *all, const struct run_select *select,
+                     struct run_drill_targets *out, struct err *e) MUST_CHECK;
+void run_drill_targets_free(struct run_drill_targets *t);
+AUTO_FOR(run_drill_targets)
+
+struct run_drill_options {
+    const struct config *config;   /* NULL: none was read; then a private scratch server is used */
+    const struct strings *sources; /* names; empty: all of the snapshot */
+    const char *directory;         /* for scratch; NULL: the configuration's */
+    const struct snapshots *all;   /* they know which servers are backed up */
+    run_progress_fn *progress;     /* may be NULL */
+    void *progress_ctx;
+};
+/* Drills one snapshot and puts the receipt. 0 also when it is not proven: see the receipt. ERR_UNPROVEN: this
+ * machine cannot (another drill is at work, ...); ERR_USAGE: scratch would be a source or a store. */
+int run_drill(struct run_repo *r, const struct snapshot *s, const struct run_drill_options *o,
+              struct receipt *out, struct err *e) MUST_CHECK;
+bool run_drill_proves(const struct receipt *r); /* every source in it */
 
 /* ---- check ---- */
 struct run_check_result {

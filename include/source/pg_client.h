@@ -46,6 +46,8 @@ int pg_query(struct pg *p, const char *sql, const char *const *params, PGresult 
 /* The first column of the first row, owned by the caller; "" for NULL; NULL with *e for an error or no row.
  */
 char *pg_query_text(struct pg *p, const char *sql, const char *const *params, struct err *e) MUST_CHECK;
+/* The system identifier of the server, in decimal; NULL when it does not tell this user. Caller frees. */
+char *pg_system_identifier(struct pg *p);
 char *pg_quote_name(const char *name); /* "name" for SQL; caller frees */
 static inline void pg_result_auto(PGresult **r)
 {

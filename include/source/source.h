@@ -34,6 +34,8 @@ struct source_result {
     size_t stream_count;
     uint64_t bytes;   /* of the main streams */
     uint64_t files;   /* entries of a volume, tables of a database, 0 of a command */
+    char *server_id;  /* databases: the system identifier of their server, or NULL; owned */
+    uint64_t database_bytes; /* what they take on it */
     struct buf state; /* kept by the run in [state] for the next night's comparison */
 };
 #define SOURCE_RESULT_NONE \

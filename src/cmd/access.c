@@ -41,3 +41,12 @@ int cli_open_content(struct cli *c, struct run_repo *r, struct snapshots *all, c
     *s = run_pick(all, c->arguments[0], &select, e);
     return *s ? repo_load(r->repo, e) : -1;
 }
+
+int cli_load_proofs(struct run_repo *r, struct snapshots *all, struct err *e)
+{
+    AUTO(receipts) receipts = {0};
+    if (receipts_load(r->repo, NULL, &receipts, e))
+        return -1;
+    receipts_apply(&receipts, all);
+    return 0;
+}

@@ -18,7 +18,7 @@ static const struct option_spec options[] = {
 };
 
 /* ---- --dry-run ---- */
-static int dry_run(const struct config *c, const struct strings *names, struct err *e)
+int backup_dry_run(const struct config *c, const struct strings *names, struct err *e)
 {
     const struct config_source **sources;
     size_t n;
@@ -104,7 +104,7 @@ static void print_source(const struct snapshot_source *s)
     print_lines("      note: ", &s->notes);
 }
 
-static void print_summary(const struct run_backup_result *r)
+void backup_print(const struct run_backup_result *r)
 {
     char id[9], time[32];
     short_id(id, &r->snapshot.id);
@@ -135,7 +135,7 @@ static int run(struct cli *c, struct err *e)
     AUTO(run_backup_result) r = {0};
     const struct strings names = {.v = c->arguments, .n = c->count};
     if (args.dry_run)
-        return dry_run(c->config, &names, e);
+        return backup_dry_run(c->config, &names, e);
     const struct run_backup_options o = {.config = c->config,
                                          .sources = &names,
                                          .tags = &args.tags,
@@ -149,7 +149,7 @@ static int run(struct cli *c, struct err *e)
     if (c->json)
         print_summary_json(&r);
     else if (!c->quiet)
-        print_summary(&r);
+        backup_print(&r);
     say_failures(&r);
     return rc ? -1 : verdict_code(r.snapshot.verdict);
 }

@@ -7,7 +7,14 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum exit_code { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DEGRADED = 3, EXIT_DAMAGED = 5 };
+enum exit_code {
+    EXIT_GOOD = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_DEGRADED = 3,
+    EXIT_UNPROVEN = 4,
+    EXIT_DAMAGED = 5
+};
 
 /* ---- commands and their options: one table serves the parser and the help ---- */
 enum option_kind {
@@ -25,10 +32,11 @@ struct option_spec {
     const char *help;
 };
 enum {
-    TAKES_KEYS = 1,   /* --identity, --passphrase-file */
-    TAKES_STORE = 2,  /* --store */
-    TAKES_SELECT = 4, /* --host, --tag, --at */
-    TAKES_CONFIG = 8, /* -c; wanted unless --store is given */
+    TAKES_KEYS = 1,     /* --identity, --passphrase-file */
+    TAKES_STORE = 2,    /* --store */
+    TAKES_SELECT = 4,   /* --host, --tag, --at */
+    TAKES_CONFIG = 8,   /* -c; wanted unless --store is given */
+    TAKES_COMMAND = 16, /* its arguments are a command: options end with the first */
 };
 struct cli;
 struct command {
@@ -48,8 +56,9 @@ struct cli {
     const struct command *command;
     char **arguments;
     size_t count;
-    const char *config_file, *store, *identity, *passphrase_file, *host, *tag, *at;
+    const char *config_file, *store, *identity, *passphrase_file, *kit, *host, *tag, *at;
     bool quiet, verbose, json;
+    mode_t umask;          /* that we were started with */
     struct config *config; /* read, when the command takes one; NULL with --store alone */
 };
 extern struct cli cli;
@@ -76,6 +85,16 @@ int cli_open(struct cli *c, enum run_need need, struct run_repo *r, struct snaps
 int cli_open_content(struct cli *c, struct run_repo *r, struct snapshots *all, const struct snapshot **s,
                      struct err *e) MUST_CHECK;
 
+/* Fills what drills found. */
+int cli_load_proofs(struct run_repo *r, struct snapshots *all, struct err *e) MUST_CHECK;
+
+/* ---- backup.c and drill.c, for guard too ---- */
+void backup_print(const struct run_backup_result *r);
+int backup_dry_run(const struct config *c, const struct strings *names,
+                   struct err *e); /* an exit code, or -1 */
+void drill_print(const struct receipt *r);
+void drill_add_json(const struct receipt *r, json_t *list);
+
 /* ---- ui.c: standard error ---- */
 void ui_start(void);                                 /* the listener of log.h */
 void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* "lifeboat: backup: ..." */
@@ -90,6 +109,7 @@ void print_json(json_t *o);       /* takes it over; one line */
 json_t *text_json(const char *s); /* a string, made printable when it is not UTF-8 */
 json_t *list_json(const struct strings *s);
 json_t *time_json(int64_t ns);
+json_t *proof_json(const struct proof *p); /* null: there is none */
 void short_id(char out[9], const struct sha *id);
 void mode_text(char out[11], mode_t mode);
 json_t *entry_json(const struct catalog_entry *e);
@@ -98,7 +118,8 @@ void print_entry(const struct catalog_entry *e);
 const char *print_finish(void);
 
 extern const struct command command_init, command_backup, command_list, command_show, command_ls,
-    command_find_files, command_cat, command_restore, command_check, command_key_show, command_key_kit,
-    command_key_add, command_key_remove, command_key_passphrase;
+    command_find_files, command_cat, command_restore, command_drill, command_guard, command_status,
+    command_check, command_key_show, command_key_kit, command_key_add, command_key_remove,
+    command_key_passphrase;
 
 #endif

@@ -11,9 +11,9 @@ static json_t *snapshot_json(const struct snapshot *s)
         json_array_append_new(sources, json_pack("{s:s, s:s, s:I, s:s}", "name", s->sources[i].name, "type",
                                                  s->sources[i].type, "bytes", (json_int_t)s->sources[i].bytes,
                                                  "verdict", verdict_name(s->sources[i].verdict)));
-    return json_pack("{s:s, s:o, s:s, s:s, s:b, s:n, s:o, s:o}", "id", id, "time", time_json(s->time_ns),
+    return json_pack("{s:s, s:o, s:s, s:s, s:b, s:b, s:o, s:o}", "id", id, "time", time_json(s->time_ns),
                      "host", s->host, "verdict", verdict_name(s->verdict), "pinned", s->pins.n != 0, "proven",
-                     "tags", list_json(&s->tags), "sources", sources);
+                     snapshot_is_proven(s), "tags", list_json(&s->tags), "sources", sources);
 }
 
 static void print_row(const struct snapshot *s)
@@ -22,8 +22,8 @@ static void print_row(const struct snapshot *s)
     short_id(id, &s->id);
     time_format_local(time, s->time_ns);
     AUTO_CHAR host = text_printable(s->host, strlen(s->host));
-    printf("%s  %s  %-12s  %-8s %s ", id, time, host, verdict_name(s->verdict),
-           s->pins.n ? "pinned" : "      ");
+    printf("%s  %s  %-12s  %-8s %-6s %s ", id, time, host, verdict_name(s->verdict),
+           snapshot_is_proven(s) ? "proven" : "", s->pins.n ? "pinned" : "      ");
     for (size_t i = 0; i < s->source_count; i++) {
         const struct snapshot_source *src = &s->sources[i];
         size_format(size, src->bytes);
@@ -35,6 +35,8 @@ static void print_row(const struct snapshot *s)
             printf(" %s (degraded)", size);
         else
             fputs(" (failed)", stdout);
+        if (src->proof.state == PROOF_FAILED)
+            fputs(" (DRILL FAILED)", stdout);
     }
     for (size_t i = 0; i < s->tags.n; i++) {
         fputs(i ? ", " : "  tags: ", stdout);
@@ -47,7 +49,7 @@ static int run(struct cli *c, struct err *e)
 {
     AUTO(run_repo) r = {0};
     AUTO(snapshots) all = {0};
-    if (cli_open(c, RUN_LOOK, &r, &all, e))
+    if (cli_open(c, RUN_LOOK, &r, &all, e) || cli_load_proofs(&r, &all, e))
         return -1;
     if (c->json) {
         json_t *list = json_array();
@@ -57,7 +59,8 @@ static int run(struct cli *c, struct err *e)
         return EXIT_GOOD;
     }
     if (all.n)
-        printf("%-8s  %-19s  %-12s  %-8s %-6s  %s\n", "ID", "TIME", "HOST", "VERDICT", "", "SOURCES");
+        printf("%-8s  %-19s  %-12s  %-8s %-6s %-6s  %s\n", "ID", "TIME", "HOST", "VERDICT", "PROVEN",
+               "PINNED", "SOURCES");
     else
         ui_say("there is no snapshot");
     for (size_t i = 0; i < all.n; i++)

@@ -34,9 +34,11 @@ static void open_standard_files(void)
 static void make_process_safe(void)
 {
     static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
-    const struct rlimit no_core = {0, 0};
+    struct rlimit no_core = {0, 0};
     open_standard_files();
-    umask(077);
+    cli.umask = umask(077);
+    getrlimit(RLIMIT_CORE, &no_core); /* the hard limit stays: guard runs a command of the user's */
+    no_core.rlim_cur = 0;
     setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
     prctl(PR_SET_DUMPABLE, 0);
     signal(SIGPIPE, SIG_IGN);
@@ -57,13 +59,31 @@ static int exit_code(const struct err *e)
         return EXIT_USAGE;
     case ERR_DAMAGED:
         return EXIT_DAMAGED;
+    case ERR_UNPROVEN:
+        return EXIT_UNPROVEN;
     default:
         return EXIT_FAILED;
     }
 }
 
+/* The kit says where the store is, and is the identity. */
+static int open_kit(struct err *e)
+{
+    char *url = NULL; /* kept to the end */
+    if (cli.identity || cli.passphrase_file)
+        return err_set(e, ERR_USAGE,
+                       "--from-kit has the key in it: leave --identity and --passphrase-file out");
+    cli.identity = cli.kit;
+    if (!cli.store && run_kit_store(cli.kit, &url, e))
+        return -1;
+    cli.store = cli.store ? cli.store : url;
+    return 0;
+}
+
 static int load_config(struct err *e)
 {
+    if (cli.kit && open_kit(e))
+        return -1;
     const char *file = cli.config_file ? cli.config_file : getenv("LIFEBOAT_CONFIG");
     bool wanted = cli.store ? cli.config_file != NULL : true;
     if (!(cli.command->takes & TAKES_CONFIG) || !wanted)

@@ -195,7 +195,7 @@ int options_parse(int argc, char **argv, struct err *e)
     const struct command *c = cli.command;
     struct option_set s;
     set_for(&s, c);
-    if (parse(&s, argc, argv, false, e))
+    if (parse(&s, argc, argv, (c->takes & TAKES_COMMAND) != 0, e))
         return -1;
     if (wants_help) {
         options_print(stdout, c);

@@ -54,6 +54,15 @@ json_t *time_json(int64_t ns)
     return json_string(text);
 }
 
+json_t *proof_json(const struct proof *p)
+{
+    if (p->state == PROOF_NONE)
+        return json_null();
+    return json_pack("{s:b, s:b, s:o, s:f, s:f}", "proven", p->state == PROOF_HOLDS, "read_only",
+                     p->read_only, "time", time_json(p->time_ns), "seconds", p->seconds, "restore_seconds",
+                     p->restore_seconds);
+}
+
 void short_id(char out[9], const struct sha *id)
 {
     hex_encode(out, BYTES(id->b, 4));

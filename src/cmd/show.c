@@ -14,8 +14,8 @@ static json_t *source_json(const struct snapshot_source *s)
     json_t *streams = json_array();
     for (size_t i = 0; i < s->stream_count; i++)
         json_array_append_new(streams, stream_json(&s->streams[i]));
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "name", s->name,
-                     "type", s->type, "verdict", verdict_name(s->verdict), "sequence",
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o}", "name",
+                     s->name, "type", s->type, "verdict", verdict_name(s->verdict), "sequence",
                      (json_int_t)s->sequence, "bytes", (json_int_t)s->bytes, "new_bytes",
                      (json_int_t)s->new_bytes, "stored_bytes", (json_int_t)s->stored_bytes, "files",
                      (json_int_t)s->files, "seconds", s->seconds, "error",
@@ -23,17 +23,43 @@ static json_t *source_json(const struct snapshot_source *s)
                      list_json(&s->notes), "streams", streams);
 }
 
-static void print_snapshot_json(const struct snapshot *s)
+static void print_snapshot_json(const struct snapshot *s, const struct receipts *receipts)
 {
     char id[SHA_HEX];
     sha_hex(id, &s->id);
     json_t *sources = json_array();
     for (size_t i = 0; i < s->source_count; i++)
         json_array_append_new(sources, source_json(&s->sources[i]));
-    print_json(json_pack("{s:s, s:o, s:s, s:s, s:b, s:o, s:n, s:f, s:o, s:o}", "id", id, "time",
+    json_t *drills = json_array();
+    for (size_t i = 0; i < receipts->n; i++) {
+        json_t *list = json_array();
+        drill_add_json(&receipts->v[i], list);
+        json_array_append_new(
+            drills, json_pack("{s:o, s:o, s:o, s:f, s:o}", "time", time_json(receipts->v[i].time_ns), "host",
+                              text_json(receipts->v[i].host), "version", text_json(receipts->v[i].version),
+                              "seconds", receipts->v[i].seconds, "sources", list));
+    }
+    print_json(json_pack("{s:s, s:o, s:s, s:s, s:b, s:o, s:b, s:f, s:o, s:o, s:o}", "id", id, "time",
                          time_json(s->time_ns), "host", s->host, "verdict", verdict_name(s->verdict),
-                         "pinned", s->pins.n != 0, "pins", list_json(&s->pins), "proven", "seconds",
-                         s->seconds, "tags", list_json(&s->tags), "sources", sources));
+                         "pinned", s->pins.n != 0, "pins", list_json(&s->pins), "proven",
+                         snapshot_is_proven(s), "seconds", s->seconds, "tags", list_json(&s->tags), "sources",
+                         sources, "drills", drills));
+}
+
+static void print_proof(const struct proof *p)
+{
+    char time[40], restore[32], all[32];
+    if (p->state == PROOF_NONE)
+        return;
+    time_format_local(time, p->time_ns);
+    duration_format(restore, (uint64_t)(p->restore_seconds * 1e9));
+    duration_format(all, (uint64_t)(p->seconds * 1e9));
+    if (p->state == PROOF_FAILED)
+        printf("  NOT PROVEN by the drill of %s: see below\n", time);
+    else if (p->read_only)
+        printf("  read and found whole on %s (not restored)\n", time);
+    else
+        printf("  proven on %s: restored in %s, drilled in %s\n", time, restore, all);
 }
 
 static void print_source(const struct snapshot_source *s)
@@ -58,6 +84,7 @@ static void print_source(const struct snapshot_source *s)
                    strcmp(s->type, "volume") == 0 ? "entries" : "tables");
         putchar('\n');
     }
+    print_proof(&s->proof);
     print_lines("  look: ", &s->reasons);
     print_lines("  note: ", &s->notes);
     for (size_t i = 0; i < s->stream_count; i++) {
@@ -67,7 +94,21 @@ static void print_source(const struct snapshot_source *s)
     }
 }
 
-static void print_snapshot(const struct snapshot *s)
+/* The newest drill in full: what differs, what the proof does not cover. */
+static void print_last_drill(const struct receipts *receipts)
+{
+    char time[40];
+    if (receipts->n == 0)
+        return;
+    const struct receipt *r = &receipts->v[receipts->n - 1];
+    time_format_local(time, r->time_ns);
+    printf("\nlast drill, %s on ", time);
+    print_text(r->host);
+    puts(":");
+    drill_print(r);
+}
+
+static void print_snapshot(const struct snapshot *s, const struct receipts *receipts)
 {
     char id[SHA_HEX], time[40], took[32];
     sha_hex(id, &s->id);
@@ -75,11 +116,12 @@ static void print_snapshot(const struct snapshot *s)
     duration_format(took, (uint64_t)(s->seconds * 1e9));
     printf("snapshot  %s\ntime      %s (took %s)\nhost      ", id, time, took);
     print_text(s->host);
-    printf("\nverdict   %s\n", verdict_name(s->verdict));
+    printf("\nverdict   %s%s\n", verdict_name(s->verdict), snapshot_is_proven(s) ? ", proven" : "");
     print_lines("tag       ", &s->tags);
     print_lines("pinned    ", &s->pins);
     for (size_t i = 0; i < s->source_count; i++)
         print_source(&s->sources[i]);
+    print_last_drill(receipts);
 }
 
 static int run(struct cli *c, struct err *e)
@@ -90,12 +132,14 @@ static int run(struct cli *c, struct err *e)
     if (cli_open(c, RUN_LOOK, &r, &all, e))
         return -1;
     const struct snapshot *s = run_pick(&all, c->arguments[0], &select, e);
-    if (!s)
+    AUTO(receipts) receipts = {0};
+    if (!s || receipts_load(r.repo, &s->id, &receipts, e))
         return -1;
+    receipts_apply(&receipts, &all);
     if (c->json)
-        print_snapshot_json(s);
+        print_snapshot_json(s, &receipts);
     else
-        print_snapshot(s);
+        print_snapshot(s, &receipts);
     return EXIT_GOOD;
 }
 
@@ -105,7 +149,7 @@ const struct command command_show = {
     .summary = "say all about a snapshot",
     .about =
         "SNAP is an id or how it begins, latest, or latest:SOURCE (the newest that holds that source). Shows\n"
-        "verdicts, reasons, notes, sizes and streams. The writer key is enough.",
+        "verdicts, reasons, notes, sizes, streams and what drills found. The writer key is enough.",
     .example = "lifeboat show latest:uploads",
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
     .least = 1,

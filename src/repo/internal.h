@@ -20,7 +20,7 @@ struct repo {
     struct strings bad_objects; /* indexes and marks that did not open: "name: why" (check reports them) */
 };
 
-#define NAME_SIZE    128
+#define NAME_SIZE    160        /* "receipts/<sha>/<sha>" */
 #define INDEX_FULL   (2u << 20) /* an index object is written when its tables take this much */
 #define INDEX_MAX    (64u << 20)
 #define METADATA_MAX (256u << 10) /* marks, keys, snapshots */
@@ -98,6 +98,7 @@ bool json_u32(const json_t *o, const char *key, uint32_t *out);
 void json_write(const json_t *o, struct buf *out); /* compact, keys in the order they were set */
 void json_list_read(const json_t *array, struct strings *out);
 json_t *json_list_write(const struct strings *s);
+json_t *json_list_write_some(const struct strings *s, size_t most); /* then "... and 12 more" */
 static inline void json_auto(json_t **o)
 {
     json_decref(*o);

@@ -74,3 +74,14 @@ json_t *json_list_write(const struct strings *s)
     }
     return array;
 }
+
+json_t *json_list_write_some(const struct strings *all, size_t most)
+{
+    struct strings some = {.v = all->v, .n = MIN(all->n, most)};
+    json_t *list = json_list_write(&some);
+    if (all->n > some.n) {
+        AUTO_CHAR more = xasprintf("... and %zu more", all->n - some.n);
+        json_array_append_new(list, json_string(more));
+    }
+    return list;
+}

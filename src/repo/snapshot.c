@@ -24,6 +24,14 @@ const struct stream_info *snapshot_find_stream(const struct snapshot_source *s, 
     return NULL;
 }
 
+bool snapshot_is_proven(const struct snapshot *s)
+{
+    for (size_t i = 0; i < s->source_count; i++)
+        if (s->sources[i].verdict == VERDICT_FAILED || s->sources[i].proof.state != PROOF_HOLDS)
+            return false;
+    return s->source_count > 0;
+}
+
 struct snapshot_source *snapshot_add_source(struct snapshot *s)
 {
     s->sources = xrealloc(s->sources, s->source_count + 1, sizeof *s->sources);
@@ -39,6 +47,7 @@ void snapshot_free(struct snapshot *s)
         free(src->name);
         free(src->type);
         free(src->error);
+        free(src->server_id);
         free(src->streams);
         strings_free(&src->reasons);
         strings_free(&src->notes);
@@ -64,17 +73,6 @@ static json_t *encode_stream(const struct stream_info *i)
                      "depth", (int)i->depth, "roots", text);
 }
 
-static json_t *encode_some(const struct strings *all)
-{
-    struct strings some = {.v = all->v, .n = MIN(all->n, (size_t)REASONS_KEPT)};
-    json_t *list = json_list_write(&some);
-    if (all->n > some.n) {
-        AUTO_CHAR more = xasprintf("... and %zu more", all->n - some.n);
-        json_array_append_new(list, json_string(more));
-    }
-    return list;
-}
-
 static json_t *encode_source(const struct snapshot_source *s)
 {
     json_t *streams = json_array();
@@ -85,11 +83,16 @@ static json_t *encode_source(const struct snapshot_source *s)
                   s->type, "verdict", verdict_name(s->verdict), "sequence", (json_int_t)s->sequence, "bytes",
                   (json_int_t)s->bytes, "new_bytes", (json_int_t)s->new_bytes, "stored_bytes",
                   (json_int_t)s->stored_bytes, "files", (json_int_t)s->files, "seconds", s->seconds,
-                  "reasons", encode_some(&s->reasons), "notes", encode_some(&s->notes), "streams", streams);
+                  "reasons", json_list_write_some(&s->reasons, REASONS_KEPT), "notes",
+                  json_list_write_some(&s->notes, REASONS_KEPT), "streams", streams);
     if (s->error) {
         AUTO_CHAR text = text_printable(s->error, strlen(s->error));
         json_object_set_new(o, "error", json_string(text));
     }
+    if (s->server_id)
+        json_object_set_new(o, "server_id", json_string(s->server_id));
+    if (s->database_bytes)
+        json_object_set_new(o, "database_bytes", json_integer((json_int_t)s->database_bytes));
     return o;
 }
 
@@ -135,6 +138,9 @@ static bool decode_source(const json_t *o, struct snapshot_source *out)
     out->type = xstrdup(json_text(o, "type"));
     if (json_object_get(o, "error"))
         out->error = xstrdup(json_text(o, "error"));
+    if (*json_text(o, "server_id"))
+        out->server_id = xstrdup(json_text(o, "server_id"));
+    (void)json_u64(o, "database_bytes", &out->database_bytes);
     json_list_read(json_object_get(o, "reasons"), &out->reasons);
     json_list_read(json_object_get(o, "notes"), &out->notes);
     out->seconds = json_number_value(json_object_get(o, "seconds"));

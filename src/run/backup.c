@@ -111,6 +111,8 @@ static void move_result(struct snapshot_source *to, struct source_result *from)
     to->verdict = from->verdict;
     to->bytes = from->bytes;
     to->files = from->files;
+    to->server_id = STEAL(from->server_id);
+    to->database_bytes = from->database_bytes;
     to->reasons = from->reasons;
     to->notes = from->notes;
     from->reasons = from->notes = (struct strings)STRINGS_NONE;

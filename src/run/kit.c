@@ -1,9 +1,13 @@
 #include "internal.h"
 
+#include "base/file.h"
+
 #include <sodium.h>
 #include <string.h>
 
-#define GROUP 4
+#define GROUP   4
+#define KIT_MAX (64u << 10)
+#define BLANKS  " \t\r"
 
 /* "name  1234 5678 ...": to be copied by hand from paper. */
 static void add_groups(struct buf *out, const char *name, struct bytes value)
@@ -52,4 +56,28 @@ void run_kit(struct buf *out, const struct identity *id, const char *store_url, 
         "  5. to go on backing up from there: write a configuration, then\n"
         "       lifeboat --identity kit.txt init\n",
         store_url, store_url, store_url);
+}
+
+int run_kit_store(const char *file, char **url, struct err *e)
+{
+    AUTO(buf) text = BUF_NONE;
+    char *save = NULL;
+    if (strcmp(file, "-") == 0)
+        return err_set(e, ERR_USAGE, "the kit is wanted in a file here");
+    buf_reserve(&text, KIT_MAX + 1);
+    if (file_check_private(file, e) || file_read(file, KIT_MAX, &text, e)) {
+        e->kind = ERR_USAGE;
+        return -1;
+    }
+    for (char *l = strtok_r((char *)buf_cstr(&text), "\n", &save); l && !*url;
+         l = strtok_r(NULL, "\n", &save)) {
+        l += strspn(l, BLANKS);
+        if (strncmp(l, "store", 5) != 0)
+            continue;
+        const char *value = l + 5 + strspn(l + 5, BLANKS);
+        if (value > l + 5 && *value)
+            *url = xstrndup(value, strcspn(value, BLANKS));
+    }
+    buf_wipe(&text);
+    return *url ? 0 : err_set(e, ERR_USAGE, "%s: names no store: say where it is with --store URL", file);
 }

@@ -260,6 +260,12 @@ char *pg_query_text(struct pg *p, const char *sql, const char *const *params, st
     return xstrdup(PQgetvalue(r, 0, 0));
 }
 
+char *pg_system_identifier(struct pg *p)
+{
+    struct err ignored = ERR_INIT;
+    return pg_query_text(p, "SELECT system_identifier FROM pg_catalog.pg_control_system()", NULL, &ignored);
+}
+
 char *pg_quote_name(const char *name)
 {
     AUTO(buf) out = BUF_NONE;

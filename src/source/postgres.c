@@ -367,6 +367,8 @@ static int choose_databases(struct job *j, struct err *e)
         if (strings_has(&j->databases, name))
             j->expected_bytes += strtoull(PQgetvalue(r, i, 1), NULL, 10);
     }
+    j->out->database_bytes = j->expected_bytes;
+    j->out->server_id = pg_system_identifier(&p);
     if (j->env->last_good_bytes)
         j->expected_bytes = j->env->last_good_bytes; /* a dump has no indexes: a better guess */
     return 0;

@@ -1,0 +1,129 @@
+#include "cmd.h"
+
+#include "report/status.h"
+
+#include <string.h>
+
+/* A snapshot as far as one source goes. */
+static json_t *moment_json(const struct snapshot *s, const char *source)
+{
+    char id[SHA_HEX];
+    if (!s)
+        return json_null();
+    const struct snapshot_source *src = snapshot_find_source(s, source);
+    sha_hex(id, &s->id);
+    json_t *o = json_pack("{s:s, s:o, s:s, s:I}", "snapshot", id, "time", time_json(s->time_ns), "verdict",
+                          verdict_name(src->verdict), "bytes", (json_int_t)src->bytes);
+    if (src->proof.state != PROOF_NONE)
+        json_object_set_new(o, "proof", proof_json(&src->proof));
+    return o;
+}
+
+struct screen {
+    const struct status *status;
+    const char *host, *store;
+    size_t snapshots;
+    bool has_space;
+    uint64_t free_bytes, total_bytes;
+};
+
+static void print_screen_json(const struct screen *x)
+{
+    json_t *sources = json_array();
+    for (size_t i = 0; i < x->status->n; i++) {
+        const struct source_status *s = &x->status->v[i];
+        json_array_append_new(
+            sources, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "name", s->name, "type", s->type,
+                               "level", status_level_name(s->level), "last", moment_json(s->last, s->name),
+                               "last_good", moment_json(s->good, s->name), "last_proven",
+                               moment_json(s->proven, s->name), "problems", list_json(&s->problems)));
+    }
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "type", "status", "level",
+                          status_level_name(x->status->level), "host", x->host, "store", x->store,
+                          "snapshots", (json_int_t)x->snapshots, "sources", sources);
+    if (x->has_space) {
+        json_object_set_new(o, "free_bytes", json_integer((json_int_t)x->free_bytes));
+        json_object_set_new(o, "total_bytes", json_integer((json_int_t)x->total_bytes));
+    }
+    print_json(o);
+}
+
+static void print_time(const struct snapshot *s)
+{
+    char time[40] = "never";
+    if (s)
+        time_format_local(time, s->time_ns);
+    printf("  %-19s", time);
+}
+
+static void print_source(const struct source_status *s)
+{
+    char took[32] = "";
+    printf("%-16s", s->name);
+    print_time(s->last);
+    print_time(s->good);
+    print_time(s->proven);
+    if (s->proven) {
+        const struct proof *p = &snapshot_find_source(s->proven, s->name)->proof;
+        duration_format(took, (uint64_t)(p->restore_seconds * 1e9));
+        printf("  %s", p->read_only ? "(read only)" : took);
+    }
+    putchar('\n');
+}
+
+static void print_screen(const struct screen *x)
+{
+    char free_text[32], total[32];
+    size_format(free_text, x->free_bytes);
+    size_format(total, x->total_bytes);
+    printf("%s: %s, %zu snapshots", x->host, x->store, x->snapshots);
+    if (x->has_space)
+        printf(", %s of %s free", free_text, total);
+    printf("\n\n%-16s  %-19s  %-19s  %-19s  %s\n", "SOURCE", "LAST", "LAST GOOD", "LAST PROVEN",
+           "RESTORED IN");
+    for (size_t i = 0; i < x->status->n; i++)
+        print_source(&x->status->v[i]);
+    putchar('\n');
+    for (size_t i = 0; i < x->status->n; i++) {
+        AUTO_CHAR before =
+            xasprintf("%s: %s: ", status_level_name(x->status->v[i].level), x->status->v[i].name);
+        print_lines(before, &x->status->v[i].problems);
+    }
+    if (x->status->level == STATUS_OK)
+        puts("ok");
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    AUTO(run_repo) r = {0};
+    AUTO(snapshots) all = {0};
+    AUTO(status) status = {0};
+    struct run_select select = cli_select(c);
+    if (cli_open(c, RUN_LOOK, &r, &all, e) || cli_load_proofs(&r, &all, e))
+        return -1;
+    const char *host = select.host ? select.host : select.this_host;
+    struct screen x = {.status = &status, .host = host, .store = store_title(r.store), .snapshots = all.n};
+    status_make(c->config, &all, host, time_now_ns(), &status);
+    int space = store_space(r.store, &x.free_bytes, &x.total_bytes, e);
+    if (space == STORE_FAILED)
+        return -1;
+    x.has_space = space == STORE_DONE;
+    if (c->json)
+        print_screen_json(&x);
+    else if (!c->quiet || status.level != STATUS_OK)
+        print_screen(&x);
+    return (int)status.level;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .arguments = "",
+    .summary = "one screen: what is backed up, good and proven, and what to look at",
+    .about =
+        "For each source the last backup, the last good one, the last proven one and how long its restore took in\n"
+        "the drill. Ends as a Nagios check does. The writer key is enough.",
+    .example = "lifeboat status",
+    .exits = "here 0 is ok, 1 a warning (or a failure), 2 critical",
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
+    .run = run,
+};

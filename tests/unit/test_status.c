@@ -1,0 +1,110 @@
+/* What `status` makes of snapshots and proofs. */
+#include "testing.h"
+
+#include "report/status.h"
+
+#define HOUR 3600000000000ll
+#define DAY  (24 * HOUR)
+#define NOW  (1000 * DAY)
+
+static struct snapshot_source *add(struct snapshots *all, int64_t age, const char *host, enum verdict verdict)
+{
+    all->v = xrealloc(all->v, all->n + 1, sizeof *all->v);
+    struct snapshot *s = &all->v[all->n++];
+    *s = (struct snapshot){.time_ns = NOW - age, .host = xstrdup(host), .verdict = verdict};
+    struct snapshot_source *src = snapshot_add_source(s);
+    src->name = xstrdup("app");
+    src->type = xstrdup("postgres");
+    src->verdict = verdict;
+    return src;
+}
+
+static void prove(struct snapshot_source *s, int64_t age, bool holds)
+{
+    s->proof.state = holds ? PROOF_HOLDS : PROOF_FAILED;
+    s->proof.time_ns = NOW - age;
+}
+
+static void check(const struct snapshots *all, enum status_level level, const char *sentence)
+{
+    AUTO(status) s = {0};
+    status_make(NULL, all, "box", NOW, &s);
+    assert_int_equal(s.level, level);
+    if (!sentence) {
+        assert_int_equal(s.n ? s.v[0].problems.n : 0, 0);
+        return;
+    }
+    for (size_t i = 0; i < s.v[0].problems.n; i++)
+        if (strstr(s.v[0].problems.v[i], sentence))
+            return;
+    fail_msg("nothing says \"%s\"", sentence);
+}
+
+static void good_and_proven_is_ok(void **state)
+{
+    (void)state;
+    AUTO(snapshots) all = {0};
+    check(&all, STATUS_OK, NULL); /* nothing at all is known of */
+    prove(add(&all, 3 * DAY, "box", VERDICT_GOOD), 2 * DAY, true);
+    add(&all, 20 * HOUR, "box", VERDICT_GOOD);
+    check(&all, STATUS_OK, NULL);
+}
+
+static void what_is_missing_is_named(void **state)
+{
+    (void)state;
+    AUTO(snapshots) all = {0};
+    struct snapshot_source *first = add(&all, 10 * DAY, "box", VERDICT_DEGRADED);
+    check(&all, STATUS_CRITICAL, "no good backup");
+    first->verdict = VERDICT_GOOD;
+    check(&all, STATUS_CRITICAL, "old: is the timer on");
+    add(&all, 27 * HOUR, "box", VERDICT_GOOD);
+    check(&all, STATUS_WARNING, "last good backup is");
+    check(&all, STATUS_WARNING, "was ever proven");
+    prove(&all.v[1].sources[0], 9 * DAY, true);
+    check(&all, STATUS_WARNING, "the last drill that proved it was");
+    add(&all, HOUR, "other", VERDICT_GOOD); /* another host's backup helps nobody here */
+    check(&all, STATUS_WARNING, "last good backup is");
+    strings_add(&add(&all, HOUR, "box", VERDICT_DEGRADED)->reasons, "table x is gone");
+    check(&all, STATUS_WARNING, "degraded: table x is gone");
+    add(&all, HOUR, "box", VERDICT_FAILED)->error = xstrdup("no route");
+    check(&all, STATUS_WARNING, "failed: no route");
+}
+
+static void a_difference_stays_until_a_newer_proof(void **state)
+{
+    (void)state;
+    AUTO(snapshots) all = {0};
+    prove(add(&all, 3 * DAY, "box", VERDICT_GOOD), 2 * DAY, true);
+    prove(add(&all, 2 * HOUR, "box", VERDICT_GOOD), HOUR, false);
+    check(&all, STATUS_CRITICAL, "does not restore to the same");
+    prove(add(&all, HOUR, "box", VERDICT_GOOD), 0, true);
+    check(&all, STATUS_OK, NULL);
+}
+
+static void configured_sources_are_expected(void **state)
+{
+    (void)state;
+    AUTO(snapshots) all = {0};
+    AUTO(status) s = {0};
+    struct config_source sources[] = {{.name = "app", .type = SOURCE_POSTGRES},
+                                      {.name = "uploads", .type = SOURCE_VOLUME}};
+    struct config c = {.sources = sources, .source_count = 2};
+    prove(add(&all, HOUR, "box", VERDICT_GOOD), HOUR, true);
+    status_make(&c, &all, "box", NOW, &s);
+    assert_int_equal(s.n, 2);
+    assert_int_equal(s.v[0].level, STATUS_OK);
+    assert_int_equal(s.v[1].level, STATUS_CRITICAL);
+    assert_null(s.v[1].last);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_and_proven_is_ok),
+        cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(a_difference_stays_until_a_newer_proof),
+        cmocka_unit_test(configured_sources_are_expected),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
