@@ -52,6 +52,21 @@ int target_directory(struct feed *in, const struct target_directory_options *o, 
                      struct err *e) MUST_CHECK;
 
 /* ---- postgres ---- */
+/* What came of a restore whose refused statements are no failure. */
+struct target_refusal {
+    char *what; /* as pg_restore lists it: "TABLE DATA public users owner"; NULL: not about one entry */
+    char *text; /* the server's words */
+};
+struct target_postgres_report {
+    struct buf fingerprint;       /* of the stream that passed; empty with schema_only */
+    struct target_refusal *v;     /* the first of the refusals */
+    size_t n;
+    unsigned long refused;        /* all of them */
+    struct strings event_triggers; /* were restored last: "always_drop" */
+};
+void target_postgres_report_free(struct target_postgres_report *r);
+AUTO_FOR(target_postgres_report)
+
 struct target_postgres_options {
     const char *connection; /* libpq string or URI; its dbname is the database to make */
     bool clean;    /* an existing non-empty database is replaced: restored beside it, swapped by rename */
@@ -59,6 +74,12 @@ struct target_postgres_options {
     const char *const *tables; /* "schema.table" or "table": only these; NULL: all */
     struct feed *globals;      /* roles first (psql script of pg_dumpall); NULL: no */
     const char *spool_dir;
+    /* For drills: */
+    bool no_subscriptions; /* left out, with what is said about them */
+    bool no_tablespaces;
+    bool schema_only; /* no rows; reads of the stream what it needs for that */
+    unsigned time_limit_s;
+    struct target_postgres_report *report; /* NULL: a statement that is refused fails the restore */
 };
 int target_postgres_check(const struct target_postgres_options *o, struct err *e) MUST_CHECK;
 int target_postgres(struct feed *in, const struct target_postgres_options *o, struct target_counts *counts,

@@ -258,7 +258,7 @@ static void test_unknown(void **state)
     refuse(STORE "[sorce app]\n", "t.conf:3: [sorce app]: unknown section: did you mean \"source\"?");
     refuse(STORE "[retention]\nkeep-within = 30d\n",
            "t.conf:3: [retention]: unknown section; known are store, keys, state, general, source");
-    refuse(STORE "[drill]\n", "t.conf:3: [drill]: unknown section; known are");
+    refuse(STORE "[prune]\n", "t.conf:3: [prune]: unknown section; known are");
     refuse(STORE "[notify]\n", "t.conf:3: [notify]: unknown section; known are");
     refuse(STORE "[]\n", "t.conf:3: []: unknown section; known are");
     refuse(STORE "[source s]\ntype = volume\nexlude = x\n",
@@ -478,6 +478,8 @@ static void test_load(void **state)
 static bool is_setting(const char *line)
 {
     size_t n = strspn(line, "abcdefghijklmnopqrstuvwxyz-");
+    if (strncmp(line, "assert ", 7) == 0) /* of a source */
+        n += 1 + strcspn(line + 7, " ");
     return n > 0 && strncmp(line + n, " = ", 3) == 0;
 }
 
@@ -515,7 +517,7 @@ static void test_sample_has_every_key(void **state)
             if (!strings_has(&keys, word))
                 fail_msg("conf/lifeboat.conf lacks: %s", word);
         }
-    assert_int_equal(known, 32);
+    assert_int_equal(known, 39);
     /* The other way round: each of its settings parses, so none is unknown. */
     AUTO_PTR(config) c = parse_well(buf_cstr(&full));
     assert_int_equal(c->source_count, 3);
@@ -523,6 +525,53 @@ static void test_sample_has_every_key(void **state)
         for (size_t k = 0; k < i; k++)
             if (strcmp(keys.v[i], keys.v[k]) == 0 && strcmp(keys.v[i], "source type") != 0)
                 fail_msg("conf/lifeboat.conf has twice: %s", keys.v[i]);
+}
+
+static void test_drill(void **state)
+{
+    (void)state;
+    AUTO_PTR(config)
+    c = parse_well(STORE "[source app]\ntype = postgres\nmay-shrink = public.queue\n"
+                         "[source q]\ntype = command\ncommand = true\ndrill-command = a; b\n");
+    assert_string_equal(c->drill.scratch, "auto");
+    assert_string_equal(c->drill.directory, "/var/lib/lifeboat/drill");
+    assert_int_equal(c->drill.max_bytes, 0);
+    assert_null(c->drill.after_restore);
+    assert_true(drill_is_private(&c->drill));
+    assert_string_equal(c->sources[0].shrinking.v[0], "public.queue");
+    assert_string_equal(c->sources[1].drill_command, "a; b");
+    AUTO_PTR(config)
+    d = parse_well(STORE "[source app]\ntype = postgres\n[drill]\nscratch = host=/run dbname=x\n"
+                         "directory = /mnt/drill/\nmax-bytes = 2GiB\nafter-restore = sh check; b\n"
+                         "assert app = SELECT 1\nassert  app = SELECT 'a;b'\n"
+                         "assert app/orders = SELECT 3\n");
+    assert_false(drill_is_private(&d->drill));
+    assert_string_equal(d->drill.directory, "/mnt/drill");
+    assert_int_equal(d->drill.max_bytes, 2ull << 30);
+    assert_string_equal(d->drill.after_restore, "sh check; b");
+    assert_int_equal(d->drill.assert_count, 3);
+    assert_string_equal(d->drill.asserts[1].source, "app");
+    assert_string_equal(d->drill.asserts[1].sql, "SELECT 'a;b'");
+    assert_string_equal(d->drill.asserts[2].source, "app/orders");
+}
+
+static void test_drill_slips(void **state)
+{
+    (void)state;
+    refuse(STORE "[drill]\nassert = SELECT 1\n", "t.conf:4: [drill] assert: wants the name of a source");
+    refuse(STORE "[drill]\nassert app = SELECT 1\n",
+           "t.conf:4: [drill] assert app: there is no [source app]");
+    refuse(STORE "[drill]\nassert v = SELECT 1\n[source v]\ntype = volume\npath = /v\n",
+           "t.conf:4: [drill] assert v: is for sources of type postgres, and this one is of type volume");
+    refuse(STORE "[drill]\nassert app =\n", "t.conf:4: [drill] assert app: has no query");
+    refuse(STORE "[drill]\nassert app = SELECT 1 ; more\n",
+           "t.conf:4: [drill] assert app: is \" ;\" a comment");
+    refuse(STORE "[drill]\nasert app = SELECT 1\n", "t.conf:4: [drill] asert app: unknown key");
+    refuse(STORE "[drill]\nscratch app = x\n", "t.conf:4: [drill] scratch app: unknown key");
+    refuse(STORE "[drill]\nscratch = somewhere\n", "t.conf:4: [drill] scratch: libpq cannot read it");
+    refuse(STORE "[drill]\nmax-bytes = much\n", "t.conf:4: [drill] max-bytes: \"much\" is not a size");
+    refuse(STORE "[drill]\ndirectory = here\n",
+           "t.conf:4: [drill] directory: \"here\" is not an absolute path");
 }
 
 /* What the sample shows as a default is the default. */
@@ -592,6 +641,8 @@ int main(void)
         cmocka_unit_test(test_password_wants_private_file),
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_sample_has_every_key),
+        cmocka_unit_test(test_drill),
+        cmocka_unit_test(test_drill_slips),
         cmocka_unit_test(test_sample_shows_defaults),
         cmocka_unit_test(test_nearest_word),
     };
