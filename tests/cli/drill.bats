@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # drill, guard, status: what is proven, what is not, and that nothing else is touched.
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and that is meant
 load ../lib/common.bash
 
 setup_file() {
