@@ -220,38 +220,14 @@ static int by_time(const void *a, const void *b)
     return memcmp(x->id.b, y->id.b, SHA_SIZE);
 }
 
-/* Adds the reason of each pin that no unpin names. */
-static int load_pins(struct repo *r, struct snapshots *all, struct err *e)
+static int load_marks(struct repo *r, struct snapshots *all, struct err *e)
 {
-    AUTO(strings) pins = STRINGS_NONE, unpins = STRINGS_NONE, cancelled = STRINGS_NONE;
-    if (list_names(r->store, "marks/unpin/", &unpins, e) || list_names(r->store, "marks/pin/", &pins, e))
+    AUTO(marks) m = {0};
+    if (marks_load(r, MARKS_OF_SNAPSHOTS, &m, e))
         return -1;
-    for (size_t i = 0; i < unpins.n + pins.n; i++) {
-        bool is_pin = i >= unpins.n;
-        const char *name = is_pin ? pins.v[i - unpins.n] : unpins.v[i];
-        AUTO(buf) text = BUF_NONE;
-        struct err bad = ERR_INIT;
-        int rc = object_get(r, name, OBJECT_MARK, METADATA_MAX, &text, &bad);
-        AUTO_JSON o = rc == STORE_DONE ? json_read(buf_bytes(&text), &bad) : NULL;
-        if (err_is_set(&bad) && bad.kind != ERR_DAMAGED)
-            return *e = bad, -1;
-        if (!o) {
-            if (err_is_set(&bad))
-                log_warn("%s", bad.text);
-            continue;
-        }
-        if (!is_pin) {
-            strings_add(&cancelled, json_text(o, "mark"));
-            continue;
-        }
-        const char *snapshot = json_text(o, "snapshot");
-        struct sha id;
-        if (strings_has(&cancelled, strrchr(name, '/') + 1) || !sha_parse(&id, snapshot, strlen(snapshot)))
-            continue;
-        for (size_t k = 0; k < all->n; k++)
-            if (sha_equal(&all->v[k].id, &id))
-                strings_add(&all->v[k].pins, json_text(o, "reason"));
-    }
+    for (size_t i = 0; i < m.unreadable.n; i++)
+        log_warn("%s", m.unreadable.v[i]);
+    marks_apply(&m, all);
     return 0;
 }
 
@@ -277,7 +253,7 @@ int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
         }
     }
     qsort(out->v, out->n, sizeof *out->v, by_time);
-    if (load_pins(r, out, e)) {
+    if (load_marks(r, out, e)) {
         snapshots_free(out);
         return -1;
     }
