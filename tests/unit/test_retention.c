@@ -569,11 +569,13 @@ static void random_rules(struct keep_rules *k, uint64_t *seed)
 static void random_moments(struct calendar *c, uint64_t *seed)
 {
     int64_t step = steps_s[below(seed, ARRAY_LEN(steps_s))], skew = 0;
-    int64_t t = utc(starts[below(seed, ARRAY_LEN(starts))]) + (int64_t)below(seed, 40 * DAY_S) * NS;
+    int64_t t = utc(starts[below(seed, ARRAY_LEN(starts))]) +
+                (int64_t)below(seed, below(seed, 2) ? HOUR_S : 40 * DAY_S) * NS;
+    uint64_t jitter = below(seed, 2) ? 1 : (uint64_t)(step / 4 + 1) * NS; /* exact, or not */
     uint64_t sequence = below(seed, 100), storm = 0, badness = below(seed, 3) * 10;
     size_t n = 1 + below(seed, 120);
     for (c->n = 0; c->n < n;) {
-        t += step * NS + (int64_t)below(seed, (uint64_t)(step / 4 + 1) * NS);
+        t += step * NS + (int64_t)below(seed, jitter);
         if (below(seed, 30) == 0)
             t += (int64_t)below(seed, 60 * DAY_S) * NS; /* a pause */
         if (below(seed, 40) == 0)                       /* the clock is set, well or badly */
