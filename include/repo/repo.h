@@ -98,7 +98,8 @@ struct snapshot {
     double seconds;
     struct snapshot_source *sources;
     size_t source_count;
-    /* Not part of the object, filled by snapshots_load: what marks say of it. */
+    /* Not part of the object, filled by snapshots_load: what the store and marks say of it. */
+    int64_t stored_ns;    /* the store's time of the object */
     struct strings pins;  /* reasons of the pins that stand */
     int64_t forgotten_ns; /* the store's time of the forget mark that counts; 0: it is not forgotten */
     bool broken; /* it was put too late to be trusted: never good, and it goes like a forgotten one */
@@ -120,6 +121,7 @@ struct snapshots {
     struct snapshot *v; /* ordered by time, oldest first */
     size_t n;
     struct strings unreadable; /* "snapshots/<sha>: why" of those that do not open */
+    int64_t now_ns;            /* the store's clock before the listing */
 };
 /* Every snapshot there is. Works before repo_load and without the identity. */
 int snapshots_load(struct repo *r, struct snapshots *out, struct err *e) MUST_CHECK;

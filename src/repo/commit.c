@@ -20,7 +20,7 @@ int gc_bounds_check(const struct gc_bounds *b, struct err *e)
 {
     if (b->grace_ns < 0 || b->lag_ns < 0 || b->undo_window_ns < 0)
         return err_set(e, ERR_USAGE, "grace, lag and undo-window cannot be negative");
-    if (b->grace_ns && gc_view_ns(b) + gc_gap_ns(b) + 2 * b->lag_ns >= b->grace_ns)
+    if (gc_view_ns(b) + gc_gap_ns(b) + 2 * b->lag_ns >= b->grace_ns)
         return err_set(
             e, ERR_USAGE,
             "a grace of %lld s is too short for listings that lag by %lld s: it must be more than 5 1/3 "
@@ -29,10 +29,12 @@ int gc_bounds_check(const struct gc_bounds *b, struct err *e)
     return 0;
 }
 
-/* The clock may have gone back, too: then nothing is known of the view's age. */
-static bool is_old(const struct repo *r, int64_t now_ns)
+/* Whether more than `limit_ns` has passed since the view at this time of the store's. Its clock may have gone
+ * back: this machine's has not, and one that lies before the view says nothing. */
+static bool is_later(const struct repo *r, int64_t store_ns, int64_t limit_ns)
 {
-    return now_ns - r->view_ns > gc_view_ns(&r->bounds) || now_ns < r->view_ns - r->bounds.lag_ns;
+    return store_ns - r->view_ns > limit_ns || store_ns < r->view_ns - r->bounds.lag_ns ||
+           repo_clock() - r->view_boot_ns > (uint64_t)limit_ns;
 }
 
 static int no_object(void *ctx, const struct store_object *o, struct err *e)
@@ -51,23 +53,28 @@ static int view_is_old(const struct repo *r, bool *old, struct err *e)
         return 0;
     if (store_list(r->store, "lifeboat", no_object, NULL, &now_ns, e))
         return -1;
-    *old = is_old(r, now_ns);
+    *old = is_later(r, now_ns, gc_view_ns(&r->bounds));
     return 0;
 }
 
-/* The first pack that the run relies on and may not; UINT32_MAX: there is none. */
-static uint32_t find_lost(const struct index *x)
+/* Whether the pack is there and clean. One that is not listed may be so new that the listing does not show
+ * it. */
+static int is_clean(struct repo *r, const struct pack_info *p, bool *clean, struct err *e)
 {
-    for (uint32_t i = 0; i < x->pack_count; i++)
-        if ((x->packs[i].state & PACK_RELIED) &&
-            (x->packs[i].state & (PACK_LISTED | PACK_DAMAGED | PACK_CONDEMNED)) != PACK_LISTED)
-            return i;
-    return UINT32_MAX;
+    char name[NAME_SIZE];
+    uint64_t size;
+    *clean = !(p->state & (PACK_DAMAGED | PACK_CONDEMNED));
+    if (!*clean || (p->state & PACK_LISTED))
+        return 0;
+    pack_name(name, &p->name);
+    int rc = store_size(r->store, name, &size, e);
+    *clean = rc == STORE_DONE && size == p->size;
+    return rc == STORE_FAILED ? -1 : 0;
 }
 
 static int check_view(struct repo *r, struct err *e)
 {
-    bool old;
+    bool old, clean;
     if (view_is_old(r, &old, e))
         return COMMIT_FAILED;
     if (!old)
@@ -75,14 +82,23 @@ static int check_view(struct repo *r, struct err *e)
     log_info("the view of the repository has become old: it is taken again");
     if (view_again(r, e))
         return COMMIT_FAILED;
-    uint32_t lost = find_lost(&r->index);
-    if (lost == UINT32_MAX)
-        return COMMIT_DONE;
-    char name[NAME_SIZE];
-    pack_name(name, &r->index.packs[lost].name);
-    log_warn("%s, which this backup needs, was condemned by a prune meanwhile: its chunks are stored again",
-             name);
-    return COMMIT_REPEAT;
+    for (uint32_t i = 0; i < r->index.pack_count; i++) {
+        const struct pack_info *p = &r->index.packs[i];
+        char name[NAME_SIZE];
+        if (!(p->state & PACK_RELIED))
+            continue;
+        if (is_clean(r, p, &clean, e))
+            return COMMIT_FAILED;
+        if (clean)
+            continue;
+        pack_name(name, &p->name);
+        log_warn(
+            "%s, which this backup needs, was condemned or deleted by a prune meanwhile: its chunks are stored "
+            "again",
+            name);
+        return COMMIT_REPEAT;
+    }
+    return COMMIT_DONE;
 }
 
 static int note_time(void *ctx, const struct store_object *o, struct err *e)
@@ -103,8 +119,7 @@ static int check_time(struct repo *r, const struct snapshot *s, bool *late, stru
         return -1;
     if (put_ns == INT64_MIN)
         put_ns = now_ns;
-    *late = put_ns - r->view_ns > gc_view_ns(&r->bounds) + gc_gap_ns(&r->bounds) ||
-            put_ns < r->view_ns - r->bounds.lag_ns;
+    *late = is_later(r, put_ns, gc_view_ns(&r->bounds) + gc_gap_ns(&r->bounds));
     return 0;
 }
 

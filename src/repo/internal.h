@@ -13,9 +13,10 @@
 struct index_object {
     struct sha name;
     int64_t mtime_ns;
-    uint32_t bytes;  /* of its tables */
-    bool is_read;    /* it was whole */
-    bool superseded; /* by another one that was read: nothing is lost without it */
+    uint32_t bytes;        /* of its tables */
+    bool is_read;          /* it was whole */
+    bool superseded;       /* by another one that was read: nothing is lost without it */
+    int64_t superseded_ns; /* the mtime of that one */
 };
 
 struct repo {

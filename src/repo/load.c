@@ -145,12 +145,14 @@ int index_visit(struct bytes plain, struct sha_set *superseded, index_each *each
 }
 
 /* Those that an index supersedes say nothing new: they are not read, and may be deleted. */
-static void supersede(struct repo *r, const struct sha_set *names)
+static void supersede(struct repo *r, const struct sha_set *names, int64_t mtime_ns)
 {
     for (size_t i = 0; i < names->n; i++) {
         struct index_object *o = find_index(r, &names->v[i]);
-        if (o)
-            o->superseded = true;
+        if (!o)
+            continue;
+        o->superseded_ns = o->superseded ? MIN(o->superseded_ns, mtime_ns) : mtime_ns;
+        o->superseded = true;
     }
 }
 
@@ -174,7 +176,7 @@ static int load_index(struct repo *r, size_t number, struct err *e)
         return *e = bad, -1;
     if (rc == STORE_DONE) {
         l.object->is_read = true;
-        supersede(r, &superseded);
+        supersede(r, &superseded, l.object->mtime_ns);
     } else if (!strings_has(&r->bad_objects, bad.text)) {
         strings_add(&r->bad_objects, bad.text);
         log_warn("%s (its packs are read themselves)", bad.text);
@@ -304,7 +306,7 @@ int view_begin(struct repo *r, struct err *e)
     r->index_objects = NULL;
     r->index_object_count = 0;
     r->loaded = r->refreshed = false;
-    r->newest_ns = INT64_MIN;
+    r->newest_ns = 0;
     return index_open(&r->index, r->spool_dir, e);
 }
 

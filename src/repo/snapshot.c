@@ -231,28 +231,48 @@ static int load_marks(struct repo *r, struct snapshots *all, struct err *e)
     return 0;
 }
 
-int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
+static int add_listed(void *ctx, const struct store_object *o, struct err *e)
 {
-    *out = (struct snapshots){0};
-    AUTO(strings) names = STRINGS_NONE;
-    if (list_names(r->store, "snapshots/", &names, e))
-        return -1;
-    out->v = xcalloc(names.n, sizeof *out->v);
-    for (size_t i = 0; i < names.n; i++) {
-        struct sha id;
+    struct snapshots *all = ctx;
+    struct snapshot new = {.stored_ns = o->mtime_ns};
+    (void)e;
+    if (!name_sha(o->name, &new.id))
+        return 0;
+    all->v = xrealloc(all->v, all->n + 1, sizeof *all->v);
+    all->v[all->n++] = new;
+    return 0;
+}
+
+/* Loads those that were listed; keeps those that can be read. */
+static int load_listed(struct repo *r, struct snapshots *all, struct err *e)
+{
+    size_t listed = all->n;
+    all->n = 0;
+    for (size_t i = 0; i < listed; i++) {
         struct err bad = ERR_INIT;
-        if (!name_sha(names.v[i], &id))
-            continue;
-        if (snapshot_load(r, &id, &out->v[out->n], &bad) == 0) {
-            out->n++;
+        struct snapshot s = {0};
+        int64_t stored_ns = all->v[i].stored_ns;
+        if (snapshot_load(r, &all->v[i].id, &s, &bad) == 0) {
+            s.stored_ns = stored_ns;
+            all->v[all->n++] = s;
         } else if (bad.kind == ERR_DAMAGED) {
-            strings_add(&out->unreadable, bad.text);
+            strings_add(&all->unreadable, bad.text);
         } else if (bad.kind != ERR_USAGE) { /* ERR_USAGE: gone since it was listed */
-            snapshots_free(out);
             return *e = bad, -1;
         }
     }
-    qsort(out->v, out->n, sizeof *out->v, by_time);
+    return 0;
+}
+
+int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
+{
+    *out = (struct snapshots){0};
+    if (store_list(r->store, "snapshots/", add_listed, out, &out->now_ns, e) || load_listed(r, out, e)) {
+        snapshots_free(out);
+        return -1;
+    }
+    if (out->n)
+        qsort(out->v, out->n, sizeof *out->v, by_time);
     if (load_marks(r, out, e)) {
         snapshots_free(out);
         return -1;

@@ -239,7 +239,7 @@ static int del(struct store *s, const char *name, struct err *e)
     bool found;
     pthread_mutex_lock(&m->lock);
     size_t i = place(m, name, &found);
-    bool locked = found && clock_of(m) - m->v[i].mtime_ns < m->lock_ns;
+    bool locked = found && m->lock_ns && clock_of(m) - m->v[i].mtime_ns < m->lock_ns;
     if (found && !locked && m->lag_ns) {
         size_t size = m->v[i].data.n;
         buf_free(&m->v[i].data);
