@@ -55,6 +55,23 @@ static void miss(struct walk *w)
     w->snapshot->hit = true;
 }
 
+/* So new that a listing may not show all that it needs. */
+static bool is_new(const struct pruning *p, const struct pruned_snapshot *s)
+{
+    return p->now_ns - s->mtime_ns <= p->repo->bounds.lag_ns;
+}
+
+static int refuse_new(const struct pruned_snapshot *s, struct err *e)
+{
+    char hex[SHA_HEX];
+    sha_hex(hex, &s->id);
+    return err_set(
+        e, ERR_FAILED,
+        "snapshots/%s was put a moment ago, and the store does not list all of its packs yet: nothing is "
+        "deleted, prune again later",
+        hex);
+}
+
 static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct err *e);
 
 static int walk_list(struct walk *w, const struct ref *ref, unsigned depth, struct err *e)
@@ -66,6 +83,8 @@ static int walk_list(struct walk *w, const struct ref *ref, unsigned depth, stru
         return walk_refs(w, buf_bytes(&w->lists[depth]), depth, e);
     if (why.kind == ERR_DAMAGED && w->lenient)
         return 0;
+    if (why.kind == ERR_DAMAGED && is_new(w->p, w->snapshot))
+        return refuse_new(w->snapshot, e);
     *e = why;
     char hex[SHA_HEX];
     sha_hex(hex, &w->snapshot->id);
@@ -128,6 +147,8 @@ static int refuse_hit(const struct pruning *p, struct err *e)
         char hex[SHA_HEX];
         if (!p->snapshots[i].hit)
             continue;
+        if (is_new(p, &p->snapshots[i]))
+            return refuse_new(&p->snapshots[i], e);
         sha_hex(hex, &p->snapshots[i].id);
         return err_set(
             e, ERR_DAMAGED,
