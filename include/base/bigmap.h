@@ -16,8 +16,10 @@ int bigmap_add(struct bigmap *m, const uint8_t key[BIGMAP_KEY], uint64_t value, 
 /* Walks the values of a key in the order they were added: start with *at = BIGMAP_START; false: no more. */
 #define BIGMAP_START UINT64_MAX
 bool bigmap_next(const struct bigmap *m, const uint8_t key[BIGMAP_KEY], uint64_t *at, uint64_t *value);
+/* While nothing is added, *at numbers the entry: below this. */
+uint64_t bigmap_slots(const struct bigmap *m);
 
-/* Walks every entry in no order: start with *slot = 0. */
+/* Walks every entry in no order: start with *slot = 0; its number is *slot - 1 afterwards. */
 bool bigmap_each(const struct bigmap *m, uint64_t *slot, const uint8_t **key, uint64_t *value);
 uint64_t bigmap_count(const struct bigmap *m);
 void bigmap_free(struct bigmap *m);
@@ -44,5 +46,30 @@ void bigarray_free(struct bigarray *a);
         .fd = -1      \
     }
 AUTO_FOR(bigarray)
+
+/* ---- one bit each, in a mapped, unlinked file; all 0 at first ---- */
+struct bigbits {
+    uint8_t *p;
+    uint64_t n;
+    int fd;
+};
+int bigbits_open(struct bigbits *b, const char *dir, uint64_t n, struct err *e) MUST_CHECK;
+static inline bool bigbits_get(const struct bigbits *b, uint64_t i)
+{
+    return b->p[i / 8] >> (i % 8) & 1;
+}
+static inline void bigbits_set(struct bigbits *b, uint64_t i)
+{
+    b->p[i / 8] |= (uint8_t)(1u << (i % 8));
+}
+static inline void bigbits_clear(struct bigbits *b, uint64_t i)
+{
+    b->p[i / 8] &= (uint8_t) ~(1u << (i % 8));
+}
+void bigbits_free(struct bigbits *b);
+#define BIGBITS_NONE \
+    {                \
+        .fd = -1     \
+    }
 
 #endif

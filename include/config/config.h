@@ -56,6 +56,33 @@ struct config_drill {
     size_t assert_count;
 };
 
+/* How much of a source is kept: policy/retention.h. 0: that rule is not set. */
+enum keep_period { KEEP_HOURLY, KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY, KEEP_YEARLY };
+#define KEEP_PERIODS 5
+struct keep_rules {
+    unsigned last;
+    uint64_t within_s;
+    unsigned periods[KEEP_PERIODS];
+    unsigned min; /* of good ones, whatever the rules say; default 3, at least 1 */
+};
+struct config_retention {
+    char *source; /* [retention SOURCE]; NULL: [retention] */
+    struct keep_rules keep;
+    /* [retention] alone: they count for the whole repository */
+    uint64_t undo_window_s; /* default 3 days */
+    uint64_t grace_s;       /* default 24 hours, at least GRACE_LEAST_S */
+    char *time_zone;        /* whose days are meant, "Europe/Berlin"; NULL: the machine's */
+};
+/* Collecting garbage without locks is safe while grace/2 + grace/8 + 2 lag < grace, lag being how late a
+ * listing may be. Lag is an hour, and a sixteenth of the grace where that is less, so 3/4 of the grace is the
+ * most that the left side comes to, and what is left is more than the second by which an age may be wrong:
+ * S3's times are whole seconds. */
+#define GRACE_LEAST_S 5
+static inline int64_t config_lag_ns(const struct config_retention *r)
+{
+    return MIN((int64_t)r->grace_s * 1000000000 / 16, 3600ll * 1000000000);
+}
+
 struct config {
     char *file; /* where it was read from */
     struct config_store *stores;
@@ -70,6 +97,9 @@ struct config {
     int compression;  /* 0: per type */
     int nice;         /* 0 to 19, default 0: as started */
     struct config_drill drill;
+    struct config_retention retention;   /* [retention] */
+    struct config_retention *exceptions; /* each [retention SOURCE] */
+    size_t exception_count;
 };
 
 bool drill_is_private(const struct config_drill *d); /* scratch is no server of the user's */
@@ -79,6 +109,9 @@ struct config *config_load(const char *path, struct err *e) MUST_CHECK;
 /* The same from memory, for tests and fuzzing; `name` stands for the path. */
 struct config *config_parse(const char *name, struct bytes text, struct err *e) MUST_CHECK;
 const struct config_source *config_find_source(const struct config *c, const char *name); /* or NULL */
+/* What [retention SOURCE] says, and [retention] where that is silent. The source may be one of another host.
+ */
+const struct keep_rules *config_keep_rules(const struct config *c, const char *source);
 void config_free(struct config *c);
 AUTO_PTR_FOR(config)
 

@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "codec/keys.h"
 #include "policy/verdict.h"
+#include "repo/bounds.h"
 #include "repo/stream.h"
 #include "store/store.h"
 
@@ -15,7 +16,8 @@ struct repo_options {
     struct store *store; /* borrowed, like the next two */
     const struct keyring *keys;
     struct pool *pool;
-    const char *spool_dir; /* for unlinked temporary files */
+    const char *spool_dir;          /* for unlinked temporary files */
+    const struct gc_bounds *bounds; /* copied; NULL: GC_BOUNDS_DEFAULT */
 };
 /* Puts the `lifeboat` object. ERR_USAGE when the store already holds a repository. */
 int repo_create(struct store *s, const struct keyring *k, struct err *e) MUST_CHECK;
@@ -26,9 +28,10 @@ const struct keyring *repo_keys(const struct repo *r);
 /* The repository id in the store's `lifeboat` object (trusted for nothing). STORE_ABSENT: there is none. */
 int repo_read_id(struct store *s, char out[REPOSITORY_ID_HEX], struct err *e) MUST_CHECK;
 
-/* Lists marks, packs and indexes, in this order, and builds the map of chunks. Needed before streams are
- * written or read; once for each repo. Objects that do not open are passed over with a warning (check names
- * them): what they described is read from the packs themselves. */
+/* Lists marks, packs and indexes, in this order, and builds the map of chunks: a view of the repository.
+ * Needed before streams are written or read; again, when no writer or reader is open, takes a new view.
+ * Objects that do not open are passed over with a warning (check names them): what they described is read
+ * from the packs themselves. */
 int repo_load(struct repo *r, struct err *e) MUST_CHECK;
 struct repo_size {
     uint64_t packs, pack_bytes, chunks, indexes;
@@ -95,8 +98,11 @@ struct snapshot {
     double seconds;
     struct snapshot_source *sources;
     size_t source_count;
-    struct strings
-        pins; /* reasons of the pins that stand; not part of the object, filled by snapshots_load */
+    /* Not part of the object, filled by snapshots_load: what the store and marks say of it. */
+    int64_t stored_ns;    /* the store's time of the object */
+    struct strings pins;  /* reasons of the pins that stand */
+    int64_t forgotten_ns; /* the store's time of the forget mark that counts; 0: it is not forgotten */
+    bool broken; /* it was put too late to be trusted: never good, and it goes like a forgotten one */
 };
 const struct snapshot_source *snapshot_find_source(const struct snapshot *s, const char *name); /* or NULL */
 const struct stream_info *snapshot_find_stream(const struct snapshot_source *s,
@@ -106,7 +112,8 @@ bool snapshot_is_proven(const struct snapshot *s);
 struct snapshot_source *snapshot_add_source(struct snapshot *s); /* zeroed; valid until the next add */
 void snapshot_free(struct snapshot *s);
 AUTO_FOR(snapshot)
-/* The commit point: puts the object. Too many streams for 64 KiB is ERR_USAGE. Sets s->id. */
+/* Puts the object. Too many streams for 64 KiB is ERR_USAGE. Sets s->id. Backups use snapshot_commit (gc.h).
+ */
 int snapshot_put(struct repo *r, struct snapshot *s, struct err *e) MUST_CHECK;
 int snapshot_load(struct repo *r, const struct sha *id, struct snapshot *out, struct err *e) MUST_CHECK;
 
@@ -114,6 +121,7 @@ struct snapshots {
     struct snapshot *v; /* ordered by time, oldest first */
     size_t n;
     struct strings unreadable; /* "snapshots/<sha>: why" of those that do not open */
+    int64_t now_ns;            /* the store's clock before the listing */
 };
 /* Every snapshot there is. Works before repo_load and without the identity. */
 int snapshots_load(struct repo *r, struct snapshots *out, struct err *e) MUST_CHECK;
@@ -124,8 +132,7 @@ AUTO_FOR(snapshots)
 void snapshot_encode(const struct snapshot *s, struct buf *out);
 int snapshot_decode(struct bytes json, struct snapshot *out, struct err *e) MUST_CHECK; /* ERR_DAMAGED */
 
-/* ---- marks ---- */
-int mark_pin(struct repo *r, const struct sha *snapshot, const char *reason, struct err *e) MUST_CHECK;
+/* ---- marks; more in gc.h ---- */
 /* Says that a pack is bad, so that backups store its chunks again. Signed when the keyring can. */
 int mark_damaged(struct repo *r, const struct sha *pack, const char *reason, struct err *e) MUST_CHECK;
 

@@ -8,7 +8,12 @@
 #include "base/base.h"
 
 struct store;
-enum store_result { STORE_FAILED = -1, STORE_DONE = 0, STORE_ABSENT = 1 };
+enum store_result {
+    STORE_FAILED = -1,
+    STORE_DONE = 0,
+    STORE_ABSENT = 1,
+    STORE_RETAINED = 2, /* store_delete only */
+};
 
 struct store_local_options {
     const char *path;   /* absolute */
@@ -63,7 +68,8 @@ typedef int store_each(void *ctx, const struct store_object *o, struct err *e);
 int store_list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                struct err *e) MUST_CHECK;
 
-/* STORE_ABSENT when it was not there. */
+/* STORE_ABSENT when it was not there. STORE_RETAINED: the store itself keeps it for a time (Object Lock);
+ * that is an answer, *e is not set. */
 int store_delete(struct store *s, const char *name, struct err *e) MUST_CHECK;
 
 /* Bytes free for us and in all; STORE_ABSENT when the store cannot tell. */

@@ -138,6 +138,11 @@ bool bigmap_each(const struct bigmap *m, uint64_t *slot, const uint8_t **key, ui
     return false;
 }
 
+uint64_t bigmap_slots(const struct bigmap *m)
+{
+    return m->slot_count;
+}
+
 uint64_t bigmap_count(const struct bigmap *m)
 {
     return m->count;
@@ -184,4 +189,26 @@ void bigarray_free(struct bigarray *a)
     if (a->fd >= 0)
         close(a->fd);
     *a = (struct bigarray)BIGARRAY_NONE;
+}
+
+int bigbits_open(struct bigbits *b, const char *dir, uint64_t n, struct err *e)
+{
+    *b = (struct bigbits){.n = n, .fd = file_spool(dir, e)};
+    size_t size = n / 8 + 1;
+    if (b->fd < 0 || reserve(b->fd, size, e))
+        return -1;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
+    if (p == MAP_FAILED)
+        return err_errno(e, ERR_IO, "%s: map a table of %zu bytes", dir, size);
+    b->p = p;
+    return 0;
+}
+
+void bigbits_free(struct bigbits *b)
+{
+    if (b->p)
+        munmap(b->p, b->n / 8 + 1);
+    if (b->fd >= 0)
+        close(b->fd);
+    *b = (struct bigbits)BIGBITS_NONE;
 }

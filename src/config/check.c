@@ -1,6 +1,8 @@
 /* What only the whole configuration shows: keys that are missing or belong to another type, defaults. */
 #include "parsing.h"
 
+#include "base/zone.h"
+
 #include <libpq-fe.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -188,6 +190,37 @@ static int check_drill(struct parsing *p)
     return 0;
 }
 
+/* ---- [retention] ---- */
+/* Keys that [retention SOURCE] leaves out are those of [retention], which may stand below it. */
+static int check_exception(struct parsing *p, struct config_retention *r)
+{
+    AUTO_CHAR section = xasprintf("retention %s", r->source);
+    for (const struct key *k = section_find("retention")->keys; k->name; k++) {
+        const struct seen *seen = seen_find(p, section, k->name);
+        if (seen && !k->types)
+            return complain(p, seen->line, "[%s] %s: counts for the whole repository: set it in [retention]",
+                            section, k->name);
+        if (!seen && k->kind == NUMBER)
+            *(unsigned *)((char *)r + k->offset) = *(unsigned *)((char *)&p->config->retention + k->offset);
+        if (!seen && k->kind == DURATION)
+            *(uint64_t *)((char *)r + k->offset) = *(uint64_t *)((char *)&p->config->retention + k->offset);
+    }
+    return 0;
+}
+
+static int check_retention(struct parsing *p)
+{
+    struct config *c = p->config;
+    struct err why = ERR_INIT;
+    AUTO_PTR(zone) zone = c->retention.time_zone ? zone_load(c->retention.time_zone, &why) : NULL;
+    if (err_is_set(&why))
+        return complain(p, line_of(p, "retention", "time-zone"), "[retention] time-zone: %s", why.text);
+    for (size_t i = 0; i < c->exception_count; i++)
+        if (check_exception(p, &c->exceptions[i]))
+            return -1;
+    return 0;
+}
+
 /* ---- the rest ---- */
 static unsigned usable_cpus(void)
 {
@@ -213,7 +246,7 @@ int check_whole(struct parsing *p)
     set_default(&c->cache_dir, "/var/cache/lifeboat");
     if (!c->threads)
         c->threads = usable_cpus();
-    if (check_drill(p))
+    if (check_drill(p) || check_retention(p))
         return -1;
     size_t n = strlen(c->host);
     if (n > HOST_MAX || !utf8_is_valid(c->host, n))

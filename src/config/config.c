@@ -14,6 +14,7 @@
 #define LINE_MAX_BYTES (16 << 10)
 #define FILE_MAX_BYTES (1u << 20)
 #define TITLE_MAX      64
+#define DAY_S          86400
 #define BLANKS         " \t"
 
 int complain(const struct parsing *p, unsigned line, const char *fmt, ...)
@@ -84,6 +85,16 @@ static struct config_store *add_store(struct config *c, const char *name)
     return s;
 }
 
+static struct config_retention *add_retention(struct config *c, const char *source)
+{
+    if (!*source)
+        return &c->retention;
+    c->exceptions = xrealloc(c->exceptions, c->exception_count + 1, sizeof *c->exceptions);
+    struct config_retention *r = &c->exceptions[c->exception_count++];
+    *r = (struct config_retention){.source = xstrdup(source)};
+    return r;
+}
+
 /* `inside` is what stands between the brackets, without blanks at its ends. */
 static int enter_section(struct parsing *p, const char *inside)
 {
@@ -96,15 +107,15 @@ static int enter_section(struct parsing *p, const char *inside)
         section_hint(&hint, kind);
         return complain(p, p->line, "[%s]: unknown section%s", inside, buf_cstr(&hint));
     }
-    if (s->titled && !title_is_valid(title))
+    if ((s->title == TITLED || *title) && s->title != UNTITLED && !title_is_valid(title))
         return complain(p, p->line,
                         "[%s]: wants a name after \"%s\", of at most %d of a-z 0-9 _ . - that starts with a "
                         "letter or digit, as in [%s main]",
                         inside, kind, TITLE_MAX, kind);
-    if (!s->titled && *title)
+    if (s->title == UNTITLED && *title)
         return complain(p, p->line, "[%s]: takes no name: write [%s]", inside, kind);
     free(p->section);
-    p->section = s->titled ? xasprintf("%s %s", kind, title) : xstrdup(kind);
+    p->section = *title ? xasprintf("%s %s", kind, title) : xstrdup(kind);
     const struct seen *before = seen_find(p, p->section, NULL);
     if (before)
         return complain(p, p->line,
@@ -113,9 +124,10 @@ static int enter_section(struct parsing *p, const char *inside)
                         p->section, before->line);
     seen_add(p, p->section, NULL);
     p->keys = s->keys;
-    p->base = strcmp(kind, "source") == 0  ? (void *)add_source(p->config, title)
-              : strcmp(kind, "store") == 0 ? (void *)add_store(p->config, title)
-                                           : p->config;
+    p->base = strcmp(kind, "source") == 0      ? (void *)add_source(p->config, title)
+              : strcmp(kind, "store") == 0     ? (void *)add_store(p->config, title)
+              : strcmp(kind, "retention") == 0 ? (void *)add_retention(p->config, title)
+                                               : p->config;
     return 0;
 }
 
@@ -259,6 +271,7 @@ struct config *config_parse(const char *name, struct bytes text, struct err *e)
 {
     AUTO_PTR(config) c = xcalloc(1, sizeof *c);
     c->file = xstrdup(name);
+    c->retention = (struct config_retention){.keep.min = 3, .undo_window_s = 3 * DAY_S, .grace_s = DAY_S};
     if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) /* what some editors put before UTF-8 */
         text = BYTES(text.p + 3, text.n - 3);
     AUTO(parsing) p = {.name = name, .text = text, .config = c, .e = e};
@@ -323,6 +336,14 @@ const struct config_source *config_find_source(const struct config *c, const cha
     return NULL;
 }
 
+const struct keep_rules *config_keep_rules(const struct config *c, const char *source)
+{
+    for (size_t i = 0; i < c->exception_count; i++)
+        if (strcmp(c->exceptions[i].source, source) == 0)
+            return &c->exceptions[i].keep;
+    return &c->retention.keep;
+}
+
 static void free_all(char *const *texts, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -353,6 +374,10 @@ void config_free(struct config *c)
         free(c->drill.asserts[i].sql);
     }
     free(c->drill.asserts);
+    for (size_t i = 0; i < c->exception_count; i++)
+        free(c->exceptions[i].source);
+    free(c->exceptions);
+    free(c->retention.time_zone);
     char *texts[] = {c->file, c->writer_key,    c->identity,        c->state_dir,          c->cache_dir,
                      c->host, c->drill.scratch, c->drill.directory, c->drill.after_restore};
     free_all(texts, ARRAY_LEN(texts));

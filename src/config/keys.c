@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOR_ALL         (FOR(SOURCE_POSTGRES) | FOR(SOURCE_VOLUME) | FOR(SOURCE_COMMAND))
-#define TIME_LIMIT_DAYS 365
-#define CHUNK_LEAST     (4u << 10)
-#define CHUNK_MOST      (1u << 20)
+#define FOR_ALL          (FOR(SOURCE_POSTGRES) | FOR(SOURCE_VOLUME) | FOR(SOURCE_COMMAND))
+#define TIME_LIMIT_DAYS  365
+#define KEEP_WITHIN_DAYS (100 * 365)
+#define CHUNK_LEAST      (4u << 10)
+#define CHUNK_MOST       (1u << 20)
 
 #define S(member) offsetof(struct config_source, member)
 static const struct key source_keys[] = {
@@ -71,14 +72,28 @@ static const struct key drill_keys[] = {
     {0},
 };
 #undef S
-const struct section config_sections[] = {
-    {"store", true, store_keys},
-    {"keys", false, keys_keys},
-    {"state", false, state_keys},
-    {"general", false, general_keys},
-    {"source", true, source_keys},
-    {"drill", false, drill_keys},
+#define S(member)  offsetof(struct config_retention, member)
+#define COUNT_MOST 100000
+static const struct key retention_keys[] = {
+    {"keep-last", NUMBER, S(keep.last), 0, COUNT_MOST, true},
+    {"keep-within", DURATION, S(keep.within_s), 0, KEEP_WITHIN_DAYS, true},
+    {"keep-hourly", NUMBER, S(keep.periods[KEEP_HOURLY]), 0, COUNT_MOST, true},
+    {"keep-daily", NUMBER, S(keep.periods[KEEP_DAILY]), 0, COUNT_MOST, true},
+    {"keep-weekly", NUMBER, S(keep.periods[KEEP_WEEKLY]), 0, COUNT_MOST, true},
+    {"keep-monthly", NUMBER, S(keep.periods[KEEP_MONTHLY]), 0, COUNT_MOST, true},
+    {"keep-yearly", NUMBER, S(keep.periods[KEEP_YEARLY]), 0, COUNT_MOST, true},
+    {"keep-min", NUMBER, S(keep.min), 1, COUNT_MOST, true},
+    {"undo-window", DURATION, S(undo_window_s), 0, 365, false},
+    {"grace", DURATION, S(grace_s), GRACE_LEAST_S, 365, false},
+    {"time-zone", TEXT, S(time_zone), 0, 0, false},
     {0},
+};
+#undef S
+const struct section config_sections[] = {
+    {"store", TITLED, store_keys},         {"keys", UNTITLED, keys_keys},
+    {"state", UNTITLED, state_keys},       {"general", UNTITLED, general_keys},
+    {"source", TITLED, source_keys},       {"drill", UNTITLED, drill_keys},
+    {"retention", EITHER, retention_keys}, {0},
 };
 
 static const char *const type_names[] = {"postgres", "volume", "command"};
@@ -177,6 +192,8 @@ static int set_duration(uint64_t *to, const struct key *k, const char *value, st
 {
     if (!duration_parse(value, to))
         return err_set(e, ERR_USAGE, "\"%s\" is not a time such as 90s, 30m, 6h or 2d", value);
+    if (*to < (uint64_t)k->low)
+        return err_set(e, ERR_USAGE, "\"%s\" is shorter than %ld seconds", value, k->low);
     if (*to > (uint64_t)k->high * 86400)
         return err_set(e, ERR_USAGE, "\"%s\" is longer than %ld days", value, k->high);
     return 0;

@@ -26,14 +26,14 @@ enum value_kind {
 struct key {
     const char *name;
     enum value_kind kind;
-    size_t offset;  /* of the member in struct config_source, config_store or config */
-    long low, high; /* NUMBER: the range; DURATION: high, in days */
-    unsigned types; /* [source]: FOR() each type that has it */
+    size_t offset;  /* of the member in struct config_source, config_store, config_retention or config */
+    long low, high; /* NUMBER: the range; DURATION: low in seconds, high in days */
+    unsigned types; /* [source]: FOR() each type that has it; [retention NAME]: whether it may stand there */
 };
 struct section {
     const char *kind;
-    bool titled;            /* [source NAME] */
-    const struct key *keys; /* ended by a name of NULL */
+    enum { UNTITLED, TITLED, EITHER } title; /* [keys], [source NAME]; [retention] and [retention NAME] */
+    const struct key *keys;                  /* ended by a name of NULL */
 };
 extern const struct section config_sections[]; /* ended by a kind of NULL */
 

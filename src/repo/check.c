@@ -104,6 +104,11 @@ static int check_root(struct checking *c, struct err *e)
 }
 
 /* ---- packs, byte by byte ---- */
+struct checked_slot {
+    struct slot slot;
+    bool opened;
+    uint8_t key[SLOT_KEY]; /* when it is */
+};
 struct pack_check {
     struct job job;
     struct checking *c;
@@ -112,10 +117,8 @@ struct pack_check {
     struct buf slice, raw;
     struct sha_stream sha;
     uint64_t hashed;
-    uint8_t keys[16][SLOT_KEY]; /* of the pack's slots, as far as they can be opened */
-    struct slot slots[16];
-    bool opened[16];
-    uint32_t slot_count;
+    struct checked_slot *slots; /* of the pack */
+    uint32_t slot_count, slot_cap;
     bool hidden; /* content that was not looked into */
     struct err error;
 };
@@ -123,16 +126,15 @@ struct pack_check {
 static int note_slot(void *ctx, const struct slot *s, struct err *e)
 {
     struct pack_check *p = ctx;
-    (void)e;
-    if (p->slot_count < ARRAY_LEN(p->slots)) {
-        struct err ignored = ERR_INIT;
-        p->slots[p->slot_count] = *s;
-        p->opened[p->slot_count] = slot_open(p->c->repo->keys, s, p->keys[p->slot_count], &ignored) == 0;
-        if (!p->opened[p->slot_count] && ignored.kind == ERR_DAMAGED)
-            return err_set(e, ERR_DAMAGED, "%s", ignored.text);
+    struct err why = ERR_INIT;
+    if (p->slot_count == p->slot_cap) {
+        p->slot_cap = p->slot_cap ? 2 * p->slot_cap : 8;
+        p->slots = xrealloc(p->slots, p->slot_cap, sizeof *p->slots);
     }
-    p->slot_count++;
-    return 0;
+    struct checked_slot *c = &p->slots[p->slot_count++];
+    c->slot = *s;
+    c->opened = slot_open(p->c->repo->keys, s, c->key, &why) == 0;
+    return !c->opened && why.kind == ERR_DAMAGED ? err_set(e, ERR_DAMAGED, "%s", why.text) : 0;
 }
 
 /* Hashes the pack's bytes up to `to`. */
@@ -159,11 +161,12 @@ static int check_frame(void *ctx, const struct frame_entry *f, struct bytes chun
     pack_name(src.name, &r->index.packs[p->pack].name);
     if (f->offset < p->hashed)
         return err_set(e, ERR_DAMAGED, "%s: its frames overlap", src.name);
-    if (f->slot >= ARRAY_LEN(p->slots) || !p->opened[f->slot]) {
+    const struct checked_slot *c = &p->slots[f->slot];
+    const struct slot *s = &c->slot;
+    if (!c->opened) {
         p->hidden = true;
         return 0;
     }
-    const struct slot *s = &p->slots[f->slot];
     if (hash_to(p, src.name, f->offset, e))
         return -1;
     p->slice.n = 0;
@@ -178,7 +181,7 @@ static int check_frame(void *ctx, const struct frame_entry *f, struct bytes chun
                                      .number = f->number,
                                      .raw_length = f->raw_length,
                                      .compression = f->compression};
-    memcpy(src.key, p->keys[f->slot], SLOT_KEY);
+    memcpy(src.key, c->key, SLOT_KEY);
     if (frame_open_bytes(r, &src, buf_bytes(&p->slice), p->codec, &p->raw, e))
         return -1;
     const struct generation *g = keyring_find(r->keys, s->generation);
@@ -294,6 +297,7 @@ static int check_packs(struct checking *c, struct err *e)
         hidden |= ring[i].hidden;
         buf_free(&ring[i].slice);
         buf_free(&ring[i].raw);
+        free(ring[i].slots);
         codec_free(ring[i].codec);
     }
     free(ring);
@@ -314,9 +318,7 @@ static void missing(struct checking *c, const struct chunk_id *id)
         const struct pack_info *p = &c->repo->index.packs[f->pack];
         char name[NAME_SIZE];
         pack_name(name, &p->name);
-        const char *what = !(p->state & PACK_LISTED)     ? "is missing"
-                           : (p->state & PACK_CONDEMNED) ? "is condemned, and a snapshot needs it"
-                                                         : "is damaged";
+        const char *what = p->state & PACK_LISTED ? "is damaged" : "is missing";
         add_snapshot(add_error(c->report, name, what), &c->snapshot->id);
         named = true;
     }
@@ -336,7 +338,7 @@ static int walk_refs(struct checking *c, struct bytes refs, unsigned depth, bool
         if (depth > 0) {
             if (walk_list(c, &ref, depth - 1, whole, e))
                 return -1;
-        } else if (!index_has_usable(&c->repo->index, &ref.id)) {
+        } else if (!index_has_sound(&c->repo->index, &ref.id)) {
             *whole = false;
             missing(c, &ref.id);
         }
@@ -379,6 +381,8 @@ static int check_snapshots(struct checking *c, struct err *e)
         add_text(c->report, all.unreadable.v[i]);
     c->report->snapshots = all.n;
     for (size_t i = 0; i < all.n; i++) {
+        if (all.v[i].broken) /* nobody claims that it can be restored */
+            continue;
         c->snapshot = &all.v[i]; /* cppcheck-suppress autoVariables ; looked at below only */
         for (size_t s = 0; s < all.v[i].source_count; s++)
             for (size_t k = 0; k < all.v[i].sources[s].stream_count; k++) {

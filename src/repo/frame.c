@@ -92,17 +92,19 @@ int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, st
 {
     uint8_t *sealed = buf_reserve(codec_scratch(c, 0), f->sealed_length);
     int rc = store_get_range(r->store, f->name, f->offset, sealed, f->sealed_length, e);
-    if (rc == STORE_ABSENT)
-        return err_set(e, ERR_DAMAGED, "%s: is missing from %s", f->name, store_title(r->store));
+    if (rc == STORE_ABSENT) {
+        err_set(e, ERR_DAMAGED, "%s: is missing from %s", f->name, store_title(r->store));
+        return FRAME_VANISHED;
+    }
     if (rc != STORE_DONE)
         return -1;
     return frame_open_bytes(r, f, BYTES(sealed, f->sealed_length), c, raw, e);
 }
 
-bool chunk_verify(struct repo *r, uint32_t frame, bool tree, struct bytes data, const struct chunk_id *id)
+bool chunk_verify(const struct repo *r, uint32_t generation, bool tree, struct bytes data,
+                  const struct chunk_id *id)
 {
-    const struct slot *s = index_slot(&r->index, index_frame(&r->index, frame)->slot);
-    const struct generation *g = keyring_find(r->keys, s->generation);
+    const struct generation *g = keyring_find(r->keys, generation);
     struct chunk_id have;
     if (!g)
         return false;
@@ -115,21 +117,26 @@ static int read_place(struct repo *r, const struct ref *ref, bool tree, struct p
                       struct buf *frame, struct err *e)
 {
     struct frame_source f;
-    if (frame_source(r, at.frame, &f, e) || frame_read(r, &f, c, frame, e))
+    if (frame_source(r, at.frame, &f, e))
         return -1;
+    int rc = frame_read(r, &f, c, frame, e);
+    if (rc)
+        return rc;
     if ((f.facts.kind == SLOT_TREE) != tree || at.offset > frame->n || ref->length > frame->n - at.offset ||
-        !chunk_verify(r, at.frame, tree, BYTES(frame->p + at.offset, ref->length), &ref->id))
+        !chunk_verify(r, f.facts.generation, tree, BYTES(frame->p + at.offset, ref->length), &ref->id))
         return err_set(e, ERR_DAMAGED,
                        "%s: a chunk in the frame at byte %u is not the one it is filed as: damaged", f.name,
                        f.offset);
     return 0;
 }
 
-void frame_met_bad(struct repo *r, uint32_t frame, const struct err *why)
+void frame_met_bad(struct repo *r, uint32_t frame, bool vanished, const struct err *why)
 {
     uint32_t number = index_frame(&r->index, frame)->pack;
     struct pack_info *pack = number == PACK_PENDING ? NULL : &r->index.packs[number];
     struct err lost = ERR_INIT;
+    if (pack && vanished)
+        pack->state &= ~(unsigned)PACK_LISTED;
     if (!pack || !(pack->state & PACK_LISTED) || (pack->state & PACK_DAMAGED))
         return;
     pack->state |= PACK_DAMAGED;
@@ -151,14 +158,15 @@ int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_fr
                 continue;
             struct err why = ERR_INIT;
             AUTO(buf) frame = BUF_NONE;
-            if (read_place(r, ref, tree, at, c, &frame, &why) == 0) {
+            int rc = read_place(r, ref, tree, at, c, &frame, &why);
+            if (rc == 0) {
                 raw->n = 0;
                 buf_add(raw, BYTES(frame.p + at.offset, ref->length));
                 return 0;
             }
             if (why.kind != ERR_DAMAGED)
                 return *e = why, -1;
-            frame_met_bad(r, at.frame, &why);
+            frame_met_bad(r, at.frame, rc == FRAME_VANISHED, &why);
             if (!err_is_set(&first))
                 first = why;
         }

@@ -39,7 +39,8 @@ uint32_t index_add_pack(struct index *x, const struct sha *name, uint64_t size, 
     }
     if (bigmap_add(x->pack_map, name->b, x->pack_count, e))
         return UINT32_MAX;
-    x->packs[x->pack_count] = (struct pack_info){.name = *name, .size = size, .state = state};
+    x->packs[x->pack_count] =
+        (struct pack_info){.name = *name, .size = size, .state = state, .index_object = INDEX_OBJECT_NONE};
     return x->pack_count++;
 }
 
@@ -107,6 +108,7 @@ int index_add_table(struct index *x, uint32_t pack, struct bytes table, size_t *
     if (table_visit(table, x->packs[pack].size, &v, used, e))
         return -1;
     x->packs[pack].state |= PACK_INDEXED;
+    x->packs[pack].table_bytes = (uint32_t)*used;
     return 0;
 }
 
@@ -119,20 +121,51 @@ bool index_next_place(const struct index *x, const struct chunk_id *id, uint64_t
     return true;
 }
 
-bool index_frame_is_usable(const struct index *x, uint32_t frame)
+static bool is_one_of(const struct index *x, uint32_t frame, unsigned look_at)
 {
     uint32_t pack = index_frame(x, frame)->pack;
-    if (pack == PACK_PENDING)
-        return true;
-    return (x->packs[pack].state & (PACK_LISTED | PACK_DAMAGED | PACK_CONDEMNED)) == PACK_LISTED;
+    return pack == PACK_PENDING || (x->packs[pack].state & look_at) == PACK_LISTED;
 }
 
-bool index_has_usable(const struct index *x, const struct chunk_id *id)
+bool index_frame_is_usable(const struct index *x, uint32_t frame)
+{
+    return is_one_of(x, frame, PACK_LISTED | PACK_DAMAGED | PACK_CONDEMNED);
+}
+
+bool index_frame_is_sound(const struct index *x, uint32_t frame)
+{
+    return is_one_of(x, frame, PACK_LISTED | PACK_DAMAGED);
+}
+
+/* The first place of the chunk for which `is` says yes; FRAME_NONE: there is none. */
+static uint32_t find_frame(const struct index *x, const struct chunk_id *id,
+                           bool (*is)(const struct index *, uint32_t))
 {
     uint64_t iter = BIGMAP_START;
     struct place at;
     while (index_next_place(x, id, &iter, &at))
-        if (index_frame_is_usable(x, at.frame))
-            return true;
-    return false;
+        if (is(x, at.frame))
+            return at.frame;
+    return FRAME_NONE;
+}
+
+bool index_has_usable(const struct index *x, const struct chunk_id *id)
+{
+    return find_frame(x, id, index_frame_is_usable) != FRAME_NONE;
+}
+
+bool index_has_sound(const struct index *x, const struct chunk_id *id)
+{
+    return find_frame(x, id, index_frame_is_sound) != FRAME_NONE;
+}
+
+bool index_rely(struct index *x, const struct chunk_id *id)
+{
+    uint32_t frame = find_frame(x, id, index_frame_is_usable);
+    if (frame == FRAME_NONE)
+        return false;
+    uint32_t pack = index_frame(x, frame)->pack;
+    if (pack != PACK_PENDING)
+        x->packs[pack].state |= PACK_RELIED;
+    return true;
 }

@@ -16,12 +16,17 @@ enum pack_state {
     PACK_DAMAGED = 4,   /* named by a damaged mark, or of a wrong size */
     PACK_CONDEMNED = 8, /* waits to be deleted */
     PACK_ORPHAN = 16,   /* no index object names it: read from its tail */
+    PACK_RELIED = 32,   /* this run's snapshot needs it */
 };
+#define INDEX_OBJECT_NONE UINT32_MAX
 struct pack_info {
     struct sha name;
-    uint64_t size; /* as listed */
+    uint64_t size;    /* as listed */
+    int64_t mtime_ns; /* as listed */
     unsigned state;
-    bool marked; /* a damaged mark named it when the repository was loaded */
+    uint32_t table_bytes;
+    uint32_t index_object; /* that its table was taken from; INDEX_OBJECT_NONE: from itself, or not at all */
+    bool marked;           /* a damaged mark named it when the repository was loaded */
 };
 struct frame_info {
     uint32_t pack, slot;
@@ -34,7 +39,7 @@ struct place {
 };
 
 struct index {
-    struct pack_info *packs; /* heap: 48 bytes for 16 MiB of stored data */
+    struct pack_info *packs; /* heap: 72 bytes for 16 MiB of stored data */
     uint32_t pack_count, pack_cap;
     struct bigmap *pack_map; /* name -> pack */
     struct bigarray slots, frames;
@@ -57,9 +62,14 @@ int index_add_chunk(struct index *x, const struct chunk_id *id, struct place at,
 
 /* Walks the places of a chunk: start with *iter = BIGMAP_START. */
 bool index_next_place(const struct index *x, const struct chunk_id *id, uint64_t *iter, struct place *out);
-/* A place that a new snapshot may rely on: in this run, or in a listed, sound pack that is not condemned. */
-bool index_has_usable(const struct index *x, const struct chunk_id *id);
+/* Usable: a new snapshot may rely on it: in this run, or in a listed, sound pack that is not condemned. */
 bool index_frame_is_usable(const struct index *x, uint32_t frame);
+bool index_has_usable(const struct index *x, const struct chunk_id *id);
+/* The same for a snapshot in the making: it relies on the pack from now on. */
+bool index_rely(struct index *x, const struct chunk_id *id);
+/* Sound: can be read: listed and not damaged, condemned or not. */
+bool index_frame_is_sound(const struct index *x, uint32_t frame);
+bool index_has_sound(const struct index *x, const struct chunk_id *id);
 static inline struct frame_info *index_frame(const struct index *x, uint32_t frame)
 {
     return bigarray_at(&x->frames, frame);

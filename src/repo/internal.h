@@ -4,20 +4,38 @@
 
 #include "codec/compress.h"
 #include "repo/index.h"
+#include "repo/marks.h"
 #include "repo/repo.h"
 
 #include <jansson.h>
+
+/* An index object that was read. */
+struct index_object {
+    struct sha name;
+    int64_t mtime_ns;
+    uint32_t bytes;        /* of its tables */
+    bool is_read;          /* it was whole */
+    bool superseded;       /* by another one that was read: nothing is lost without it */
+    int64_t superseded_ns; /* the mtime of that one */
+};
 
 struct repo {
     struct store *store;
     const struct keyring *keys;
     struct pool *pool;
     char *spool_dir;
-    bool loaded;
+    struct gc_bounds bounds;
+    bool loaded, refreshed;
     struct index index;
-    uint64_t index_objects;
+    struct index_object *index_objects;
+    size_t index_object_count;
     struct slot_cache *slot_keys;
     struct strings bad_objects; /* indexes and marks that did not open: "name: why" (check reports them) */
+    /* The view: what was listed when. */
+    struct sha_set condemned, damaged; /* packs that marks name */
+    int64_t view_ns;                   /* the store's clock before the first listing */
+    uint64_t view_boot_ns;             /* this machine's at the same moment */
+    int64_t newest_ns;                 /* of all that was listed */
 };
 
 #define NAME_SIZE    160        /* "receipts/<sha>/<sha>" */
@@ -33,6 +51,9 @@ void object_name(char out[NAME_SIZE], const char *prefix, const struct sha *sha)
 /* The SHA-256 that ends a name; false when there is none (foreign object). */
 bool name_sha(const char *name, struct sha *out);
 
+/* "marks/<kind>/<sha>" */
+void mark_name(char out[NAME_SIZE], enum mark_kind kind, const struct sha *sha);
+
 /* Appends what the `lifeboat` object of this repository holds. */
 void repo_describe(const struct keyring *k, struct buf *out);
 
@@ -45,6 +66,41 @@ int object_get(struct repo *r, const char *name, enum object_type type, uint64_t
 
 /* Names below a prefix, sorted. */
 int list_names(struct store *s, const char *prefix, struct strings *out, struct err *e) MUST_CHECK;
+
+/* ---- load.c: the view, step by step. The order is the safety: marks, then packs, then indexes ---- */
+/* Takes what condemn and damaged marks say, and the time of their listing. */
+void view_marks(struct repo *r, const struct marks *m);
+/* Lists the packs: those that are known get their state anew, others are added. */
+int view_packs(struct repo *r, struct err *e) MUST_CHECK;
+/* Reads the indexes that were not read yet, and the tails of packs that none names. */
+int view_indexes(struct repo *r, struct err *e) MUST_CHECK;
+/* Marks and packs again, nothing else: what may still be relied on. */
+int view_again(struct repo *r, struct err *e) MUST_CHECK;
+/* Empties the index for a new view. */
+int view_begin(struct repo *r, struct err *e) MUST_CHECK;
+/* All of it again, into the same index: what is known keeps its numbers. */
+int repo_refresh(struct repo *r, struct err *e) MUST_CHECK;
+
+/* Walks the packs of an index object; *superseded gets the names of others, unsorted. */
+typedef int index_each(void *ctx, const struct sha *pack, uint64_t size, struct bytes table, struct err *e);
+int index_visit(struct bytes plain, struct sha_set *superseded, index_each *each, void *ctx,
+                struct err *e) MUST_CHECK;
+/* Gathers tables of packs into index objects of INDEX_FULL bytes. */
+struct index_builder {
+    struct repo *repo;
+    struct buf tables;
+    uint32_t packs;   /* in `tables` */
+    uint64_t written; /* index objects */
+};
+int index_builder_add(struct index_builder *b, const struct sha *pack, uint64_t size, struct bytes table,
+                      struct err *e) MUST_CHECK;
+/* Puts what was gathered, if anything was or something is superseded (NULL: nothing). */
+int index_builder_put(struct index_builder *b, const struct sha_set *superseded, struct err *e) MUST_CHECK;
+void index_builder_free(struct index_builder *b);
+AUTO_FOR(index_builder)
+
+/* A clock of this machine that runs on while it sleeps; tests replace it. */
+extern uint64_t (*repo_clock)(void);
 
 /* Reads the table of a pack from its tail. */
 int pack_read_table(struct repo *r, const struct sha *name, uint64_t size, struct buf *out,
@@ -66,7 +122,8 @@ struct frame_source {
 /* Fills *out for a frame of the index. ERR_DAMAGED when its pack is not in the store. */
 int frame_source(struct repo *r, uint32_t frame, struct frame_source *out, struct err *e) MUST_CHECK;
 /* Fetches, opens and decompresses into raw (replaced). Any thread, its own codec. ERR_DAMAGED names the pack.
- */
+ * FRAME_VANISHED, with the same: the pack is not there any more, a prune may have deleted it. */
+#define FRAME_VANISHED 1
 int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw,
                struct err *e) MUST_CHECK;
 /* Opens the sealed bytes of a frame that are at hand. */
@@ -78,10 +135,11 @@ int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes 
 int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
                struct buf *raw, struct err *e) MUST_CHECK;
 /* A reader has met a frame that is not what it was: marks its pack, once, so that backups store its chunks
- * again. */
-void frame_met_bad(struct repo *r, uint32_t frame, const struct err *why);
-/* Whether `data` is the chunk, by the id key of the frame's generation. */
-bool chunk_verify(struct repo *r, uint32_t frame, bool tree, struct bytes data, const struct chunk_id *id);
+ * again; or one that has `vanished`: its pack is not listed any more. */
+void frame_met_bad(struct repo *r, uint32_t frame, bool vanished, const struct err *why);
+/* Whether `data` is the chunk, by the id key of its slot's generation. Any thread. */
+bool chunk_verify(const struct repo *r, uint32_t generation, bool tree, struct bytes data,
+                  const struct chunk_id *id);
 
 /* Whether index `frame` lies in a tree slot. */
 bool frame_is_tree(const struct repo *r, uint32_t frame);

@@ -36,6 +36,7 @@ struct plan {
     struct wanted *wanted;
     size_t wanted_count;
     struct err error;
+    bool vanished; /* its pack is not there any more */
     struct plan *next_in_bucket;
 };
 
@@ -75,12 +76,15 @@ static struct slot_in_window *at(struct stream_reader *s, uint64_t position)
 static void load(struct job *job, unsigned worker)
 {
     struct plan *p = CONTAINER(job, struct plan, job);
-    if (frame_read(p->repo, &p->source, p->codecs[worker], &p->raw, &p->error))
+    int rc = frame_read(p->repo, &p->source, p->codecs[worker], &p->raw, &p->error);
+    p->vanished = rc == FRAME_VANISHED;
+    if (rc)
         return;
     for (size_t i = 0; i < p->wanted_count; i++) {
         struct wanted *w = &p->wanted[i];
         w->sound = w->offset <= p->raw.n && w->length <= p->raw.n - w->offset &&
-                   chunk_verify(p->repo, p->frame, false, BYTES(p->raw.p + w->offset, w->length), &w->id);
+                   chunk_verify(p->repo, p->source.facts.generation, false,
+                                BYTES(p->raw.p + w->offset, w->length), &w->id);
     }
 }
 
@@ -149,20 +153,23 @@ static void drop_plan(struct stream_reader *s, struct plan *p)
     free_plan(p);
 }
 
-/* The place to read a chunk from: one that is resident or planned already, else the first that is usable. */
+/* The place to read a chunk from: one that is resident or planned already, else the first that is sound,
+ * rather in a pack that is not condemned. */
 static bool choose_place(struct stream_reader *s, const struct ref *ref, struct place *out)
 {
     uint64_t iter = BIGMAP_START;
     struct place p;
-    bool found = false;
+    bool found = false, stays = false;
     while (index_next_place(&s->repo->index, &ref->id, &iter, &p)) {
-        if (!index_frame_is_usable(&s->repo->index, p.frame) || frame_is_tree(s->repo, p.frame))
+        if (!index_frame_is_sound(&s->repo->index, p.frame) || frame_is_tree(s->repo, p.frame))
             continue;
-        if (!found || find_plan(s, p.frame))
+        bool usable = index_frame_is_usable(&s->repo->index, p.frame), planned = find_plan(s, p.frame);
+        if (!found || planned || (usable && !stays))
             *out = p;
-        if (find_plan(s, p.frame))
+        if (planned)
             return true;
         found = true;
+        stays |= usable;
     }
     return found;
 }
@@ -317,11 +324,12 @@ static int take(struct stream_reader *s, struct slot_in_window *w, struct bytes 
         return -1;
     }
     if (p && p->state == PLAN_BAD)
-        frame_met_bad(s->repo, p->frame, &p->error);
+        frame_met_bad(s->repo, p->frame, p->vanished, &p->error);
     if (p && p->state == PLAN_READY) {
         *out = BYTES(p->raw.p + w->offset, w->ref.length);
         bool inside = w->offset <= p->raw.n && w->ref.length <= p->raw.n - w->offset;
-        if (inside && (w->verified || chunk_verify(s->repo, p->frame, false, *out, &w->ref.id)))
+        if (inside &&
+            (w->verified || chunk_verify(s->repo, p->source.facts.generation, false, *out, &w->ref.id)))
             return 0;
     }
     if (chunk_read(s->repo, &w->ref, false, FRAME_NONE, s->own_codec, &s->spare, e))
@@ -330,12 +338,9 @@ static int take(struct stream_reader *s, struct slot_in_window *w, struct bytes 
     return 0;
 }
 
-int stream_reader_next(struct stream_reader *s, struct bytes *out, struct err *e)
+static int next(struct stream_reader *s, struct bytes *out, struct err *e)
 {
-    *out = (struct bytes){0};
     s->current = NULL;
-    if (s->left == 0)
-        return 0;
     if (fill_window(s, e))
         return -1;
     if (s->head == s->tail)
@@ -357,6 +362,23 @@ int stream_reader_next(struct stream_reader *s, struct bytes *out, struct err *e
     out->n = (size_t)MIN((uint64_t)out->n, s->left);
     s->left -= out->n;
     return 0;
+}
+
+int stream_reader_next(struct stream_reader *s, struct bytes *out, struct err *e)
+{
+    struct err first = ERR_INIT, second = ERR_INIT;
+    *out = (struct bytes){0};
+    if (s->left == 0)
+        return 0;
+    if (next(s, out, &first) == 0)
+        return 0;
+    /* What is not where it was may have moved since the repository was loaded: a prune copies what is needed
+     * into new packs before it deletes old ones. So the indexes are read again, once. */
+    if (first.kind == ERR_DAMAGED && !s->repo->refreshed && repo_refresh(s->repo, &second) == 0 &&
+        next(s, out, &second) == 0)
+        return 0;
+    *e = first;
+    return -1;
 }
 
 void stream_reader_free(struct stream_reader *s)

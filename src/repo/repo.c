@@ -98,11 +98,15 @@ struct repo *repo_open(const struct repo_options *o, struct err *e)
 {
     if (check_identity(o->store, o->keys, e))
         return NULL;
+    const struct gc_bounds bounds = GC_BOUNDS_DEFAULT;
+    if (o->bounds && gc_bounds_check(o->bounds, e))
+        return NULL;
     struct repo *r = xcalloc(1, sizeof *r);
     *r = (struct repo){.store = o->store,
                        .keys = o->keys,
                        .pool = o->pool,
                        .spool_dir = xstrdup(o->spool_dir),
+                       .bounds = o->bounds ? *o->bounds : bounds,
                        .index = {.slots = BIGARRAY_NONE, .frames = BIGARRAY_NONE},
                        .slot_keys = slot_cache_new()};
     return r;
@@ -125,13 +129,16 @@ void repo_free(struct repo *r)
     index_free(&r->index);
     slot_cache_free(r->slot_keys);
     strings_free(&r->bad_objects);
+    sha_set_free(&r->condemned);
+    sha_set_free(&r->damaged);
+    free(r->index_objects);
     free(r->spool_dir);
     free(r);
 }
 
 void repo_size(const struct repo *r, struct repo_size *out)
 {
-    *out = (struct repo_size){.chunks = bigmap_count(r->index.chunks), .indexes = r->index_objects};
+    *out = (struct repo_size){.chunks = bigmap_count(r->index.chunks), .indexes = r->index_object_count};
     for (uint32_t i = 0; i < r->index.pack_count; i++)
         if (r->index.packs[i].state & PACK_LISTED) {
             out->packs++;
@@ -189,191 +196,4 @@ int list_names(struct store *s, const char *prefix, struct strings *out, struct 
     if (out->n)
         qsort(out->v, out->n, sizeof *out->v, by_text);
     return 0;
-}
-
-/* ---- loading ---- */
-struct mark_set {
-    struct sha *v;
-    size_t n;
-};
-
-static bool marked(const struct mark_set *m, const struct sha *pack)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (sha_equal(&m->v[i], pack))
-            return true;
-    return false;
-}
-
-/* The packs that marks of one kind name. A mark that does not open is reported and counts for nothing. */
-static int load_marks(struct repo *r, const char *prefix, struct mark_set *out, struct err *e)
-{
-    AUTO(strings) names = STRINGS_NONE;
-    if (list_names(r->store, prefix, &names, e))
-        return -1;
-    out->v = xcalloc(names.n, sizeof *out->v);
-    for (size_t i = 0; i < names.n; i++) {
-        AUTO(buf) text = BUF_NONE;
-        struct err bad = ERR_INIT;
-        int rc = object_get(r, names.v[i], OBJECT_MARK, METADATA_MAX, &text, &bad);
-        if (rc == STORE_ABSENT)
-            continue;
-        if (rc == STORE_FAILED && bad.kind != ERR_DAMAGED)
-            return *e = bad, -1;
-        AUTO_JSON o = rc == STORE_DONE ? json_read(buf_bytes(&text), &bad) : NULL;
-        const char *pack = o ? json_text(o, "pack") : "";
-        if (o && !mark_signature_holds(r, o))
-            log_warn("%s: its signature does not hold: counts for nothing", names.v[i]);
-        else if (!sha_parse(&out->v[out->n], pack, strlen(pack)))
-            strings_add_fmt(&r->bad_objects, "%s: %s", names.v[i],
-                            err_is_set(&bad) ? bad.text : "names no pack");
-        else
-            out->n++;
-    }
-    return 0;
-}
-
-struct pack_listing {
-    struct repo *r;
-    const struct mark_set *condemned, *damaged;
-};
-
-static int add_listed_pack(void *ctx, const struct store_object *o, struct err *e)
-{
-    struct pack_listing *l = ctx;
-    struct sha sha;
-    char name[NAME_SIZE];
-    if (!name_sha(o->name, &sha))
-        return 0;
-    pack_name(name, &sha);
-    if (strcmp(name, o->name) != 0)
-        return 0;
-    unsigned state = PACK_LISTED | (marked(l->condemned, &sha) ? PACK_CONDEMNED : 0) |
-                     (marked(l->damaged, &sha) ? PACK_DAMAGED : 0);
-    uint32_t pack = index_add_pack(&l->r->index, &sha, o->size, state, e);
-    if (pack == UINT32_MAX)
-        return -1;
-    l->r->index.packs[pack].marked = (state & PACK_DAMAGED) != 0;
-    return 0;
-}
-
-/* Adds the tables of one index object; each pack is taken once. */
-static int load_index(struct repo *r, struct bytes plain, struct err *e)
-{
-    struct cursor c = cursor_of(plain);
-    uint32_t superseded = cursor_u32(&c);
-    cursor_take(&c, (size_t)superseded * SHA_SIZE);
-    uint32_t packs = cursor_u32(&c);
-    for (uint32_t i = 0; i < packs && !c.bad; i++) {
-        struct bytes sha = cursor_take(&c, SHA_SIZE);
-        uint64_t size = cursor_u64(&c);
-        uint32_t length = cursor_u32(&c);
-        struct bytes table = cursor_take(&c, length);
-        if (c.bad)
-            break;
-        struct sha name;
-        memcpy(name.b, sha.p, SHA_SIZE);
-        uint32_t pack = index_find_pack(&r->index, &name);
-        if (pack == UINT32_MAX) /* missing: remembered without PACK_LISTED, so that it can be named */
-            pack = index_add_pack(&r->index, &name, size, 0, e);
-        if (pack == UINT32_MAX)
-            return -1;
-        if (r->index.packs[pack].state & PACK_INDEXED)
-            continue;
-        struct pack_info *info = &r->index.packs[pack];
-        uint64_t listed = info->size;
-        info->size = size;
-        if (listed != size)
-            info->state |= PACK_DAMAGED;
-        size_t used;
-        if (index_add_table(&r->index, pack, table, &used, e))
-            return -1;
-    }
-    return cursor_is_done(&c) ? 0 : err_set(e, ERR_DAMAGED, "an index with wrong lengths");
-}
-
-static int load_indexes(struct repo *r, struct err *e)
-{
-    AUTO(strings) names = STRINGS_NONE;
-    if (list_names(r->store, "index/", &names, e))
-        return -1;
-    for (size_t i = 0; i < names.n; i++) {
-        AUTO(buf) plain = BUF_NONE;
-        struct err bad = ERR_INIT;
-        int rc = object_get(r, names.v[i], OBJECT_INDEX, INDEX_MAX, &plain, &bad);
-        if (rc == STORE_DONE)
-            rc = load_index(r, buf_bytes(&plain), &bad);
-        if (rc == STORE_FAILED && bad.kind != ERR_DAMAGED)
-            return *e = bad, -1;
-        if (rc == STORE_FAILED) {
-            strings_add(&r->bad_objects, bad.text);
-            log_warn("%s (its packs are read themselves)", bad.text);
-        }
-        r->index_objects += rc == STORE_DONE;
-    }
-    return 0;
-}
-
-int pack_read_table(struct repo *r, const struct sha *sha, uint64_t size, struct buf *out, struct err *e)
-{
-    char name[NAME_SIZE];
-    pack_name(name, sha);
-    uint8_t footer[PACK_FOOTER];
-    uint64_t offset = 0, length = 0;
-    if (size < PACK_FOOTER || size > PACK_MAX)
-        return err_set(e, ERR_DAMAGED, "%s: %llu bytes is no size of a pack", name, (unsigned long long)size);
-    if (store_get_range(r->store, name, size - PACK_FOOTER, footer, PACK_FOOTER, e))
-        return -1;
-    if (pack_open_footer(r->keys, BYTES(footer, PACK_FOOTER), size, &offset, &length, e))
-        return err_wrap(e, "%s", name);
-    struct cursor c = cursor_of(BYTES(footer, PACK_FOOTER));
-    cursor_u32(&c);
-    uint32_t generation = cursor_u32(&c);
-    AUTO(buf) sealed = BUF_NONE;
-    buf_reserve(&sealed, length);
-    if (store_get_range(r->store, name, offset, sealed.p, length, e))
-        return -1;
-    if (pack_open_table(r->keys, BYTES(sealed.p, length), generation, out, e))
-        return err_wrap(e, "%s", name);
-    return 0;
-}
-
-/* Packs that no index names: left by a run that was cut off, or their index is lost. */
-static int load_orphans(struct repo *r, struct err *e)
-{
-    for (uint32_t i = 0; i < r->index.pack_count; i++) {
-        struct pack_info *p = &r->index.packs[i];
-        if ((p->state & (PACK_INDEXED | PACK_CONDEMNED)) || !(p->state & PACK_LISTED))
-            continue;
-        AUTO(buf) table = BUF_NONE;
-        struct err bad = ERR_INIT;
-        size_t used;
-        if (pack_read_table(r, &p->name, p->size, &table, &bad) == 0 &&
-            index_add_table(&r->index, i, buf_bytes(&table), &used, &bad) == 0) {
-            p->state |= PACK_ORPHAN;
-            continue;
-        }
-        if (bad.kind != ERR_DAMAGED)
-            return *e = bad, -1;
-        p->state |= PACK_DAMAGED;
-        strings_add(&r->bad_objects, bad.text);
-        log_warn("%s", bad.text);
-    }
-    return 0;
-}
-
-int repo_load(struct repo *r, struct err *e)
-{
-    if (index_open(&r->index, r->spool_dir, e))
-        return -1;
-    struct mark_set condemned = {0}, damaged = {0};
-    struct pack_listing l = {.r = r, .condemned = &condemned, .damaged = &damaged};
-    /* Marks before packs before indexes: the other order loses data (docs/format.md, "Garbage"). */
-    int rc = load_marks(r, "marks/condemn/", &condemned, e) || load_marks(r, "marks/damaged/", &damaged, e) ||
-             store_list(r->store, "packs/", add_listed_pack, &l, NULL, e) || load_indexes(r, e) ||
-             load_orphans(r, e);
-    free(condemned.v);
-    free(damaged.v);
-    r->loaded = rc == 0;
-    return rc ? -1 : 0;
 }

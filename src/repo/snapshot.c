@@ -220,37 +220,46 @@ static int by_time(const void *a, const void *b)
     return memcmp(x->id.b, y->id.b, SHA_SIZE);
 }
 
-/* Adds the reason of each pin that no unpin names. */
-static int load_pins(struct repo *r, struct snapshots *all, struct err *e)
+static int load_marks(struct repo *r, struct snapshots *all, struct err *e)
 {
-    AUTO(strings) pins = STRINGS_NONE, unpins = STRINGS_NONE, cancelled = STRINGS_NONE;
-    if (list_names(r->store, "marks/unpin/", &unpins, e) || list_names(r->store, "marks/pin/", &pins, e))
+    AUTO(marks) m = {0};
+    if (marks_load(r, MARKS_OF_SNAPSHOTS, &m, e))
         return -1;
-    for (size_t i = 0; i < unpins.n + pins.n; i++) {
-        bool is_pin = i >= unpins.n;
-        const char *name = is_pin ? pins.v[i - unpins.n] : unpins.v[i];
-        AUTO(buf) text = BUF_NONE;
+    for (size_t i = 0; i < m.unreadable.n; i++)
+        log_warn("%s", m.unreadable.v[i]);
+    marks_apply(&m, all);
+    return 0;
+}
+
+static int add_listed(void *ctx, const struct store_object *o, struct err *e)
+{
+    struct snapshots *all = ctx;
+    struct snapshot new = {.stored_ns = o->mtime_ns};
+    (void)e;
+    if (!name_sha(o->name, &new.id))
+        return 0;
+    all->v = xrealloc(all->v, all->n + 1, sizeof *all->v);
+    all->v[all->n++] = new;
+    return 0;
+}
+
+/* Loads those that were listed; keeps those that can be read. */
+static int load_listed(struct repo *r, struct snapshots *all, struct err *e)
+{
+    size_t listed = all->n;
+    all->n = 0;
+    for (size_t i = 0; i < listed; i++) {
         struct err bad = ERR_INIT;
-        int rc = object_get(r, name, OBJECT_MARK, METADATA_MAX, &text, &bad);
-        AUTO_JSON o = rc == STORE_DONE ? json_read(buf_bytes(&text), &bad) : NULL;
-        if (err_is_set(&bad) && bad.kind != ERR_DAMAGED)
+        struct snapshot s = {0};
+        int64_t stored_ns = all->v[i].stored_ns;
+        if (snapshot_load(r, &all->v[i].id, &s, &bad) == 0) {
+            s.stored_ns = stored_ns;
+            all->v[all->n++] = s;
+        } else if (bad.kind == ERR_DAMAGED) {
+            strings_add(&all->unreadable, bad.text);
+        } else if (bad.kind != ERR_USAGE) { /* ERR_USAGE: gone since it was listed */
             return *e = bad, -1;
-        if (!o) {
-            if (err_is_set(&bad))
-                log_warn("%s", bad.text);
-            continue;
         }
-        if (!is_pin) {
-            strings_add(&cancelled, json_text(o, "mark"));
-            continue;
-        }
-        const char *snapshot = json_text(o, "snapshot");
-        struct sha id;
-        if (strings_has(&cancelled, strrchr(name, '/') + 1) || !sha_parse(&id, snapshot, strlen(snapshot)))
-            continue;
-        for (size_t k = 0; k < all->n; k++)
-            if (sha_equal(&all->v[k].id, &id))
-                strings_add(&all->v[k].pins, json_text(o, "reason"));
     }
     return 0;
 }
@@ -258,26 +267,13 @@ static int load_pins(struct repo *r, struct snapshots *all, struct err *e)
 int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
 {
     *out = (struct snapshots){0};
-    AUTO(strings) names = STRINGS_NONE;
-    if (list_names(r->store, "snapshots/", &names, e))
+    if (store_list(r->store, "snapshots/", add_listed, out, &out->now_ns, e) || load_listed(r, out, e)) {
+        snapshots_free(out);
         return -1;
-    out->v = xcalloc(names.n, sizeof *out->v);
-    for (size_t i = 0; i < names.n; i++) {
-        struct sha id;
-        struct err bad = ERR_INIT;
-        if (!name_sha(names.v[i], &id))
-            continue;
-        if (snapshot_load(r, &id, &out->v[out->n], &bad) == 0) {
-            out->n++;
-        } else if (bad.kind == ERR_DAMAGED) {
-            strings_add(&out->unreadable, bad.text);
-        } else if (bad.kind != ERR_USAGE) { /* ERR_USAGE: gone since it was listed */
-            snapshots_free(out);
-            return *e = bad, -1;
-        }
     }
-    qsort(out->v, out->n, sizeof *out->v, by_time);
-    if (load_pins(r, out, e)) {
+    if (out->n)
+        qsort(out->v, out->n, sizeof *out->v, by_time);
+    if (load_marks(r, out, e)) {
         snapshots_free(out);
         return -1;
     }

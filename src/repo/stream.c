@@ -67,7 +67,7 @@ static int put_list(void *ctx, struct bytes list, struct ref *out, struct err *e
     struct repo *r = writer_repo(s->writer);
     id_of(&keyring_current(r->keys)->tree_ids, list, &out->id);
     out->length = (uint32_t)list.n;
-    if (index_has_usable(&r->index, &out->id))
+    if (index_rely(&r->index, &out->id))
         return 0;
     writer_count_new(s->writer, out->length);
     return writer_gather(s->writer, &s->lists, out, list, TREE_FRAME, SLOT_TREE, TREE_LEVEL,
@@ -96,7 +96,7 @@ struct stream *stream_new(struct writer *w, const struct stream_options *o, cons
 
 static int take_chunk(struct stream *s, const struct ref *ref, struct bytes data, struct err *e)
 {
-    if (!index_has_usable(&writer_repo(s->writer)->index, &ref->id)) {
+    if (!index_rely(&writer_repo(s->writer)->index, &ref->id)) {
         s->info.new_bytes += ref->length;
         writer_count_new(s->writer, ref->length);
         return writer_gather(s->writer, &s->content, ref, data, s->options.frame, SLOT_CONTENT,
@@ -222,7 +222,7 @@ int stream_append(struct stream *s, const struct ref *refs, size_t n, struct err
 {
     assert(current(s)->data.n == s->chunk_start);
     for (size_t i = 0; i < n; i++)
-        if (refs[i].length == 0 || !index_has_usable(&writer_repo(s->writer)->index, &refs[i].id))
+        if (refs[i].length == 0 || !index_rely(&writer_repo(s->writer)->index, &refs[i].id))
             return 0;
     for (size_t i = 0; i < n; i++) {
         if (make_room(s, e))

@@ -53,56 +53,34 @@ void tree_free(struct tree_builder *t)
         buf_free(&t->lists[i]);
 }
 
-/* ---- walking ---- */
-struct ref_walk {
-    struct repo *repo;
-    struct codec *codec;
-    uint32_t depth;
-    struct {
-        struct buf list;
-        size_t next;
-    } levels[TREE_LEVELS + 1]; /* [depth]: the roots; [0]: content references */
-    uint32_t cached_frame;
-    struct buf frame; /* neighbours lie in one frame */
-};
-
-struct ref_walk *ref_walk_new(struct repo *r, const struct stream_info *info)
-{
-    struct ref_walk *w = xcalloc(1, sizeof *w);
-    w->repo = r;
-    w->codec = codec_new();
-    w->cached_frame = FRAME_NONE;
-    w->depth = MIN(info->depth, (uint32_t)TREE_LEVELS);
-    for (uint32_t i = 0; i < info->root_count; i++)
-        add_chunk(&w->levels[w->depth].list, &info->roots[i]);
-    return w;
-}
-
+/* ---- reading ---- */
 /* Whether the list lies, verified, in the frame read last; otherwise reads the frame of its first sound
  * place. */
-static bool take_from_frame(struct ref_walk *w, const struct ref *ref, struct buf *out)
+static bool take_from_frame(struct list_reader *l, const struct ref *ref, struct buf *out)
 {
     uint64_t iter = BIGMAP_START;
     struct place at;
-    while (index_next_place(&w->repo->index, &ref->id, &iter, &at)) {
-        if (at.frame != w->cached_frame) {
+    while (index_next_place(&l->repo->index, &ref->id, &iter, &at)) {
+        if (l->frame.n == 0 || at.frame != l->cached_frame) {
             struct frame_source f;
             struct err ignored = ERR_INIT;
-            if (!index_frame_is_usable(&w->repo->index, at.frame) || !frame_is_tree(w->repo, at.frame) ||
-                frame_source(w->repo, at.frame, &f, &ignored))
+            if (!index_frame_is_sound(&l->repo->index, at.frame) || !frame_is_tree(l->repo, at.frame) ||
+                frame_source(l->repo, at.frame, &f, &ignored))
                 continue;
-            w->cached_frame = FRAME_NONE;
-            if (frame_read(w->repo, &f, w->codec, &w->frame, &ignored)) {
+            int rc = frame_read(l->repo, &f, l->codec, &l->frame, &ignored);
+            if (rc) {
+                l->frame.n = 0;
                 if (ignored.kind == ERR_DAMAGED)
-                    frame_met_bad(w->repo, at.frame, &ignored);
+                    frame_met_bad(l->repo, at.frame, rc == FRAME_VANISHED, &ignored);
                 continue;
             }
-            w->cached_frame = at.frame;
+            l->cached_frame = at.frame;
+            l->generation = f.facts.generation;
         }
-        if (at.offset > w->frame.n || ref->length > w->frame.n - at.offset)
+        if (at.offset > l->frame.n || ref->length > l->frame.n - at.offset)
             continue;
-        struct bytes list = BYTES(w->frame.p + at.offset, ref->length);
-        if (chunk_verify(w->repo, at.frame, true, list, &ref->id)) {
+        struct bytes list = BYTES(l->frame.p + at.offset, ref->length);
+        if (chunk_verify(l->repo, l->generation, true, list, &ref->id)) {
             out->n = 0;
             buf_add(out, list);
             return true;
@@ -111,15 +89,41 @@ static bool take_from_frame(struct ref_walk *w, const struct ref *ref, struct bu
     return false;
 }
 
-static int descend(struct ref_walk *w, unsigned level, const struct ref *ref, struct err *e)
+int list_read(struct list_reader *l, const struct ref *ref, struct buf *out, struct err *e)
 {
-    struct buf *list = &w->levels[level].list;
-    w->levels[level].next = 0;
     if (ref->length == 0 || ref->length > LIST_MAX * TABLE_CHUNK_SIZE || ref->length % TABLE_CHUNK_SIZE)
         return err_set(e, ERR_DAMAGED, "a reference list of %u bytes is not one", ref->length);
-    if (take_from_frame(w, ref, list))
+    if (!l->codec)
+        l->codec = codec_new();
+    if (take_from_frame(l, ref, out))
         return 0;
-    return chunk_read(w->repo, ref, true, FRAME_NONE, w->codec, list, e);
+    return chunk_read(l->repo, ref, true, FRAME_NONE, l->codec, out, e);
+}
+
+void list_reader_free(struct list_reader *l)
+{
+    buf_free(&l->frame);
+    codec_free(l->codec);
+}
+
+/* ---- walking ---- */
+struct ref_walk {
+    uint32_t depth;
+    struct {
+        struct buf list;
+        size_t next;
+    } levels[TREE_LEVELS + 1]; /* [depth]: the roots; [0]: content references */
+    struct list_reader reader;
+};
+
+struct ref_walk *ref_walk_new(struct repo *r, const struct stream_info *info)
+{
+    struct ref_walk *w = xcalloc(1, sizeof *w);
+    w->reader.repo = r;
+    w->depth = MIN(info->depth, (uint32_t)TREE_LEVELS);
+    for (uint32_t i = 0; i < info->root_count; i++)
+        add_chunk(&w->levels[w->depth].list, &info->roots[i]);
+    return w;
 }
 
 int ref_walk_next(struct ref_walk *w, struct ref *ref, struct err *e)
@@ -128,12 +132,13 @@ int ref_walk_next(struct ref_walk *w, struct ref *ref, struct err *e)
     for (;;) {
         struct buf *list = &w->levels[level].list;
         if (w->levels[level].next < list->n / TABLE_CHUNK_SIZE) {
-            *ref = chunk_at(buf_bytes(list), w->levels[level].next++);
+            *ref = chunk_at(buf_bytes(list), w->levels[level].next);
+            if (level > 0 && list_read(&w->reader, ref, &w->levels[level - 1].list, e))
+                return -1; /* the same again when it is called again */
+            w->levels[level].next++;
             if (level == 0)
                 return 1;
-            if (descend(w, level - 1, ref, e))
-                return -1;
-            level--;
+            w->levels[--level].next = 0;
         } else if (level == w->depth) {
             return 0;
         } else {
@@ -148,7 +153,6 @@ void ref_walk_free(struct ref_walk *w)
         return;
     for (size_t i = 0; i < ARRAY_LEN(w->levels); i++)
         buf_free(&w->levels[i].list);
-    buf_free(&w->frame);
-    codec_free(w->codec);
+    list_reader_free(&w->reader);
     free(w);
 }

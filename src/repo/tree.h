@@ -23,4 +23,16 @@ int tree_add(struct tree_builder *t, const struct ref *ref, struct err *e) MUST_
 int tree_finish(struct tree_builder *t, struct stream_info *out, struct err *e) MUST_CHECK;
 void tree_free(struct tree_builder *t);
 
+/* Reads list chunks; neighbours lie in one frame, so the last one is kept. Starts with only `repo` set. */
+struct list_reader {
+    struct repo *repo;
+    struct codec *codec;
+    uint32_t cached_frame, generation;
+    struct buf frame; /* empty: none is cached */
+};
+/* Replaces *out; verified. ERR_DAMAGED: it is nowhere. */
+int list_read(struct list_reader *l, const struct ref *ref, struct buf *out, struct err *e) MUST_CHECK;
+void list_reader_free(struct list_reader *l);
+AUTO_FOR(list_reader)
+
 #endif

@@ -66,8 +66,8 @@ struct writer {
     size_t sealing_count, oldest, in_flight;
     struct upload uploads[UPLOADS];
     size_t next_upload;
-    struct buf pending; /* packs and tables for the next index object */
-    uint32_t pending_packs;
+    struct index_builder indexes;
+    bool copies; /* for prune: the index is left as it is, orphans too */
     struct writer_stats stats;
     uint64_t abandoned; /* where bytes of streams that were given up are counted */
     struct err broken;  /* the first failure: what the index says of this run is not true any more */
@@ -117,7 +117,7 @@ struct writer *writer_new(struct repo *r, struct err *e)
         return err_set(e, ERR_FAILED, "the repository was not loaded"), NULL;
     struct writer *w = xcalloc(1, sizeof *w);
     unsigned threads = pool_threads(r->pool);
-    w->repo = r;
+    w->repo = w->indexes.repo = r;
     w->pack.fd = -1;
     w->codecs = xcalloc(threads, sizeof *w->codecs);
     for (unsigned i = 0; i < threads; i++)
@@ -127,6 +127,14 @@ struct writer *writer_new(struct repo *r, struct err *e)
     w->sealings = xcalloc(w->sealing_count, sizeof *w->sealings);
     for (size_t i = 0; i < UPLOADS; i++)
         w->uploads[i].fd = -1;
+    return w;
+}
+
+struct writer *writer_new_copying(struct repo *r, struct err *e)
+{
+    struct writer *w = writer_new(r, e);
+    if (w)
+        w->copies = true;
     return w;
 }
 
@@ -142,45 +150,18 @@ void writer_count_new(struct writer *w, uint32_t bytes)
 }
 
 /* ---- indexes ---- */
-static int put_index(struct writer *w, struct err *e)
-{
-    if (w->pending_packs == 0)
-        return 0;
-    AUTO(buf) plain = BUF_NONE;
-    struct sha name;
-    buf_add_u32(&plain, 0); /* supersedes none */
-    buf_add_u32(&plain, w->pending_packs);
-    buf_add(&plain, buf_bytes(&w->pending));
-    if (object_put(w->repo, "index/", OBJECT_INDEX, buf_bytes(&plain), &name, e))
-        return -1;
-    w->pending.n = 0;
-    w->pending_packs = 0;
-    w->stats.indexes++;
-    return 0;
-}
-
-static int index_pack(struct writer *w, const struct sha *name, uint64_t size, struct bytes table,
-                      struct err *e)
-{
-    buf_add(&w->pending, BYTES(name->b, SHA_SIZE));
-    buf_add_u64(&w->pending, size);
-    buf_add_u32(&w->pending, (uint32_t)table.n);
-    buf_add(&w->pending, table);
-    w->pending_packs++;
-    return w->pending.n >= INDEX_FULL ? put_index(w, e) : 0;
-}
-
 /* Packs that no index names get into one of ours. */
 static int adopt_orphans(struct writer *w, struct err *e)
 {
     struct index *x = &w->repo->index;
     for (uint32_t i = 0; i < x->pack_count; i++) {
         struct pack_info *p = &x->packs[i];
-        if (!(p->state & PACK_ORPHAN) || (p->state & PACK_DAMAGED))
+        if ((p->state & (PACK_ORPHAN | PACK_LISTED | PACK_DAMAGED | PACK_CONDEMNED)) !=
+            (PACK_ORPHAN | PACK_LISTED))
             continue;
         AUTO(buf) table = BUF_NONE;
         if (pack_read_table(w->repo, &p->name, p->size, &table, e) ||
-            index_pack(w, &p->name, p->size, buf_bytes(&table), e))
+            index_builder_add(&w->indexes, &p->name, p->size, buf_bytes(&table), e))
             return -1;
         p->state &= ~(unsigned)PACK_ORPHAN;
         w->stats.adopted_packs++;
@@ -204,7 +185,7 @@ static int finish_upload(struct writer *w, struct upload *u, struct err *e)
     }
     w->stats.packs++;
     w->stats.pack_bytes += u->size;
-    return index_pack(w, &u->name, u->size, buf_bytes(&u->table), e);
+    return index_builder_add(&w->indexes, &u->name, u->size, buf_bytes(&u->table), e);
 }
 
 static int start_pack(struct writer *w, struct err *e)
@@ -238,7 +219,8 @@ static int close_pack(struct writer *w, struct err *e)
     if (append(w, buf_bytes(&tail), e))
         return -1;
     sha_end(&p->sha, &u->name);
-    uint32_t number = index_add_pack(&w->repo->index, &u->name, p->size, PACK_LISTED | PACK_INDEXED, e);
+    uint32_t number =
+        index_add_pack(&w->repo->index, &u->name, p->size, PACK_LISTED | PACK_INDEXED | PACK_RELIED, e);
     if (number == UINT32_MAX)
         return -1;
     for (size_t i = 0; i < p->frame_count; i++)
@@ -272,35 +254,61 @@ static uint32_t slot_in_table(struct writer *w, uint32_t slot)
     return p->table.slot_count - 1;
 }
 
-static int append_frame(struct writer *w, struct sealing *s, struct err *e)
+/* Appends sealed bytes as a frame of the pack; *info, all but pack and offset, says of what slot and shape.
+ */
+static int add_frame(struct writer *w, struct frame_info *info, struct bytes chunks, struct bytes sealed,
+                     struct err *e)
 {
     struct open_pack *p = &w->pack;
     if (p->fd < 0 && start_pack(w, e))
         return -1;
-    struct frame_entry entry = {.slot = slot_in_table(w, s->slot),
-                                .number = s->facts.number,
-                                .offset = (uint32_t)p->size,
-                                .sealed_length = (uint32_t)s->sealed.n,
-                                .raw_length = s->facts.raw_length,
-                                .compression = s->facts.compression};
-    table_add_frame(&p->table, &entry, buf_bytes(&s->chunks));
-    struct frame_info *info = index_frame(&w->repo->index, s->frame);
-    *info = (struct frame_info){.pack = PACK_PENDING,
-                                .slot = s->slot,
-                                .number = entry.number,
-                                .offset = entry.offset,
-                                .sealed_length = entry.sealed_length,
-                                .raw_length = entry.raw_length,
-                                .compression = entry.compression};
+    info->pack = PACK_PENDING;
+    info->offset = (uint32_t)p->size;
+    struct frame_entry entry = {.slot = slot_in_table(w, info->slot),
+                                .number = info->number,
+                                .offset = info->offset,
+                                .sealed_length = info->sealed_length,
+                                .raw_length = info->raw_length,
+                                .compression = info->compression};
+    table_add_frame(&p->table, &entry, chunks);
+    return append(w, sealed, e);
+}
+
+static int close_full_pack(struct writer *w, struct err *e)
+{
+    const struct open_pack *p = &w->pack;
+    return p->size >= PACK_TARGET || p->table.frames.n + p->table.slots.n >= PACK_TABLE_FULL
+               ? close_pack(w, e)
+               : 0;
+}
+
+static int append_frame(struct writer *w, struct sealing *s, struct err *e)
+{
+    struct open_pack *p = &w->pack;
+    struct frame_info info = {.slot = s->slot,
+                              .number = s->facts.number,
+                              .sealed_length = (uint32_t)s->sealed.n,
+                              .raw_length = s->facts.raw_length,
+                              .compression = s->facts.compression};
+    if (add_frame(w, &info, buf_bytes(&s->chunks), buf_bytes(&s->sealed), e))
+        return -1;
+    *index_frame(&w->repo->index, s->frame) = info;
     if (p->frame_count == p->frame_cap) {
         p->frame_cap = p->frame_cap ? 2 * p->frame_cap : 256;
         p->frames = xrealloc(p->frames, p->frame_cap, sizeof *p->frames);
     }
     p->frames[p->frame_count++] = s->frame;
     *s->stored += s->sealed.n;
-    if (append(w, buf_bytes(&s->sealed), e))
+    return close_full_pack(w, e);
+}
+
+int writer_move_frame(struct writer *w, uint32_t frame, struct bytes chunks, struct bytes sealed,
+                      struct err *e)
+{
+    struct frame_info info = *index_frame(&w->repo->index, frame);
+    if (is_broken(w, e))
         return -1;
-    return p->size >= PACK_TARGET || p->table.frames.n >= PACK_TABLE_FULL ? close_pack(w, e) : 0;
+    return add_frame(w, &info, chunks, sealed, e) || close_full_pack(w, e) ? break_writer(w, e) : 0;
 }
 
 /* ---- frames ---- */
@@ -405,8 +413,8 @@ int writer_gather(struct writer *w, struct frame_builder *b, const struct ref *r
         if (b->frame == FRAME_NONE)
             return -1;
     }
-    if (index_add_chunk(&w->repo->index, &ref->id,
-                        (struct place){.frame = b->frame, .offset = (uint32_t)b->raw.n}, e))
+    const struct place at = {.frame = b->frame, .offset = (uint32_t)b->raw.n};
+    if (!w->copies && index_add_chunk(&w->repo->index, &ref->id, at, e))
         return -1;
     add_chunk(&b->chunks, ref);
     buf_add(&b->raw, data);
@@ -423,6 +431,7 @@ void frame_builder_free(struct frame_builder *b)
 void writer_stats(const struct writer *w, struct writer_stats *out)
 {
     *out = w->stats;
+    out->indexes = w->indexes.written;
 }
 
 static int finish(struct writer *w, struct err *e)
@@ -432,7 +441,7 @@ static int finish(struct writer *w, struct err *e)
     for (size_t i = 0; i < UPLOADS; i++)
         if (finish_upload(w, &w->uploads[(w->next_upload + i) % UPLOADS], e))
             return -1;
-    return adopt_orphans(w, e) || put_index(w, e) ? -1 : 0;
+    return (!w->copies && adopt_orphans(w, e)) || index_builder_put(&w->indexes, NULL, e) ? -1 : 0;
 }
 
 int writer_finish(struct writer *w, struct writer_stats *out, struct err *e)
@@ -441,7 +450,7 @@ int writer_finish(struct writer *w, struct writer_stats *out, struct err *e)
         return -1;
     if (finish(w, e))
         return break_writer(w, e);
-    *out = w->stats;
+    writer_stats(w, out);
     return 0;
 }
 
@@ -473,6 +482,6 @@ void writer_free(struct writer *w)
         codec_free(w->codecs[i]);
     free(w->codecs);
     free(w->sealings);
-    buf_free(&w->pending);
+    index_builder_free(&w->indexes);
     free(w);
 }

@@ -25,6 +25,12 @@ int writer_drain(struct writer *w, struct err *e) MUST_CHECK;
 int writer_poll(struct writer *w, struct err *e) MUST_CHECK;
 /* The owner of `stored` goes away. */
 void writer_forget(struct writer *w, const uint64_t *stored);
+/* For prune: a writer that moves what is there into new packs. It adds no chunks to the index, whose places
+ * stay as they are numbered, and leaves packs alone that no index names. */
+struct writer *writer_new_copying(struct repo *r, struct err *e) MUST_CHECK;
+/* Appends a frame of another pack as it is, with its slot; chunks: as its table lists them. */
+int writer_move_frame(struct writer *w, uint32_t frame, struct bytes chunks, struct bytes sealed,
+                      struct err *e) MUST_CHECK;
 struct repo *writer_repo(struct writer *w);
 void writer_count_new(struct writer *w, uint32_t bytes);
 void frame_builder_free(struct frame_builder *b);

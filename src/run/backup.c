@@ -4,6 +4,7 @@
 #include "base/child.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "repo/gc.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #define VOLUME_MEAN    (64u << 10)
 #define DATABASE_LEVEL 1
 #define VOLUME_LEVEL   3
+
+#define TRIES 3 /* of a run whose packs a prune condemns, or that is put to sleep, again and again */
 
 struct backing_up {
     const struct run_backup_options *o;
@@ -98,7 +101,7 @@ static void look_back(const struct backing_up *b, const char *name, uint64_t *se
     *sequence = *good_bytes = 0;
     for (size_t i = 0; i < b->before.n; i++) {
         const struct snapshot_source *s = snapshot_find_source(&b->before.v[i], name);
-        if (!s || strcmp(b->before.v[i].host, b->o->config->host) != 0)
+        if (!s || b->before.v[i].broken || strcmp(b->before.v[i].host, b->o->config->host) != 0)
             continue;
         *sequence = MAX(*sequence, s->sequence);
         if (s->verdict == VERDICT_GOOD)
@@ -189,20 +192,28 @@ static int prepare(struct backing_up *b, struct err *e)
     b->cache_dir = xasprintf("%s/%s", c->cache_dir, b->repo.id);
     if (dir_make(b->state_dir, 0700, e) || dir_make(b->cache_dir, 0700, e))
         return -1;
-    if (snapshots_load(b->repo.repo, &b->before, e) || repo_load(b->repo.repo, e))
+    if (snapshots_load(b->repo.repo, &b->before, e))
         return -1;
     say_unreadable(&b->before);
-    b->writer = writer_new(b->repo.repo, e);
-    return b->writer ? 0 : -1;
+    return 0;
+}
+
+static void start_over(struct backing_up *b)
+{
+    writer_free(STEAL(b->writer));
+    for (size_t i = 0; i < b->out->snapshot.source_count; i++)
+        buf_free(&b->states[i]);
+    snapshot_free(&b->out->snapshot);
 }
 
 static int commit(struct backing_up *b, struct err *e)
 {
     struct snapshot *s = &b->out->snapshot;
-    if (writer_finish(b->writer, &b->out->stats, e))
+    if (writer_finish(b->writer, &b->out->stats, e) || stop_check(e))
         return -1;
-    if (stop_check(e) || snapshot_put(b->repo.repo, s, e))
-        return -1;
+    int rc = snapshot_commit(b->repo.repo, s, e);
+    if (rc != COMMIT_DONE)
+        return rc;
     b->out->written = true;
     for (size_t i = 0; i < s->source_count; i++)
         if (s->sources[i].verdict == VERDICT_GOOD)
@@ -212,11 +223,12 @@ static int commit(struct backing_up *b, struct err *e)
     return 0;
 }
 
-static int back_up(struct backing_up *b, const struct config_source *const *sources, size_t n, struct err *e)
+/* One view, every source, one commit: COMMIT_REPEAT as snapshot_commit(). */
+static int try_once(struct backing_up *b, const struct config_source *const *sources, size_t n, struct err *e)
 {
     struct snapshot *s = &b->out->snapshot;
     uint64_t started = time_monotonic_ns();
-    if (prepare(b, e))
+    if (repo_load(b->repo.repo, e) || !(b->writer = writer_new(b->repo.repo, e)))
         return -1;
     s->time_ns = time_now_ns();
     s->host = xstrdup(b->o->config->host);
@@ -227,6 +239,24 @@ static int back_up(struct backing_up *b, const struct config_source *const *sour
             return -1;
     s->seconds = (double)(time_monotonic_ns() - started) / 1e9;
     return all_failed(s) ? 0 : commit(b, e);
+}
+
+/* What a try has uploaded is found by the next one, and the run cache spares reading most files again. */
+static int back_up(struct backing_up *b, const struct config_source *const *sources, size_t n, struct err *e)
+{
+    if (prepare(b, e))
+        return -1;
+    for (int i = 0; i < TRIES; i++) {
+        int rc = try_once(b, sources, n, e);
+        if (rc != COMMIT_REPEAT)
+            return rc;
+        start_over(b);
+    }
+    return err_set(
+        e, ERR_FAILED,
+        "%s: every try took longer than the grace allows: a prune condemned what it needs, or this machine "
+        "was asleep, %d times; raise [retention] grace on every host, or back up fewer sources in one run",
+        store_title(b->repo.store), TRIES);
 }
 
 static int check_words(const struct run_backup_options *o, struct err *e)

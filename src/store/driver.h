@@ -29,5 +29,9 @@ bool store_name_is_valid(const char *name);
 
 /* For tests: the time a store in memory believes it is; 0: the machine's. */
 void store_mem_set_clock(struct store *s, int64_t now_ns);
+/* For tests: a listing may miss what is younger than this and show what is gone for less. */
+void store_mem_set_lag(struct store *s, int64_t lag_ns);
+/* For tests: objects younger than this refuse to be deleted (STORE_RETAINED). */
+void store_mem_set_lock(struct store *s, int64_t lock_ns);
 
 #endif

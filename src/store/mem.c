@@ -11,6 +11,7 @@ struct object {
     char *name;
     struct buf data;
     int64_t mtime_ns;
+    int64_t gone_ns; /* deleted then: kept for listings that lag; 0: it is there */
 };
 struct mem {
     struct store base;
@@ -19,6 +20,8 @@ struct mem {
     struct object *v;     /* sorted by name */
     size_t n, cap;
     int64_t clock_ns; /* 0: the machine's */
+    int64_t lag_ns, lock_ns;
+    uint64_t dice; /* which of the young a listing shows */
 };
 
 static struct mem *mem_of(struct store *s)
@@ -34,13 +37,29 @@ void store_mem_set_clock(struct store *s, int64_t now_ns)
     pthread_mutex_unlock(&m->lock);
 }
 
+void store_mem_set_lag(struct store *s, int64_t lag_ns)
+{
+    struct mem *m = mem_of(s);
+    pthread_mutex_lock(&m->lock);
+    m->lag_ns = lag_ns;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void store_mem_set_lock(struct store *s, int64_t lock_ns)
+{
+    struct mem *m = mem_of(s);
+    pthread_mutex_lock(&m->lock);
+    m->lock_ns = lock_ns;
+    pthread_mutex_unlock(&m->lock);
+}
+
 static int64_t clock_of(const struct mem *m)
 {
     return m->clock_ns ? m->clock_ns : time_now_ns();
 }
 
-/* Where the name is or would be. */
-static size_t place(const struct mem *m, const char *name, bool *found)
+/* Where the name is or would be, there or gone. */
+static size_t slot_of(const struct mem *m, const char *name, bool *taken)
 {
     size_t low = 0, high = m->n;
     while (low < high) {
@@ -50,15 +69,35 @@ static size_t place(const struct mem *m, const char *name, bool *found)
         else
             high = mid;
     }
-    *found = low < m->n && strcmp(m->v[low].name, name) == 0;
+    *taken = low < m->n && strcmp(m->v[low].name, name) == 0;
     return low;
+}
+
+/* Where the object is. */
+static size_t place(const struct mem *m, const char *name, bool *found)
+{
+    size_t i = slot_of(m, name, found);
+    *found = *found && !m->v[i].gone_ns;
+    return i;
+}
+
+static void drop(struct mem *m, size_t i)
+{
+    free(m->v[i].name);
+    buf_free(&m->v[i].data);
+    memmove(m->v + i, m->v + i + 1, (m->n - i - 1) * sizeof *m->v);
+    m->n--;
 }
 
 static void keep(struct mem *m, const char *name, struct buf data)
 {
     bool found;
     pthread_mutex_lock(&m->lock);
-    size_t i = place(m, name, &found);
+    size_t i = slot_of(m, name, &found);
+    if (found && m->v[i].gone_ns) {
+        drop(m, i);
+        found = false;
+    }
     if (found && m->v[i].data.n == data.n) {
         buf_free(&data);
     } else if (found) {
@@ -151,6 +190,16 @@ static int size_of(struct store *s, const char *name, uint64_t *size, struct err
     return found ? STORE_DONE : STORE_ABSENT;
 }
 
+/* Whether a listing shows it: for objects that came or went a moment ago, it may or it may not. */
+static bool is_shown(struct mem *m, const struct object *o)
+{
+    int64_t since = clock_of(m) - (o->gone_ns ? o->gone_ns : o->mtime_ns);
+    if (since < 0 || since >= m->lag_ns)
+        return !o->gone_ns;
+    m->dice = m->dice * 6364136223846793005u + 1442695040888963407u; /* Knuth's LCG */
+    return m->dice >> 63;
+}
+
 /* Works on a copy of the names, so that `each` may call the store. */
 static int list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                 struct err *e)
@@ -161,16 +210,17 @@ static int list(struct store *s, const char *prefix, store_each *each, void *ctx
     pthread_mutex_lock(&m->lock);
     if (now_ns)
         *now_ns = clock_of(m);
-    for (size_t i = place(m, prefix, &exact); i < m->n && strncmp(m->v[i].name, prefix, strlen(prefix)) == 0;
-         i++)
-        strings_add(&names, m->v[i].name);
+    for (size_t i = slot_of(m, prefix, &exact);
+         i < m->n && strncmp(m->v[i].name, prefix, strlen(prefix)) == 0; i++)
+        if (is_shown(m, &m->v[i]))
+            strings_add(&names, m->v[i].name);
     pthread_mutex_unlock(&m->lock);
     int rc = 0;
     for (size_t i = 0; i < names.n && rc == 0; i++) {
         struct store_object o = {.name = names.v[i]};
         bool found;
         pthread_mutex_lock(&m->lock);
-        size_t k = place(m, names.v[i], &found);
+        size_t k = slot_of(m, names.v[i], &found);
         if (found) {
             o.size = m->v[k].data.n;
             o.mtime_ns = m->v[k].mtime_ns;
@@ -189,14 +239,17 @@ static int del(struct store *s, const char *name, struct err *e)
     bool found;
     pthread_mutex_lock(&m->lock);
     size_t i = place(m, name, &found);
-    if (found) {
-        free(m->v[i].name);
+    bool locked = found && m->lock_ns && clock_of(m) - m->v[i].mtime_ns < m->lock_ns;
+    if (found && !locked && m->lag_ns) {
+        size_t size = m->v[i].data.n;
         buf_free(&m->v[i].data);
-        memmove(m->v + i, m->v + i + 1, (m->n - i - 1) * sizeof *m->v);
-        m->n--;
+        m->v[i].data.n = size; /* what a late listing says */
+        m->v[i].gone_ns = clock_of(m);
+    } else if (found && !locked) {
+        drop(m, i);
     }
     pthread_mutex_unlock(&m->lock);
-    return found ? STORE_DONE : STORE_ABSENT;
+    return locked ? STORE_RETAINED : found ? STORE_DONE : STORE_ABSENT;
 }
 
 static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)

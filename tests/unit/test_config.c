@@ -256,8 +256,6 @@ static void test_unknown(void **state)
 {
     (void)state;
     refuse(STORE "[sorce app]\n", "t.conf:3: [sorce app]: unknown section: did you mean \"source\"?");
-    refuse(STORE "[retention]\nkeep-within = 30d\n",
-           "t.conf:3: [retention]: unknown section; known are store, keys, state, general, source");
     refuse(STORE "[prune]\n", "t.conf:3: [prune]: unknown section; known are");
     refuse(STORE "[notify]\n", "t.conf:3: [notify]: unknown section; known are");
     refuse(STORE "[]\n", "t.conf:3: []: unknown section; known are");
@@ -517,13 +515,14 @@ static void test_sample_has_every_key(void **state)
             if (!strings_has(&keys, word))
                 fail_msg("conf/lifeboat.conf lacks: %s", word);
         }
-    assert_int_equal(known, 39);
+    assert_int_equal(known, 50);
     /* The other way round: each of its settings parses, so none is unknown. */
     AUTO_PTR(config) c = parse_well(buf_cstr(&full));
     assert_int_equal(c->source_count, 3);
     for (size_t i = 0; i < keys.n; i++)
         for (size_t k = 0; k < i; k++)
-            if (strcmp(keys.v[i], keys.v[k]) == 0 && strcmp(keys.v[i], "source type") != 0)
+            if (strcmp(keys.v[i], keys.v[k]) == 0 && strcmp(keys.v[i], "source type") != 0 &&
+                strncmp(keys.v[i], "retention keep-", 15) != 0)
                 fail_msg("conf/lifeboat.conf has twice: %s", keys.v[i]);
 }
 
@@ -574,6 +573,86 @@ static void test_drill_slips(void **state)
            "t.conf:4: [drill] directory: \"here\" is not an absolute path");
 }
 
+static void test_retention(void **state)
+{
+    (void)state;
+    AUTO_PTR(config) plain = parse_well(STORE);
+    const struct config_retention *r = &plain->retention;
+    assert_int_equal(r->keep.last + r->keep.within_s, 0);
+    for (size_t i = 0; i < KEEP_PERIODS; i++)
+        assert_int_equal(r->keep.periods[i], 0);
+    assert_int_equal(r->keep.min, 3);
+    assert_int_equal(r->undo_window_s, 3 * 86400);
+    assert_int_equal(r->grace_s, 86400);
+    assert_null(r->time_zone);
+    assert_ptr_equal(config_keep_rules(plain, "app"), &r->keep);
+
+    AUTO_PTR(config)
+    c = parse_well("[retention queue]\nkeep-last = 0\nkeep-daily = 9\nkeep-min = 1\n" STORE
+                   "[retention]\nkeep-last = 1\nkeep-within = 2w\nkeep-hourly = 3\nkeep-daily = 4\n"
+                   "keep-weekly = 5\nkeep-monthly = 6\nkeep-yearly = 7\nkeep-min = 8\nundo-window = 0\n"
+                   "grace = 5s\ntime-zone = Australia/Lord_Howe\n"
+                   "[retention uploads]\nkeep-within = 0\n");
+    r = &c->retention;
+    static const unsigned periods[] = {3, 4, 5, 6, 7};
+    assert_int_equal(r->keep.last, 1);
+    assert_int_equal(r->keep.within_s, 14 * 86400);
+    assert_memory_equal(r->keep.periods, periods, sizeof periods);
+    assert_int_equal(r->keep.min, 8);
+    assert_int_equal(r->undo_window_s, 0);
+    assert_int_equal(r->grace_s, 5);
+    assert_string_equal(r->time_zone, "Australia/Lord_Howe");
+    const struct keep_rules *queue = config_keep_rules(c, "queue"),
+                            *uploads = config_keep_rules(c, "uploads");
+    assert_int_equal(queue->last, 0);
+    assert_int_equal(queue->within_s, 14 * 86400);
+    assert_int_equal(queue->periods[KEEP_HOURLY], 3);
+    assert_int_equal(queue->periods[KEEP_DAILY], 9);
+    assert_int_equal(queue->periods[KEEP_YEARLY], 7);
+    assert_int_equal(queue->min, 1);
+    assert_int_equal(uploads->last, 1);
+    assert_int_equal(uploads->within_s, 0);
+    assert_memory_equal(uploads->periods, periods, sizeof periods);
+    assert_int_equal(uploads->min, 8);
+    assert_ptr_equal(config_keep_rules(c, "app"), &r->keep);
+}
+
+static void test_retention_slips(void **state)
+{
+    (void)state;
+    refuse_value("retention", "keep-daily = many", "\"many\" is not a whole number from 0 to 100000");
+    refuse_value("retention", "keep-last = 100001", "\"100001\" is not a whole number from 0 to 100000");
+    refuse_value("retention", "keep-min = 0", "\"0\" is not a whole number from 1 to 100000");
+    refuse_value("retention", "keep-within = 30 days", "\"30 days\" is not a time such as");
+    refuse_value("retention", "keep-within = 101y", "\"101y\" is longer than 36500 days");
+    refuse_value("retention", "grace = 4s", "\"4s\" is shorter than 5 seconds");
+    refuse_value("retention", "undo-window = 366d", "\"366d\" is longer than 365 days");
+    refuse_value("retention", "time-zone = Europe/Berlln",
+                 "time zone Europe/Berlln: there is none of that name");
+    refuse_value("retention", "keep-dayly = 7", "unknown key: did you mean \"keep-daily\"?");
+    refuse(STORE "[retention app]\nkeep-last = 1\ngrace = 1h\n",
+           "t.conf:5: [retention app] grace: counts for the whole repository: set it in [retention]");
+    refuse(STORE "[retention app]\nundo-window = 1h\n", "t.conf:4: [retention app] undo-window: counts for");
+    refuse(STORE "[retention app]\ntime-zone = UTC\n", "t.conf:4: [retention app] time-zone: counts for");
+    refuse(STORE "[retention App]\n", "t.conf:3: [retention App]: wants a name after \"retention\"");
+    refuse(STORE "[retention]\n[retention]\n", "t.conf:4: [retention]: stands in line 3 already");
+    refuse(STORE "[retention a]\n[retention a]\n", "t.conf:4: [retention a]: stands in line 3 already");
+}
+
+/* What makes collecting safe: half the grace, an eighth of it and twice the lag leave more than a second. */
+static void test_bounds_hold(void **state)
+{
+    (void)state;
+    for (int64_t s = GRACE_LEAST_S; s <= 365ll * 86400; s += s < 200000 ? 1 : 9999) {
+        struct config_retention r = {.grace_s = (uint64_t)s};
+        int64_t grace = s * 1000000000, lag = config_lag_ns(&r);
+        assert_true(grace / 2 + grace / 8 + 2 * lag < grace - 1000000000);
+        assert_true(lag > 0 && lag <= 3600ll * 1000000000);
+    }
+    struct config_retention normal = {.grace_s = 86400};
+    assert_int_equal(config_lag_ns(&normal), 3600ll * 1000000000);
+}
+
 /* What the sample shows as a default is the default. */
 static void test_sample_shows_defaults(void **state)
 {
@@ -599,6 +678,9 @@ static void test_sample_shows_defaults(void **state)
         assert_int_equal(s->one_file_system, t->one_file_system);
         assert_int_equal(s->reread_days, t->reread_days);
     }
+    assert_memory_equal(&a->retention.keep, &b->retention.keep, sizeof a->retention.keep);
+    assert_int_equal(a->retention.undo_window_s, b->retention.undo_window_s);
+    assert_int_equal(a->retention.grace_s, b->retention.grace_s);
 }
 
 static void test_nearest_word(void **state)
@@ -643,6 +725,9 @@ int main(void)
         cmocka_unit_test(test_sample_has_every_key),
         cmocka_unit_test(test_drill),
         cmocka_unit_test(test_drill_slips),
+        cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_retention_slips),
+        cmocka_unit_test(test_bounds_hold),
         cmocka_unit_test(test_sample_shows_defaults),
         cmocka_unit_test(test_nearest_word),
     };

@@ -1,0 +1,330 @@
+/* The view of a repository: marks, packs, indexes, read in this order (docs/format.md, section 11). */
+#include "repo/internal.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+#define LISTINGS 5 /* of the indexes, when some go while they are read */
+
+/* ---- marks ---- */
+void view_marks(struct repo *r, const struct marks *m)
+{
+    sha_set_free(&r->condemned);
+    sha_set_free(&r->damaged);
+    for (size_t i = 0; i < m->n; i++) {
+        const struct mark *k = &m->v[i];
+        for (size_t n = 0; n < k->names.n; n++)
+            if (k->kind == MARK_CONDEMN || k->kind == MARK_DAMAGED)
+                sha_set_add(k->kind == MARK_CONDEMN ? &r->condemned : &r->damaged, &k->names.v[n]);
+        r->newest_ns = MAX(r->newest_ns, k->mtime_ns);
+    }
+    sha_set_sort(&r->condemned);
+    sha_set_sort(&r->damaged);
+    r->view_ns = m->now_ns;
+}
+
+/* One that does not open is reported and counts for nothing. */
+static int load_marks(struct repo *r, struct err *e)
+{
+    AUTO(marks) m = {0};
+    r->view_boot_ns = repo_clock();
+    if (marks_load(r, MARKS_OF_PACKS, &m, e))
+        return -1;
+    for (size_t i = 0; i < m.unreadable.n; i++)
+        if (!strings_has(&r->bad_objects, m.unreadable.v[i]))
+            strings_add(&r->bad_objects, m.unreadable.v[i]);
+    view_marks(r, &m);
+    return 0;
+}
+
+/* ---- packs ---- */
+static int add_listed_pack(void *ctx, const struct store_object *o, struct err *e)
+{
+    struct repo *r = ctx;
+    struct sha sha;
+    char name[NAME_SIZE];
+    if (!name_sha(o->name, &sha))
+        return 0;
+    pack_name(name, &sha);
+    if (strcmp(name, o->name) != 0)
+        return 0;
+    uint32_t pack = index_find_pack(&r->index, &sha);
+    bool is_new = pack == UINT32_MAX;
+    if (is_new)
+        pack = index_add_pack(&r->index, &sha, o->size, 0, e);
+    if (pack == UINT32_MAX)
+        return -1;
+    struct pack_info *p = &r->index.packs[pack];
+    p->state |= PACK_LISTED;
+    p->mtime_ns = o->mtime_ns;
+    r->newest_ns = MAX(r->newest_ns, o->mtime_ns);
+    if (sha_set_has(&r->condemned, &sha))
+        p->state |= PACK_CONDEMNED;
+    if (sha_set_has(&r->damaged, &sha)) {
+        p->marked = true;
+        p->state |= PACK_DAMAGED;
+    }
+    if (p->size != o->size)
+        p->state |= PACK_DAMAGED;
+    return 0;
+}
+
+int view_packs(struct repo *r, struct err *e)
+{
+    for (uint32_t i = 0; i < r->index.pack_count; i++)
+        r->index.packs[i].state &= ~(unsigned)PACK_LISTED;
+    return store_list(r->store, "packs/", add_listed_pack, r, NULL, e);
+}
+
+/* ---- indexes ---- */
+static struct index_object *find_index(struct repo *r, const struct sha *name)
+{
+    for (size_t i = 0; i < r->index_object_count; i++)
+        if (sha_equal(&r->index_objects[i].name, name))
+            return &r->index_objects[i];
+    return NULL;
+}
+
+struct index_loading {
+    struct repo *r;
+    struct index_object *object;
+};
+
+/* Adds the table of a pack; each pack is taken once. */
+static int load_pack(void *ctx, const struct sha *name, uint64_t size, struct bytes table, struct err *e)
+{
+    struct index_loading *l = ctx;
+    struct index *x = &l->r->index;
+    uint32_t pack = index_find_pack(x, name);
+    l->object->bytes += (uint32_t)table.n;
+    if (pack == UINT32_MAX) /* missing: remembered without PACK_LISTED, so that it can be named */
+        pack = index_add_pack(x, name, size, 0, e);
+    if (pack == UINT32_MAX)
+        return -1;
+    struct pack_info *p = &x->packs[pack];
+    if ((p->state & PACK_INDEXED) && !(p->state & PACK_ORPHAN))
+        return 0;
+    p->index_object = (uint32_t)(l->object - l->r->index_objects);
+    p->state &= ~(unsigned)PACK_ORPHAN;
+    if (p->state & PACK_INDEXED) /* it was read from its tail, and has got an index since */
+        return 0;
+    if (p->size != size)
+        p->state |= PACK_DAMAGED;
+    p->size = size;
+    size_t used;
+    return index_add_table(x, pack, table, &used, e);
+}
+
+int index_visit(struct bytes plain, struct sha_set *superseded, index_each *each, void *ctx, struct err *e)
+{
+    struct cursor c = cursor_of(plain);
+    uint32_t count = cursor_u32(&c);
+    for (uint32_t i = 0; i < count && !c.bad; i++) {
+        struct bytes b = cursor_take(&c, SHA_SIZE);
+        struct sha sha;
+        if (c.bad)
+            break;
+        memcpy(sha.b, b.p, SHA_SIZE);
+        sha_set_add(superseded, &sha);
+    }
+    uint32_t packs = cursor_u32(&c);
+    for (uint32_t i = 0; i < packs && !c.bad; i++) {
+        struct bytes sha = cursor_take(&c, SHA_SIZE);
+        uint64_t size = cursor_u64(&c);
+        uint32_t length = cursor_u32(&c);
+        struct bytes table = cursor_take(&c, length);
+        if (c.bad)
+            break;
+        struct sha name;
+        memcpy(name.b, sha.p, SHA_SIZE);
+        if (each(ctx, &name, size, table, e))
+            return -1;
+    }
+    return cursor_is_done(&c) ? 0 : err_set(e, ERR_DAMAGED, "an index with wrong lengths");
+}
+
+/* Those that an index supersedes say nothing new: they are not read, and may be deleted. */
+static void supersede(struct repo *r, const struct sha_set *names, int64_t mtime_ns)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        struct index_object *o = find_index(r, &names->v[i]);
+        if (!o)
+            continue;
+        o->superseded_ns = o->superseded ? MIN(o->superseded_ns, mtime_ns) : mtime_ns;
+        o->superseded = true;
+    }
+}
+
+/* 1: it has gone since it was listed. */
+static int load_index(struct repo *r, size_t number, struct err *e)
+{
+    AUTO(buf) plain = BUF_NONE;
+    AUTO(sha_set) superseded = {0};
+    struct err bad = ERR_INIT;
+    char name[NAME_SIZE];
+    struct index_loading l = {.r = r, .object = &r->index_objects[number]};
+    object_name(name, "index/", &l.object->name);
+    int rc = object_get(r, name, OBJECT_INDEX, INDEX_MAX, &plain, &bad);
+    if (rc == STORE_ABSENT)
+        return 1;
+    if (rc == STORE_DONE && index_visit(buf_bytes(&plain), &superseded, load_pack, &l, &bad)) {
+        (void)!err_wrap(&bad, "%s", name);
+        rc = STORE_FAILED;
+    }
+    if (rc == STORE_FAILED && bad.kind != ERR_DAMAGED)
+        return *e = bad, -1;
+    if (rc == STORE_DONE) {
+        l.object->is_read = true;
+        supersede(r, &superseded, l.object->mtime_ns);
+    } else if (!strings_has(&r->bad_objects, bad.text)) {
+        strings_add(&r->bad_objects, bad.text);
+        log_warn("%s (its packs are read themselves)", bad.text);
+    }
+    return 0;
+}
+
+static int add_listed_index(void *ctx, const struct store_object *o, struct err *e)
+{
+    struct repo *r = ctx;
+    struct index_object new = {.mtime_ns = o->mtime_ns};
+    (void)e;
+    if (!name_sha(o->name, &new.name) || find_index(r, &new.name))
+        return 0;
+    r->index_objects = xrealloc(r->index_objects, r->index_object_count + 1, sizeof *r->index_objects);
+    r->index_objects[r->index_object_count++] = new;
+    return 0;
+}
+
+/* Newest first, so that those that are superseded need not be read. */
+static int by_age(const void *a, const void *b)
+{
+    const struct index_object *x = a, *y = b;
+    if (x->mtime_ns != y->mtime_ns)
+        return x->mtime_ns > y->mtime_ns ? -1 : 1;
+    return memcmp(x->name.b, y->name.b, SHA_SIZE);
+}
+
+/* An index that has gone was superseded while we looked, by one that came after our listing: list again. */
+static int load_indexes(struct repo *r, struct err *e)
+{
+    bool gone = true;
+    for (int listing = 0; gone && listing < LISTINGS; listing++) {
+        size_t first = r->index_object_count;
+        gone = false;
+        if (store_list(r->store, "index/", add_listed_index, r, NULL, e))
+            return -1;
+        if (r->index_object_count > first)
+            qsort(r->index_objects + first, r->index_object_count - first, sizeof *r->index_objects, by_age);
+        for (size_t i = first; i < r->index_object_count; i++) {
+            int rc = r->index_objects[i].superseded ? 0 : load_index(r, i, e);
+            if (rc < 0)
+                return -1;
+            gone |= rc == 1;
+        }
+    }
+    return 0;
+}
+
+int pack_read_table(struct repo *r, const struct sha *sha, uint64_t size, struct buf *out, struct err *e)
+{
+    char name[NAME_SIZE];
+    pack_name(name, sha);
+    uint8_t footer[PACK_FOOTER];
+    uint64_t offset = 0, length = 0;
+    if (size < PACK_FOOTER || size > PACK_MAX)
+        return err_set(e, ERR_DAMAGED, "%s: %llu bytes is no size of a pack", name, (unsigned long long)size);
+    int rc = store_get_range(r->store, name, size - PACK_FOOTER, footer, PACK_FOOTER, e);
+    if (rc == STORE_ABSENT)
+        return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(r->store));
+    if (rc != STORE_DONE)
+        return -1;
+    if (pack_open_footer(r->keys, BYTES(footer, PACK_FOOTER), size, &offset, &length, e))
+        return err_wrap(e, "%s", name);
+    struct cursor c = cursor_of(BYTES(footer, PACK_FOOTER));
+    cursor_u32(&c);
+    uint32_t generation = cursor_u32(&c);
+    AUTO(buf) sealed = BUF_NONE;
+    buf_reserve(&sealed, length);
+    rc = store_get_range(r->store, name, offset, sealed.p, length, e);
+    if (rc == STORE_ABSENT)
+        return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(r->store));
+    if (rc != STORE_DONE)
+        return -1;
+    if (pack_open_table(r->keys, BYTES(sealed.p, length), generation, out, e))
+        return err_wrap(e, "%s", name);
+    return 0;
+}
+
+/* Packs that no index names: left by a run that was cut off, or their index is lost or not listed yet. */
+static int load_orphans(struct repo *r, struct err *e)
+{
+    for (uint32_t i = 0; i < r->index.pack_count; i++) {
+        struct pack_info *p = &r->index.packs[i];
+        if ((p->state & PACK_INDEXED) || !(p->state & PACK_LISTED))
+            continue;
+        AUTO(buf) table = BUF_NONE;
+        struct err bad = ERR_INIT;
+        size_t used;
+        if (pack_read_table(r, &p->name, p->size, &table, &bad) == 0 &&
+            index_add_table(&r->index, i, buf_bytes(&table), &used, &bad) == 0) {
+            p->state |= PACK_ORPHAN;
+            continue;
+        }
+        if (bad.kind != ERR_DAMAGED)
+            return *e = bad, -1;
+        char name[NAME_SIZE];
+        uint64_t size;
+        pack_name(name, &p->name);
+        int rc = store_size(r->store, name, &size, e);
+        if (rc == STORE_FAILED)
+            return -1;
+        if (rc == STORE_ABSENT) { /* deleted since it was listed */
+            p->state &= ~(unsigned)PACK_LISTED;
+            continue;
+        }
+        p->state |= PACK_DAMAGED;
+        strings_add(&r->bad_objects, bad.text);
+        log_warn("%s", bad.text);
+    }
+    return 0;
+}
+
+int view_indexes(struct repo *r, struct err *e)
+{
+    return load_indexes(r, e) || load_orphans(r, e) ? -1 : 0;
+}
+
+/* ---- all of it ---- */
+int view_begin(struct repo *r, struct err *e)
+{
+    index_free(&r->index);
+    slot_cache_free(r->slot_keys); /* slots get new numbers */
+    r->slot_keys = slot_cache_new();
+    strings_free(&r->bad_objects);
+    free(r->index_objects);
+    r->index_objects = NULL;
+    r->index_object_count = 0;
+    r->loaded = r->refreshed = false;
+    r->newest_ns = 0;
+    return index_open(&r->index, r->spool_dir, e);
+}
+
+int repo_load(struct repo *r, struct err *e)
+{
+    if (view_begin(r, e) || load_marks(r, e) || view_packs(r, e) || view_indexes(r, e))
+        return -1;
+    r->loaded = true;
+    return 0;
+}
+
+int view_again(struct repo *r, struct err *e)
+{
+    return load_marks(r, e) || view_packs(r, e) ? -1 : 0;
+}
+
+int repo_refresh(struct repo *r, struct err *e)
+{
+    r->refreshed = true;
+    return view_again(r, e) || view_indexes(r, e) ? -1 : 0;
+}
