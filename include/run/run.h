@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "repo/gc.h"
 #include "repo/receipt.h"
 #include "source/catalog.h"
 #include "source/source.h"
@@ -203,6 +204,42 @@ struct run_drill_options {
 int run_drill(struct run_repo *r, const struct snapshot *s, const struct run_drill_options *o,
               struct receipt *out, struct err *e) MUST_CHECK;
 bool run_drill_proves(const struct receipt *r); /* every source in it */
+
+/* ---- prune, forget ---- */
+/* The times of [retention], which every repo of a run is opened with. */
+struct gc_bounds run_bounds(const struct config *c);
+
+struct run_prune_options {
+    const struct config *config;
+    const char *identity_file,
+        *passphrase_file; /* or NULL: frames are moved unopened then, unless [keys] has one */
+    bool dry_run, exclusive;
+    bool yes;                  /* a person has looked at the alarms */
+    run_progress_fn *progress; /* may be NULL */
+    void *progress_ctx;
+};
+struct run_pruned {
+    struct sha id;
+    int64_t time_ns;
+    char *host;
+    bool goes;
+    struct strings why; /* a line for each source */
+};
+struct run_prune_result {
+    struct run_pruned *v; /* every snapshot that counts, oldest first */
+    size_t n;
+    struct strings alarms; /* what a person should look at first */
+    bool stopped;          /* for these: nothing was done */
+    struct prune_report report;
+};
+/* Applies [retention], then collects garbage. ERR_DAMAGED: something cannot be read, and nothing was deleted.
+ */
+int run_prune(const struct run_prune_options *o, struct run_prune_result *out, struct err *e) MUST_CHECK;
+void run_prune_result_free(struct run_prune_result *r);
+AUTO_FOR(run_prune_result)
+/* ERR_USAGE: pinned, or the last good one of a source, unless `yes`. */
+int run_forget(struct run_repo *r, const struct snapshots *all, const struct snapshot *s, bool yes,
+               struct err *e) MUST_CHECK;
 
 /* ---- check ---- */
 struct run_check_result {

@@ -220,8 +220,12 @@ int run_open(struct run_repo *out, const struct run_access *a, enum run_need nee
 {
     if (run_open_keys(out, a, need, e))
         return -1;
-    const struct repo_options o = {
-        .store = out->store, .keys = out->keys, .pool = out->pool, .spool_dir = out->spool_dir};
+    const struct gc_bounds bounds = run_bounds(a->config);
+    const struct repo_options o = {.store = out->store,
+                                   .keys = out->keys,
+                                   .pool = out->pool,
+                                   .spool_dir = out->spool_dir,
+                                   .bounds = &bounds};
     out->repo = repo_open(&o, e);
     if (out->repo)
         return 0;
