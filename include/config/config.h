@@ -8,13 +8,38 @@
 enum source_type { SOURCE_POSTGRES, SOURCE_VOLUME, SOURCE_COMMAND };
 const char *source_type_name(enum source_type t);
 
+enum store_kind { STORE_FOLDER, STORE_BUCKET };
+enum addressing { ADDRESSING_AUTO, ADDRESSING_PATH, ADDRESSING_VIRTUAL }; /* auto: path, for AWS virtual */
+enum signature { SIGNATURE_V4, SIGNATURE_V2 };
+
 struct config_store {
     char *name;
-    char *url;          /* as written: file:///path */
-    char *path;         /* file: the folder */
+    char *url; /* as written: file:///path, s3://bucket/prefix */
+    enum store_kind kind;
+    char *path;         /* the folder */
     unsigned min_free;  /* percent, default 2 */
     bool require_mount; /* the folder's file system must not be the root's */
+    /* buckets */
+    char *bucket, *prefix; /* prefix: "" or without slashes at its ends */
+    char *endpoint;        /* https://host[:port]; of AWS when it is not set */
+    char *region;          /* default us-east-1 */
+    char *credentials;     /* a file; NULL: the environment */
+    char *ca_file;         /* NULL: the system's */
+    bool insecure;         /* http:// is meant */
+    enum addressing addressing;
+    enum signature signature;
+    uint64_t limit_up, limit_down; /* bytes a second; 0: none */
+    unsigned object_lock_days;     /* 0: no Object Lock */
 };
+/* Fills a store that is described by an URL alone: /path, file:///path or
+ * s3://BUCKET/PREFIX?endpoint=https://host&region=R&addressing=path&signature=v2&credentials=FILE&ca-file=FILE
+ * with
+ * %-escapes in the values. ERR_USAGE: what is wrong. */
+int config_store_parse_url(struct config_store *s, const char *url, struct err *e) MUST_CHECK;
+/* The same the other way round, without credentials: what a recovery kit holds. Caller frees. */
+char *config_store_url(const struct config_store *s);
+void config_store_free(struct config_store *s);
+AUTO_FOR(config_store)
 
 struct config_source {
     char *name;

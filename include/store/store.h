@@ -78,6 +78,11 @@ int store_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, st
 void store_free(struct store *s);
 AUTO_PTR_FOR(store)
 
+/* ---- cache.c ---- */
+/* Wraps `inner`, owns it. Small objects (all but packs) are kept in `folder`, checked against their names
+ * when they are used, and go when a listing does not have them any more. Not for checking a store. */
+struct store *store_cache_new(struct store *inner, const char *folder) MUST_CHECK;
+
 /* ---- fault.c, for tests ---- */
 struct store_fault {
     unsigned fail_at;   /* the Nth call from now fails, 0: never; counts down under a lock */

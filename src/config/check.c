@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_URL "file://"
 #define HOST_MAX 255 /* as gethostname(2); also what a snapshot may hold */
 
 /* The line of a key, or of the section's heading where the key was not set. */
@@ -28,29 +27,60 @@ static void set_default(char **to, const char *value)
 }
 
 /* ---- [store] ---- */
+/* Keys that only a bucket has, or only a folder. */
+static int check_keys_of_kind(struct parsing *p, const struct config_store *s, const char *section)
+{
+    static const char *const of_buckets[] = {"endpoint",   "region",          "credentials", "ca-file",
+                                             "insecure",   "addressing",      "signature",   "limit-up",
+                                             "limit-down", "object-lock-days"};
+    static const char *const of_folders[] = {"min-free", "require-mount"};
+    bool bucket = s->kind == STORE_BUCKET;
+    const char *const *wrong = bucket ? of_folders : of_buckets;
+    size_t n = bucket ? ARRAY_LEN(of_folders) : ARRAY_LEN(of_buckets);
+    for (size_t i = 0; i < n; i++)
+        if (seen_find(p, section, wrong[i]))
+            return complain(p, line_of(p, section, wrong[i]), "[%s] %s: is for %s, and url names a %s",
+                            section, wrong[i], bucket ? "folders (file:///...)" : "buckets (s3://...)",
+                            bucket ? "bucket" : "folder");
+    return 0;
+}
+
+static int check_bucket(struct parsing *p, struct config_store *s, const char *section)
+{
+    unsigned line = line_of(p, section, "endpoint");
+    if (s->endpoint) {
+        bool plain = strncmp(s->endpoint, "http://", 7) == 0;
+        size_t n = strlen(s->endpoint);
+        if (!plain && strncmp(s->endpoint, "https://", 8) != 0)
+            return complain(p, line, "[%s] endpoint: \"%s\" is not https://HOST or https://HOST:PORT",
+                            section, s->endpoint);
+        if (plain && !s->insecure)
+            return complain(p, line,
+                            "[%s] endpoint: http:// sends everything but the content in the clear: write "
+                            "https://, or insecure = yes if that is meant",
+                            section);
+        if (s->endpoint[n - 1] == '/')
+            s->endpoint[n - 1] = 0;
+    } else if (s->signature == SIGNATURE_V2) {
+        return complain(p, line, "[%s]: signature = v2 wants an \"endpoint\": AWS does not take it", section);
+    }
+    if (s->object_lock_days && s->signature == SIGNATURE_V2)
+        return complain(p, line_of(p, section, "object-lock-days"),
+                        "[%s] object-lock-days: wants signature = v4", section);
+    return 0;
+}
+
 static int check_store(struct parsing *p, struct config_store *s)
 {
     AUTO_CHAR section = xasprintf("store %s", s->name);
     unsigned line = line_of(p, section, "url");
+    struct err why = ERR_INIT;
     if (!s->url)
         return complain(p, line, "[%s]: wants a \"url\", as in url = file:///var/backups/lifeboat", section);
-    if (strncmp(s->url, FILE_URL, strlen(FILE_URL)) != 0)
-        return complain(p, line,
-                        "[%s] url: \"%s\" is not supported by this version, which keeps repositories in "
-                        "folders: write url = file:///var/backups/lifeboat",
-                        section, s->url);
-    const char *path = s->url + strlen(FILE_URL);
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    if (path[0] != '/')
-        return complain(p, line, "[%s] url: \"%s\" wants an absolute path after file://, so three slashes",
-                        section, s->url);
-    if (n == 1)
-        return complain(p, line, "[%s] url: the root folder cannot be a store: name a folder of its own",
-                        section);
-    s->path = xstrndup(path, n);
-    return 0;
+    if (config_store_parse_url(s, s->url, &why))
+        return complain(p, line, "[%s] url: %s", section, why.text);
+    return check_keys_of_kind(p, s, section) || (s->kind == STORE_BUCKET && check_bucket(p, s, section)) ? -1
+                                                                                                         : 0;
 }
 
 static int check_stores(struct parsing *p)
@@ -60,14 +90,21 @@ static int check_stores(struct parsing *p)
         return complain(p, p->line,
                         "there is no [store NAME] section, so nowhere to keep backups: add one, with url = "
                         "file:///var/backups/lifeboat");
-    if (c->store_count > 1) {
-        AUTO_CHAR first = xasprintf("store %s", c->stores[0].name);
-        AUTO_CHAR second = xasprintf("store %s", c->stores[1].name);
-        return complain(p, line_of(p, second, NULL),
-                        "[%s]: a second store is not supported by this version; the first is [%s] in line %u",
-                        second, first, line_of(p, first, NULL));
-    }
-    return check_store(p, &c->stores[0]);
+    for (size_t i = 0; i < c->store_count; i++)
+        if (check_store(p, &c->stores[i]))
+            return -1;
+    for (size_t i = 1; i < c->store_count; i++)
+        for (size_t k = 0; k < i; k++) {
+            AUTO_CHAR url = config_store_url(&c->stores[i]);
+            AUTO_CHAR other = config_store_url(&c->stores[k]);
+            AUTO_CHAR section = xasprintf("store %s", c->stores[i].name);
+            if (strcmp(url, other) == 0)
+                return complain(p, line_of(p, section, "url"),
+                                "[%s] url: is that of [store %s], too: a mirror is another "
+                                "place",
+                                section, c->stores[k].name);
+        }
+    return 0;
 }
 
 /* ---- [source] ---- */

@@ -354,10 +354,8 @@ void config_free(struct config *c)
 {
     if (!c)
         return;
-    for (size_t i = 0; i < c->store_count; i++) {
-        char *texts[] = {c->stores[i].name, c->stores[i].url, c->stores[i].path};
-        free_all(texts, ARRAY_LEN(texts));
-    }
+    for (size_t i = 0; i < c->store_count; i++)
+        config_store_free(&c->stores[i]);
     for (size_t i = 0; i < c->source_count; i++) {
         struct config_source *s = &c->sources[i];
         char *texts[] = {s->name, s->before,  s->after,           s->on_failure,   s->connection,

@@ -40,6 +40,16 @@ static const struct key source_keys[] = {
 #define S(member) offsetof(struct config_store, member)
 static const struct key store_keys[] = {
     {"url", TEXT, S(url), 0, 0, 0},
+    {"endpoint", TEXT, S(endpoint), 0, 0, 0},
+    {"region", TEXT, S(region), 0, 0, 0},
+    {"credentials", PATH, S(credentials), 0, 0, 0},
+    {"ca-file", PATH, S(ca_file), 0, 0, 0},
+    {"insecure", BOOLEAN, S(insecure), 0, 0, 0},
+    {"addressing", ADDRESSING, S(addressing), 0, 0, 0},
+    {"signature", SIGNATURE, S(signature), 0, 0, 0},
+    {"limit-up", SIZE, S(limit_up), 0, 0, 0},
+    {"limit-down", SIZE, S(limit_down), 0, 0, 0},
+    {"object-lock-days", NUMBER, S(object_lock_days), 0, 36500, 0},
     {"min-free", NUMBER, S(min_free), 0, 50, 0},
     {"require-mount", BOOLEAN, S(require_mount), 0, 0, 0},
     {0},
@@ -215,14 +225,31 @@ static int set_chunk_size(uint32_t *to, const char *value, struct err *e)
     return 0;
 }
 
-static int set_source_type(enum source_type *to, const char *value, struct err *e)
+static const char *const addressing_words[] = {"auto", "path", "virtual"};
+static const char *const signature_words[] = {"v4", "v2"};
+
+const char *addressing_name(enum addressing a)
 {
-    for (size_t i = 0; i < ARRAY_LEN(type_names); i++)
-        if (strcmp(value, type_names[i]) == 0) {
-            *to = (enum source_type)i;
+    return addressing_words[a];
+}
+
+/* *to becomes the place of the value among the words. */
+static int set_choice(int *to, const char *value, const char *const *words, size_t n, struct err *e)
+{
+    AUTO(buf) list = BUF_NONE;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(value, words[i]) == 0) {
+            *to = (int)i;
             return 0;
         }
-    return err_set(e, ERR_USAGE, "\"%s\" is none of postgres, volume, command", value);
+        buf_add_fmt(&list, "%s%s", i ? ", " : "", words[i]);
+    }
+    return err_set(e, ERR_USAGE, "\"%s\" is none of %s", value, buf_cstr(&list));
+}
+
+static int set_source_type(enum source_type *to, const char *value, struct err *e)
+{
+    return set_choice((int *)to, value, type_names, ARRAY_LEN(type_names), e);
 }
 
 int value_set(const struct key *k, void *base, const char *value, struct err *e)
@@ -248,6 +275,10 @@ int value_set(const struct key *k, void *base, const char *value, struct err *e)
         return set_duration(to, k, value, e);
     case SIZE:
         return set_size(to, value, e);
+    case ADDRESSING:
+        return set_choice(to, value, addressing_words, ARRAY_LEN(addressing_words), e);
+    case SIGNATURE:
+        return set_choice(to, value, signature_words, ARRAY_LEN(signature_words), e);
     case CHUNK_SIZE:
         return set_chunk_size(to, value, e);
     case SOURCE_TYPE:

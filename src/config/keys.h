@@ -8,6 +8,9 @@
 /* COMMAND is for /bin/sh, where a `;` means something: such a value takes no comment on its line; nor does an
  * ASSERT, which is SQL, stands behind "assert NAME" and may stand several times. */
 enum value_kind {
+    ADDRESSING,
+    SIGNATURE,
+
     TEXT,
     COMMAND,
     PATH,
@@ -43,6 +46,8 @@ const struct key *key_find(const struct key *keys, const char *name);
 /* Adds ": did you mean ...?", or what is known when nothing is near. */
 void section_hint(struct buf *out, const char *word);
 void key_hint(struct buf *out, const char *word, const struct key *keys);
+
+const char *addressing_name(enum addressing a);
 
 /* Checks the value and stores it at its member of `base`. ERR_USAGE with what is wrong with it. */
 int value_set(const struct key *k, void *base, const char *value, struct err *e) MUST_CHECK;

@@ -1,0 +1,239 @@
+/* Small objects of a remote store, kept in a folder of this host: they never change and are named by the
+ * SHA-256 of their bytes, so a copy that fits its name is as good as the object. Packs are too large and are
+ * not kept. A hint: whatever goes wrong with the folder costs a request, never an answer. */
+#include "driver.h"
+
+#include "base/file.h"
+#include "codec/digest.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OBJECT_MAX (64u << 20)
+
+struct cache {
+    struct store base;
+    struct store *inner;
+    char *folder;
+};
+
+static struct cache *cache_of(struct store *s)
+{
+    return CONTAINER(s, struct cache, base);
+}
+
+static struct store *inner_of(struct store *s)
+{
+    return cache_of(s)->inner;
+}
+
+/* The part of a name that says what kind of object it is: "index/", "marks/pin/"; 0: it is not kept. */
+static size_t kind_length(const char *name)
+{
+    const char *slash = strchr(name, '/');
+    if (!slash || strncmp(name, "packs/", 6) == 0)
+        return 0;
+    if (strncmp(name, "marks/", 6) == 0)
+        slash = strchr(slash + 1, '/');
+    return slash ? (size_t)(slash + 1 - name) : 0;
+}
+
+/* The folder for a kind of object: "CACHE/index", "CACHE/marks-pin"; NULL: such objects are not kept. */
+static char *folder_for(const struct cache *c, const char *name)
+{
+    size_t n = kind_length(name);
+    if (n == 0)
+        return NULL;
+    char *folder = xasprintf("%s/%.*s", c->folder, (int)n - 1, name);
+    char *inner = strchr(folder + strlen(c->folder) + 1, '/');
+    if (inner)
+        *inner = '-';
+    return folder;
+}
+
+/* The file for an object, or NULL for one that is not kept. *sha: what its bytes must be. */
+static char *path_for(const struct cache *c, const char *name, struct sha *sha)
+{
+    const char *hex = strrchr(name, '/');
+    AUTO_CHAR folder = folder_for(c, name);
+    if (!folder || !sha_parse(sha, hex + 1, strlen(hex + 1)))
+        return NULL;
+    return xasprintf("%s/%s", folder, hex + 1);
+}
+
+static bool fits(struct bytes data, const struct sha *want)
+{
+    struct sha have;
+    sha_of(data, &have);
+    return sha_equal(&have, want);
+}
+
+/* Under a name of its own first, so that a copy is whole or not there. */
+static void keep(const struct cache *c, const char *name, struct bytes data)
+{
+    struct sha sha;
+    struct err ignored = ERR_INIT;
+    AUTO_CHAR path = path_for(c, name, &sha);
+    AUTO_CHAR folder = folder_for(c, name);
+    if (!path || !fits(data, &sha) || dir_make(folder, 0700, &ignored))
+        return;
+    AUTO_CHAR part = xasprintf("%s.%ld.part", path, (long)getpid());
+    AUTO_FD fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return;
+    if (fd_write_all(fd, data, part, &ignored) || rename(part, path) != 0)
+        unlink(part);
+}
+
+static int get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
+{
+    const struct cache *c = cache_of(s);
+    struct sha sha;
+    struct err ignored = ERR_INIT;
+    AUTO_CHAR path = path_for(c, name, &sha);
+    if (path && access(path, R_OK) == 0 &&
+        file_read(path, MIN(limit, (uint64_t)OBJECT_MAX), out, &ignored) == 0 && fits(buf_bytes(out), &sha))
+        return STORE_DONE;
+    out->n = 0;
+    int rc = c->inner->ops->get(c->inner, name, limit, out, e);
+    if (rc == STORE_DONE && path)
+        keep(c, name, buf_bytes(out));
+    return rc;
+}
+
+static int put(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    struct store *in = inner_of(s);
+    int rc = in->ops->put(in, name, data, e);
+    if (rc == STORE_DONE)
+        keep(cache_of(s), name, data);
+    return rc;
+}
+
+static int del(struct store *s, const char *name, struct err *e)
+{
+    struct store *in = inner_of(s);
+    struct sha sha;
+    AUTO_CHAR path = path_for(cache_of(s), name, &sha);
+    if (path)
+        unlink(path);
+    return in->ops->del(in, name, e);
+}
+
+/* ---- what is not listed any more ---- */
+struct listing {
+    store_each *each;
+    void *ctx;
+    struct strings names; /* of the objects, without the folders before it */
+    bool whole;
+};
+
+static int hear(void *ctx, const struct store_object *o, struct err *e)
+{
+    struct listing *l = ctx;
+    const char *slash = strrchr(o->name, '/');
+    strings_add(&l->names, slash ? slash + 1 : o->name);
+    int rc = l->each(l->ctx, o, e);
+    l->whole = l->whole && rc == 0;
+    return rc;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void tidy(const char *folder, struct strings *listed)
+{
+    DIR *d = opendir(folder);
+    if (!d)
+        return;
+    if (listed->n)
+        qsort(listed->v, listed->n, sizeof *listed->v, by_text);
+    for (struct dirent *f; (f = readdir(d));) {
+        const char *name = f->d_name;
+        if (name[0] != '.' && !(listed->n && bsearch(&name, listed->v, listed->n, sizeof name, by_text)))
+            unlinkat(dirfd(d), name, 0);
+    }
+    closedir(d);
+}
+
+static int list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
+                struct err *e)
+{
+    struct store *in = inner_of(s);
+    size_t n = kind_length(prefix);
+    if (n == 0 || prefix[n]) /* not all of a kind */
+        return in->ops->list(in, prefix, each, ctx, now_ns, e);
+    struct listing l = {.each = each, .ctx = ctx, .whole = true};
+    int rc = in->ops->list(in, prefix, hear, &l, now_ns, e);
+    AUTO_CHAR folder = folder_for(cache_of(s), prefix);
+    if (rc == 0 && l.whole)
+        tidy(folder, &l.names);
+    strings_free(&l.names);
+    return rc;
+}
+
+/* ---- the rest is the inner store's ---- */
+static int tempfile(struct store *s, struct err *e)
+{
+    struct store *in = inner_of(s);
+    return in->ops->tempfile(in, e);
+}
+
+static int put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)
+{
+    struct store *in = inner_of(s);
+    return in->ops->put_file(in, name, fd, size, e);
+}
+
+static int get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
+{
+    struct store *in = inner_of(s);
+    return in->ops->get_range(in, name, offset, p, n, e);
+}
+
+static int size_of(struct store *s, const char *name, uint64_t *size, struct err *e)
+{
+    struct store *in = inner_of(s);
+    return in->ops->size(in, name, size, e);
+}
+
+static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)
+{
+    struct store *in = inner_of(s);
+    return in->ops->space(in, free_bytes, total_bytes, e);
+}
+
+static void cache_free(struct store *s)
+{
+    struct cache *c = cache_of(s);
+    store_free(c->inner);
+    free(c->folder);
+    free(c);
+}
+
+static const struct store_ops cache_ops = {.put = put,
+                                           .tempfile = tempfile,
+                                           .put_file = put_file,
+                                           .get = get,
+                                           .get_range = get_range,
+                                           .size = size_of,
+                                           .list = list,
+                                           .del = del,
+                                           .space = space,
+                                           .free = cache_free};
+
+struct store *store_cache_new(struct store *inner, const char *folder)
+{
+    struct cache *c = xcalloc(1, sizeof *c);
+    c->base.ops = &cache_ops;
+    c->base.title = xstrdup(inner->title);
+    c->inner = inner;
+    c->folder = xstrdup(folder);
+    return &c->base;
+}
