@@ -16,8 +16,8 @@ static struct fault *fault_of(struct store *s)
     return CONTAINER(s, struct fault, base);
 }
 
-/* The inner store, or NULL with *e when this call is to fail. */
-static struct store *pass(struct store *s, struct err *e)
+/* The inner store, or NULL with *e and *rc when this call is to fail. */
+static struct store *pass(struct store *s, int *rc, struct err *e)
 {
     struct fault *f = fault_of(s);
     pthread_mutex_lock(&f->lock);
@@ -27,6 +27,7 @@ static struct store *pass(struct store *s, struct err *e)
     if (p->fail_at > 1 || (p->fail_at == 1 && !p->keep_failing))
         p->fail_at--;
     enum err_kind kind = p->kind ? p->kind : ERR_IO;
+    *rc = p->passing ? STORE_AGAIN : STORE_FAILED;
     pthread_mutex_unlock(&f->lock);
     if (!fails)
         return f->inner;
@@ -34,9 +35,10 @@ static struct store *pass(struct store *s, struct err *e)
     return NULL;
 }
 
-#define PASS(call)                 \
-    struct store *in = pass(s, e); \
-    return in ? in->ops->call : STORE_FAILED
+#define PASS(call)                      \
+    int rc;                             \
+    struct store *in = pass(s, &rc, e); \
+    return in ? in->ops->call : rc
 
 static int put(struct store *s, const char *name, struct bytes data, struct err *e)
 {
