@@ -72,13 +72,16 @@ struct store *store_s3_new(const struct store_s3_options *o, struct err *e) MUST
  * one. */
 int store_s3_parse_url(const char *url, char **bucket, char **prefix, struct err *e) MUST_CHECK;
 
-struct store_retry_options { /* 0 everywhere: 60 s until the store has answered once, then 10 min; 0.5 s to 30 s */
-    unsigned first_limit_ms, limit_ms; /* no new try begins later than this after the first */
+struct store_retry_options {
+    /* No new try begins later than this after the first one: until the store has done something for the first
+     * time (a wrong address looks like a dead server), and from then on. */
+    unsigned first_limit_ms, limit_ms;
     unsigned pause_ms, longest_pause_ms;
 };
 /* Wraps `inner` and owns it: what may pass (5xx, 429, SlowDown, resets, time-outs, cut-off replies) is tried
  * again after pauses that double and are jittered, or as long as the server asks for. What was refused is not.
- * Errors end in "(5 tries in 31 s)". Ends early with ERR_STOPPED when asked to stop. */
+ * Errors end in "(5 tries in 31 s)". Ends early with ERR_STOPPED when asked to stop. `o`: NULL for 60 s, 10 min,
+ * 0.5 s and 30 s. */
 struct store *store_retry_new(struct store *inner, const struct store_retry_options *o) MUST_CHECK;
 
 /* An empty store in memory. `spool_dir` is for store_tempfile(). */

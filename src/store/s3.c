@@ -157,7 +157,6 @@ static void s3_free(struct store *base)
     free(s->url);
     free(s->host);
     free(s->base_path);
-    free(s->bucket);
     free(s->prefix);
     free(s->ca_file);
     free(s->spool_dir);
@@ -219,7 +218,6 @@ struct store *store_s3_new(const struct store_s3_options *o, struct err *e)
     pthread_once(&once, start_curl);
     struct s3 *s = xcalloc(1, sizeof *s);
     *s = (struct s3){.base = {.ops = &s3_ops, .title = s3_title(o)},
-                     .bucket = xstrdup(o->bucket),
                      .prefix = s3_prefix(o),
                      .ca_file = o->ca_file ? xstrdup(o->ca_file) : NULL,
                      .spool_dir = xstrdup(o->spool_dir),

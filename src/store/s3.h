@@ -11,6 +11,7 @@
 #include "driver.h"
 #include "limit.h"
 #include "meter.h"
+#include "s3_body.h"
 #include "sigv4.h"
 
 #include <curl/curl.h>
@@ -24,7 +25,7 @@ struct s3 {
     char *url;       /* scheme://host[:port], of what the Host header says */
     char *host;      /* Host header: with the bucket in front when that is how it is addressed */
     char *base_path; /* encoded: "/bucket", or "" */
-    char *bucket, *prefix; /* prefix: "" or with a slash at its end */
+    char *prefix;    /* "" or with a slash at its end */
     char *ca_file, *spool_dir;
     struct store_credentials credentials;
     struct limit *up, *down;
@@ -46,11 +47,6 @@ static inline struct s3 *s3_of(struct store *s)
 }
 
 /* ---- one exchange ---- */
-struct s3_body { /* what is sent: bytes, or the start of a file */
-    struct bytes data;
-    int fd; /* -1: data */
-    uint64_t size;
-};
 struct s3_request {
     enum store_class class;
     const char *method;

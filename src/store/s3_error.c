@@ -1,6 +1,7 @@
 /* What a bad reply of an S3 server means: may it pass, what was said, and what helps. */
 #include "s3.h"
 
+#include "s3_codes.h"
 #include "s3_reply.h"
 
 #include <stdlib.h>
@@ -40,34 +41,6 @@ int s3_explain_short(const struct s3_request *r, const struct s3_reply *reply, u
 }
 
 /* ---- what helps ---- */
-static const char *remedy_by_code(const char *code)
-{
-    static const struct {
-        const char *code, *remedy;
-    } known[] = {
-        {"AccessDenied", "the access key may not do this: look at its permissions, and whether it is the right one"},
-        {"InvalidAccessKeyId", "the server does not know this access key: check the credentials"},
-        {"SignatureDoesNotMatch", "the secret key is wrong: check the credentials"},
-        {"ExpiredToken", "the session token has expired: get new credentials"},
-        {"TokenRefreshRequired", "the session token has expired: get new credentials"},
-        {"InvalidToken", "the session token does not belong to this access key: get new credentials"},
-        {"NoSuchBucket", "make the bucket, or correct its name in the url"},
-        {"InvalidBucketName", "correct the bucket's name in the url"},
-        {"AuthorizationHeaderMalformed", "set the region of the bucket"},
-        {"NotImplemented", "this server cannot do that"},
-        {"MethodNotAllowed", "is the endpoint one for S3?"},
-        {"QuotaExceeded", "raise the quota, or make room with `lifeboat prune`"},
-        {"InvalidObjectState", "the object was moved to an archive class: take the lifecycle rule away, and bring "
-                               "it back with the provider's tools"},
-        {"BadDigest", "the bytes changed on their way"},
-        {"XAmzContentSHA256Mismatch", "the bytes changed on their way"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (strcmp(code, known[i].code) == 0)
-            return known[i].remedy;
-    return NULL;
-}
-
 static const char *remedy_by_status(long status)
 {
     switch (status) {
@@ -122,7 +95,7 @@ static char *remedy_for(const struct s3_reply *reply, const struct s3_error_text
         return move_remedy(t, region);
     if (strcmp(code, "AuthorizationHeaderMalformed") == 0 && region)
         return xasprintf("set region = %s", region);
-    const char *text = remedy_by_code(code);
+    const char *text = s3_code_remedy(code);
     if (!text)
         text = remedy_by_status(reply->status);
     return text ? xstrdup(text) : NULL;
@@ -131,16 +104,9 @@ static char *remedy_for(const struct s3_reply *reply, const struct s3_error_text
 /* ---- may it pass ---- */
 static bool may_pass(const struct s3_reply *reply, const char *code)
 {
-    static const char *const passing[] = {"SlowDown",           "InternalError",   "ServiceUnavailable",
-                                          "RequestTimeout",     "OperationAborted", "Busy",
-                                          "TooManyRequests",    "BadDigest",        "XAmzContentSHA256Mismatch",
-                                          "ThrottlingException", "Throttling",      "RequestLimitExceeded",
-                                          "IncompleteBody"};
-    for (size_t i = 0; i < ARRAY_LEN(passing); i++)
-        if (strcmp(code, passing[i]) == 0)
-            return true;
     long status = reply->status;
-    return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505 && status != 507);
+    return s3_code_may_pass(code) || status == 408 || status == 429 ||
+           (status >= 500 && status != 501 && status != 505 && status != 507);
 }
 
 static unsigned wait_asked(const struct s3_reply *reply)

@@ -43,21 +43,6 @@ int s3_take_page(struct bytes xml, struct s3_page *out, struct err *e)
     return STORE_AGAIN;
 }
 
-static int hand_on(const struct s3 *s, const struct s3_page *p, store_each *each, void *ctx, struct err *e)
-{
-    size_t skip = strlen(s->prefix);
-    for (size_t i = 0; i < p->n; i++) {
-        const struct s3_entry *v = &p->v[i];
-        if (strncmp(v->key, s->prefix, skip) != 0)
-            continue;
-        const struct store_object o = {.name = v->key + skip, .size = v->size, .mtime_ns = v->mtime_ns};
-        int rc = each(ctx, &o, e);
-        if (rc)
-            return rc;
-    }
-    return STORE_DONE;
-}
-
 int s3_list(struct store *base, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
             struct err *e)
 {
@@ -73,7 +58,7 @@ int s3_list(struct store *base, const char *prefix, store_each *each, void *ctx,
             return err_set(e, ERR_FAILED, "the server's reply has no Date, and ages count by its clock");
         if (first && now_ns)
             *now_ns = date;
-        rc = hand_on(s, &page, each, ctx, e);
+        rc = s3_page_each(&page, s->prefix, each, ctx, e);
         if (rc)
             return rc;
         more = page.truncated;

@@ -78,17 +78,28 @@ static void take_page_field(struct xml *x, struct s3_page *p)
         set_text(&p->next_version, text);
 }
 
-static bool keep_entry(struct s3_page *p, struct s3_entry *o)
+void s3_page_add(struct s3_page *p, struct s3_entry *o)
 {
-    if (!o->key)
-        return false;
     if (p->n == p->cap) {
         p->cap = p->cap ? 2 * p->cap : 64;
         p->v = xrealloc(p->v, p->cap, sizeof *p->v);
     }
     p->v[p->n++] = *o;
     *o = (struct s3_entry){0};
-    return true;
+}
+
+int s3_page_each(const struct s3_page *p, const char *prefix, store_each *each, void *ctx, struct err *e)
+{
+    size_t skip = strlen(prefix);
+    int rc = STORE_DONE;
+    for (size_t i = 0; i < p->n && rc == STORE_DONE; i++) {
+        const struct s3_entry *v = &p->v[i];
+        if (strncmp(v->key, prefix, skip) != 0)
+            continue;
+        const struct store_object o = {.name = v->key + skip, .size = v->size, .mtime_ns = v->mtime_ns};
+        rc = each(ctx, &o, e);
+    }
+    return rc;
 }
 
 static bool take_event(struct xml *x, enum xml_event event, struct s3_page *p, struct s3_entry *o)
@@ -100,8 +111,11 @@ static bool take_event(struct xml *x, enum xml_event event, struct s3_page *p, s
         *o = (struct s3_entry){.marker = xml_is(x, "*/DeleteMarker")};
         return true;
     }
-    if (event == XML_CLOSE && is_entry(x))
-        return keep_entry(p, o);
+    if (event == XML_CLOSE && is_entry(x)) {
+        if (!o->key)
+            return false;
+        s3_page_add(p, o);
+    }
     if (event == XML_CLOSE && x->depth == 3)
         return take_field(x, o);
     if (event == XML_CLOSE && x->depth == 2)

@@ -3,7 +3,7 @@
 #ifndef LIFEBOAT_STORE_S3_REPLY_H
 #define LIFEBOAT_STORE_S3_REPLY_H
 
-#include "base/base.h"
+#include "store/store.h"
 
 struct s3_entry {
     char *key;
@@ -23,6 +23,10 @@ struct s3_page {
     {                \
         0            \
     }
+void s3_page_add(struct s3_page *p, struct s3_entry *o); /* takes over what *o holds */
+/* Calls `each` for every object below `prefix`, which is left out of the name; its verdict, or STORE_DONE. */
+int s3_page_each(const struct s3_page *p, const char *prefix, store_each *each, void *ctx,
+                 struct err *e) MUST_CHECK;
 /* Appends what ListObjectsV2 or ListObjectVersions answered. false: it is none, or it is cut off. */
 bool s3_page_parse(struct bytes xml, struct s3_page *out);
 void s3_page_free(struct s3_page *p);

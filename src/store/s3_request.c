@@ -2,12 +2,9 @@
 #include "s3.h"
 
 #include "base/child.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "codec/digest.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,7 +12,7 @@
 
 #define ERROR_LIMIT  (64u << 10)  /* of a bad reply's body */
 #define HEADER_LIMIT 2048         /* of one header's value */
-#define BLOCK        (128u << 10) /* libcurl's buffers, and ours for hashing a file */
+#define BLOCK        (128u << 10) /* libcurl's buffers */
 #define EXPECT_FROM  (64u << 10)  /* bodies for which "Expect: 100-continue" pays: an early "no" saves them */
 #define HEADERS      16
 
@@ -42,59 +39,6 @@ static void handle_give_back(struct s3 *s, CURL *c)
     curl_easy_cleanup(c);
 }
 
-/* ---- the hashes of a body ---- */
-struct hashes {
-    char sha[SHA_HEX];
-    char *md5; /* base64; NULL: no body */
-};
-
-static int read_body(const struct s3_body *b, void *p, size_t n, uint64_t offset, struct err *e)
-{
-    if (b->fd >= 0)
-        return fd_pread_all(b->fd, p, n, offset, "temporary file", e);
-    memcpy(p, b->data.p + offset, n);
-    return 0;
-}
-
-static int hash_blocks(const struct s3_body *b, struct sha_stream *sha, EVP_MD_CTX *md5, struct err *e)
-{
-    uint8_t *block = xcalloc(1, BLOCK);
-    int rc = 0;
-    for (uint64_t done = 0; done < b->size && rc == 0; done += BLOCK) {
-        size_t n = (size_t)MIN(b->size - done, (uint64_t)BLOCK);
-        rc = read_body(b, block, n, done, e);
-        if (rc == 0) {
-            sha_add(sha, BYTES(block, n));
-            EVP_DigestUpdate(md5, block, n);
-        }
-    }
-    free(block);
-    return rc;
-}
-
-static int hash_body(const struct s3_body *b, struct hashes *out, struct err *e)
-{
-    struct sha_stream stream;
-    struct sha sha;
-    uint8_t md5[16];
-    sha_begin(&stream);
-    if (b) {
-        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-        int rc = !ctx || EVP_DigestInit_ex(ctx, EVP_md5(), NULL) != 1
-                     ? err_set(e, ERR_FAILED, "libcrypto has no MD5 here (FIPS mode?), and S3 wants it")
-                     : hash_blocks(b, &stream, ctx, e);
-        if (rc == 0)
-            EVP_DigestFinal_ex(ctx, md5, NULL);
-        EVP_MD_CTX_free(ctx);
-        if (rc)
-            return rc;
-        out->md5 = base64_encode(BYTES(md5, sizeof md5));
-    }
-    sha_end(&stream, &sha);
-    sha_hex(out->sha, &sha);
-    return 0;
-}
-
 /* ---- one transfer ---- */
 struct transfer {
     struct s3 *s;
@@ -111,7 +55,7 @@ static size_t send_some(char *to, size_t size, size_t n, void *ctx)
     struct transfer *t = ctx;
     const struct s3_body *b = t->r->body;
     n = (size_t)MIN((uint64_t)limit_piece(t->s->up, size * n), b->size - t->sent);
-    if (n && (limit_wait(t->s->up, n, &t->e) || read_body(b, to, n, t->sent, &t->e)))
+    if (n && (limit_wait(t->s->up, n, &t->e) || s3_body_read(b, to, n, t->sent, &t->e)))
         return CURL_READFUNC_ABORT;
     t->sent += n;
     return n;
@@ -238,7 +182,7 @@ static void add_line(struct curl_slist **list, const char *text)
 
 /* All that are signed, and the signature. */
 static struct curl_slist *make_headers(struct s3 *s, const struct s3_request *r, const char *region,
-                                       const struct hashes *h, const char *path, const char *query)
+                                       const char *sha, const char *md5, const char *path, const char *query)
 {
     char date[20];
     time_t now = time(NULL);
@@ -249,9 +193,9 @@ static struct curl_slist *make_headers(struct s3 *s, const struct s3_request *r,
     strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
     add_head(&heads, "host", s->host);
     add_head(&heads, "x-amz-date", date);
-    add_head(&heads, "x-amz-content-sha256", h->sha);
+    add_head(&heads, "x-amz-content-sha256", sha);
     add_head(&heads, "x-amz-security-token", s->credentials.session_token);
-    add_head(&heads, "content-md5", h->md5);
+    add_head(&heads, "content-md5", md5);
     for (size_t i = 0; i < r->header_count; i++)
         add_head(&heads, r->headers[i].name, r->headers[i].value);
     for (size_t i = 0; i < heads.n; i++) {
@@ -259,7 +203,7 @@ static struct curl_slist *make_headers(struct s3 *s, const struct s3_request *r,
         buf_add_fmt(&line, "%s: %s", heads.v[i].name, heads.v[i].value);
         add_line(&list, buf_cstr(&line));
     }
-    const struct sigv4_request to_sign = {r->method, path, query, heads.v, heads.n, h->sha};
+    const struct sigv4_request to_sign = {r->method, path, query, heads.v, heads.n, sha};
     const struct sigv4_key key = {s->credentials.access_key, s->credentials.secret_key, region, "s3"};
     line.n = 0;
     buf_add_str(&line, "Authorization: ");
@@ -374,11 +318,12 @@ int s3_exchange(struct s3 *s, const struct s3_request *r, const char *region, st
                 struct err *e)
 {
     struct transfer t = {.s = s, .r = r, .reply = reply};
-    struct hashes h = {0};
+    char sha[SHA_HEX];
+    AUTO_CHAR md5 = NULL;
     AUTO(buf) path = BUF_NONE;
     AUTO(buf) query = BUF_NONE;
     char range[64];
-    if (hash_body(r->body, &h, e))
+    if (s3_body_hash(r->body, sha, &md5, e))
         return STORE_FAILED;
     buf_add_str(&path, s->base_path);
     buf_add_str(&path, "/");
@@ -391,14 +336,13 @@ int s3_exchange(struct s3 *s, const struct s3_request *r, const char *region, st
     if (r->out)
         r->out->n = 0;
     AUTO_CHAR url = xasprintf("%s%s%s%s", s->url, buf_cstr(&path), query.n ? "?" : "", buf_cstr(&query));
-    struct curl_slist *headers = make_headers(s, r, region, &h, buf_cstr(&path), buf_cstr(&query));
+    struct curl_slist *headers = make_headers(s, r, region, sha, md5, buf_cstr(&path), buf_cstr(&query));
     CURL *c = handle_take(s);
     set_up(c, &t, url, headers);
     set_up_method(c, &t, range);
     int rc = perform(c, &t, e);
     handle_give_back(s, c);
     curl_slist_free_all(headers);
-    free(h.md5);
     if (rc == STORE_DONE && r->range && s3_is_good(r, reply) && t.received < r->range_size)
         return s3_explain_short(r, reply, t.received, e);
     return rc;
