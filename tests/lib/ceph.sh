@@ -103,6 +103,7 @@ ceph_key() {
 ceph_boot() {
     ceph_home=$1
     c="$1/ceph.conf"
+    ceph_osd_id=$(cat /proc/sys/kernel/random/uuid)
     ceph-authtool --create-keyring "$1/keyring" >/dev/null &&
         ceph_key mon. --cap mon 'allow *' &&
         ceph_key client.admin --cap mon 'allow *' --cap osd 'allow *' &&
@@ -111,8 +112,8 @@ ceph_boot() {
     mkdir "$1/mon" "$1/osd"
     monmaptool --create --fsid "$(sed -n 's/^fsid = //p' "$c")" --addv a "[v2:127.0.0.1:$4]" "$1/monmap" >/dev/null &&
         ceph-mon -c "$c" -i a --mkfs --monmap "$1/monmap" --keyring "$1/keyring" && ceph-mon -c "$c" -i a &&
-        timeout 20 ceph -c "$c" osd new "$(cat /proc/sys/kernel/random/uuid)" >/dev/null 2>&1 &&
-        ceph-osd -c "$c" -i 0 --mkfs >/dev/null 2>"$1/osd.err" && ceph-osd -c "$c" -i 0 >/dev/null 2>"$1/osd.err" &&
+        timeout 20 ceph -c "$c" osd new "$ceph_osd_id" >/dev/null 2>&1 &&
+        ceph-osd -c "$c" -i 0 --mkfs --osd-uuid "$ceph_osd_id" >/dev/null 2>"$1/osd.err" && ceph-osd -c "$c" -i 0 >/dev/null 2>"$1/osd.err" &&
         ceph_wait_for ceph_osd_is_up "$1" || return 1
     for n in '' 2; do
         timeout 60 radosgw-admin -c "$c" user create --uid "test$n" --display-name "test$n" --access-key "TESTACCESSKEY0000$n" \
