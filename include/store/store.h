@@ -79,9 +79,9 @@ struct store_retry_options {
     unsigned pause_ms, longest_pause_ms;
 };
 /* Wraps `inner` and owns it: what may pass (5xx, 429, SlowDown, resets, time-outs, cut-off replies) is tried
- * again after pauses that double and are jittered, or as long as the server asks for. What was refused is not.
- * Errors end in "(5 tries in 31 s)". Ends early with ERR_STOPPED when asked to stop. `o`: NULL for 60 s, 10 min,
- * 0.5 s and 30 s. */
+ * again after pauses that double and are jittered, or as long as the server asks for. What was refused is
+ * not. Errors end in "(5 tries in 31 s)". Ends early with ERR_STOPPED when asked to stop. `o`: NULL for 60 s,
+ * 10 min, 0.5 s and 30 s. */
 struct store *store_retry_new(struct store *inner, const struct store_retry_options *o) MUST_CHECK;
 
 /* An empty store in memory. `spool_dir` is for store_tempfile(). */
@@ -94,6 +94,9 @@ const char *store_title(const struct store *s);
  * already there is fine, so a call can be retried: a name always stands for the same bytes, so a store may
  * leave it or replace it; but one whose size differs is replaced. */
 int store_put(struct store *s, const char *name, struct bytes data, struct err *e) MUST_CHECK;
+
+/* Like store_put, but whatever is there under that name makes way: for an object whose bytes are wrong. */
+int store_replace(struct store *s, const char *name, struct bytes data, struct err *e) MUST_CHECK;
 
 /* An open, empty, unnamed file (O_RDWR) from which store_put_file() is cheapest; the caller closes it. */
 int store_tempfile(struct store *s, struct err *e) MUST_CHECK;
@@ -133,8 +136,8 @@ typedef int store_each(void *ctx, const struct store_object *o, struct err *e);
 int store_list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                struct err *e) MUST_CHECK;
 
-/* STORE_ABSENT when it was not there (an unversioned bucket cannot tell, and says STORE_DONE), STORE_RETAINED,
- * STORE_HIDDEN. In a versioned bucket all its versions go. */
+/* STORE_ABSENT when it was not there (an unversioned bucket cannot tell, and says STORE_DONE),
+ * STORE_RETAINED, STORE_HIDDEN. In a versioned bucket all its versions go. */
 int store_delete(struct store *s, const char *name, struct err *e) MUST_CHECK;
 
 /* Bytes free for us and in all; STORE_ABSENT when the store cannot tell. */
@@ -163,6 +166,7 @@ AUTO_PTR_FOR(store)
 struct store_fault {
     unsigned fail_at;   /* the Nth call from now fails, 0: never; counts down under a lock */
     bool keep_failing;  /* every later one too */
+    unsigned every;     /* or: then every Nth */
     bool passing;       /* it may go well when tried again */
     unsigned calls;     /* how many were made */
     enum err_kind kind; /* what the failure looks like; ERR_IO by default */

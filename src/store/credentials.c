@@ -153,10 +153,11 @@ static int load_environment(struct store_credentials *c, struct err *e)
     }
     if (c->access_key && c->secret_key)
         return 0;
-    return err_set(e, ERR_USAGE,
-                   "no credentials for the bucket: name a file with `credentials = FILE` in its [store] section "
-                   "(it holds %s), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                   how);
+    return err_set(
+        e, ERR_USAGE,
+        "no credentials for the bucket: name a file with `credentials = FILE` in its [store] section "
+        "(it holds %s), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        how);
 }
 
 int store_credentials_load(struct store_credentials *c, const char *file, struct err *e)

@@ -32,6 +32,8 @@ struct store_ops {
                 struct err *e);
     int (*del)(struct store *s, const char *name, struct err *e);
     int (*space)(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e);
+    /* NULL: put replaces in any case. */
+    int (*replace)(struct store *s, const char *name, struct bytes data, struct err *e);
     /* NULL: one version of each object, no locks, no server. */
     int (*get_version)(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
                        struct err *e);
@@ -48,6 +50,7 @@ struct store {
 bool store_name_is_valid(const char *name);
 
 /* For wrappers: what the driver does, or what is so where it has no such operation. */
+int driver_replace(struct store *s, const char *name, struct bytes data, struct err *e);
 int driver_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
                        struct err *e);
 int driver_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e);

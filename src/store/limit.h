@@ -1,4 +1,5 @@
-/* limit.h - one speed for many transfers: who wants to move n bytes waits until they fit. Safe from any thread.
+/* limit.h - one speed for many transfers: who wants to move n bytes waits until they fit. Safe from any
+ * thread.
  */
 #ifndef LIFEBOAT_STORE_LIMIT_H
 #define LIFEBOAT_STORE_LIMIT_H

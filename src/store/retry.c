@@ -62,7 +62,8 @@ static int give_up(const struct effort *f, struct err *e)
 {
     char spent[32];
     duration_format(spent, time_monotonic_ns() - f->started_ns);
-    return err_set(e, f->why.kind, "%s (%u tries in %s)", f->why.text, f->tries, spent);
+    return err_set(e, f->why.kind, "%s (%u %s in %s)", f->why.text, f->tries, f->tries == 1 ? "try" : "tries",
+                   spent);
 }
 
 /* Whether to try again; *rc and *e are what to return when not. */
@@ -94,13 +95,13 @@ static bool try_again(struct effort *f, int *rc, struct err *e)
     return true;
 }
 
-#define TRY(what, call)                 \
+#define TRY(what, call)                   \
     struct effort f = effort_of(s, what); \
-    struct store *in = f.r->inner;      \
-    int rc;                             \
-    do                                  \
-        rc = call;                      \
-    while (try_again(&f, &rc, e));      \
+    struct store *in = f.r->inner;        \
+    int rc;                               \
+    do                                    \
+        rc = call;                        \
+    while (try_again(&f, &rc, e));        \
     return rc
 
 static int put(struct store *s, const char *name, struct bytes data, struct err *e)
@@ -108,10 +109,14 @@ static int put(struct store *s, const char *name, struct bytes data, struct err 
     TRY(name, in->ops->put(in, name, data, &f.why));
 }
 
+static int replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    TRY(name, driver_replace(in, name, data, &f.why));
+}
+
 static int tempfile(struct store *s, struct err *e)
 {
-    struct store *in = retry_of(s)->inner;
-    return in->ops->tempfile(in, e);
+    TRY("temporary file", in->ops->tempfile(in, &f.why));
 }
 
 static int put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)
@@ -224,6 +229,7 @@ static void retry_free(struct store *s)
 }
 
 static const struct store_ops retry_ops = {.put = put,
+                                           .replace = replace,
                                            .tempfile = tempfile,
                                            .put_file = put_file,
                                            .get = get,

@@ -90,6 +90,8 @@ static int size_of(struct store *base, const char *name, uint64_t *size, struct 
         rc = s3_below_marker(s, name, &reply, &version, e);
     if (version)
         rc = s3_head(s, name, version, &reply, e);
+    if (rc == STORE_DONE && !reply.header[S3_LENGTH])
+        return err_set(e, ERR_FAILED, "the server does not say its size");
     if (rc == STORE_DONE)
         *size = reply.length;
     return rc;

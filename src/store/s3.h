@@ -36,9 +36,9 @@ struct s3 {
     char *region;
     CURL *idle[S3_IDLE];
     size_t idle_count;
-    enum s3_known versioned;  /* the bucket keeps versions */
-    enum s3_known locks;      /* the bucket has Object Lock */
-    bool lock_seen;           /* a lock that was asked for was read back */
+    enum s3_known versioned; /* the bucket keeps versions */
+    enum s3_known locks;     /* the bucket has Object Lock */
+    bool lock_seen;          /* a lock that was asked for was read back */
     bool hidden_told;
 };
 static inline struct s3 *s3_of(struct store *s)
@@ -50,7 +50,7 @@ static inline struct s3 *s3_of(struct store *s)
 struct s3_request {
     enum store_class class;
     const char *method;
-    const char *name; /* of the object; NULL: the bucket itself */
+    const char *name;                   /* of the object; NULL: the bucket itself */
     struct query *query;                /* NULL: none */
     const struct sigv4_header *headers; /* x-amz-..., besides the usual */
     size_t header_count;
@@ -64,6 +64,8 @@ struct s3_request {
 enum s3_header {
     S3_DATE,
     S3_RETRY_AFTER,
+    S3_LENGTH,
+    S3_ENCODING,
     S3_CONTENT_RANGE,
     S3_REGION,
     S3_DELETE_MARKER,
@@ -75,7 +77,7 @@ enum s3_header {
 };
 struct s3_reply {
     long status;
-    uint64_t length;          /* of the body, as announced */
+    uint64_t length;          /* of the body, as announced; 0 without header[S3_LENGTH] */
     char *header[S3_HEADERS]; /* NULL: not there */
     struct buf error;         /* the body of a bad reply, or of a good one that should have none */
 };
@@ -115,8 +117,7 @@ int s3_setting(struct s3 *s, const char *setting, struct buf *out, struct err *e
 
 /* s3_list.c */
 struct s3_page;
-int s3_list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
-            struct err *e);
+int s3_list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns, struct err *e);
 /* Reads a page. STORE_AGAIN: the XML is none. */
 int s3_take_page(struct bytes xml, struct s3_page *out, struct err *e) MUST_CHECK;
 

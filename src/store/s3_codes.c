@@ -9,7 +9,8 @@ const char *s3_code_remedy(const char *code)
     static const struct {
         const char *code, *remedy;
     } known[] = {
-        {"AccessDenied", "the access key may not do this: look at its permissions, and whether it is the right one"},
+        {"AccessDenied",
+         "the access key may not do this: look at its permissions, and whether it is the right one"},
         {"InvalidAccessKeyId", "the server does not know this access key: check the credentials"},
         {"SignatureDoesNotMatch", "the secret key is wrong: check the credentials"},
         {"ExpiredToken", "the session token has expired: get new credentials"},
@@ -21,8 +22,9 @@ const char *s3_code_remedy(const char *code)
         {"NotImplemented", "this server cannot do that"},
         {"MethodNotAllowed", "is the endpoint one for S3?"},
         {"QuotaExceeded", "raise the quota, or make room with `lifeboat prune`"},
-        {"InvalidObjectState", "the object was moved to an archive class: take the lifecycle rule away, and bring "
-                               "it back with the provider's tools"},
+        {"InvalidObjectState",
+         "the object was moved to an archive class: take the lifecycle rule away, and bring "
+         "it back with the provider's tools"},
         {"BadDigest", "the bytes changed on their way"},
         {"XAmzContentSHA256Mismatch", "the bytes changed on their way"},
     };
@@ -34,10 +36,18 @@ const char *s3_code_remedy(const char *code)
 
 bool s3_code_may_pass(const char *code)
 {
-    static const char *const passing[] = {"SlowDown",           "InternalError",   "ServiceUnavailable",
-                                          "RequestTimeout",     "OperationAborted", "Busy",
-                                          "TooManyRequests",    "BadDigest",        "XAmzContentSHA256Mismatch",
-                                          "ThrottlingException", "Throttling",      "RequestLimitExceeded",
+    static const char *const passing[] = {"SlowDown",
+                                          "InternalError",
+                                          "ServiceUnavailable",
+                                          "RequestTimeout",
+                                          "OperationAborted",
+                                          "Busy",
+                                          "TooManyRequests",
+                                          "BadDigest",
+                                          "XAmzContentSHA256Mismatch",
+                                          "ThrottlingException",
+                                          "Throttling",
+                                          "RequestLimitExceeded",
                                           "IncompleteBody"};
     for (size_t i = 0; i < ARRAY_LEN(passing); i++)
         if (strcmp(code, passing[i]) == 0)

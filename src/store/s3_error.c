@@ -36,14 +36,15 @@ int s3_explain_short(const struct s3_request *r, const struct s3_reply *reply, u
                 r->range_size);
         return STORE_AGAIN;
     }
-    return err_set(e, ERR_DAMAGED, "ends at byte %llu",
-                   (unsigned long long)(r->range_offset + received));
+    return err_set(e, ERR_DAMAGED, "ends at byte %llu", (unsigned long long)(r->range_offset + received));
 }
 
 /* ---- what helps ---- */
 static const char *remedy_by_status(long status)
 {
     switch (status) {
+    case 200:
+        return "the server does not serve parts of objects";
     case 401:
     case 403:
         return "check the credentials, and what this access key may do";
@@ -82,7 +83,8 @@ static char *move_remedy(const struct s3_error_text *t, const char *region)
     if (t->endpoint)
         return xasprintf("the bucket lies elsewhere: set endpoint (%s)", t->endpoint);
     if (region)
-        return xasprintf("the bucket lies elsewhere: set region = %s, and the endpoint of that region", region);
+        return xasprintf("the bucket lies elsewhere: set region = %s, and the endpoint of that region",
+                         region);
     return xstrdup("the bucket lies elsewhere: set region and endpoint");
 }
 
@@ -159,7 +161,8 @@ int s3_explain(const struct s3_request *r, const struct s3_reply *reply, const c
     err_set(e, again ? ERR_NET : ERR_FAILED, "HTTP %ld%s%s%s%s%s%s%s", reply->status, *code ? " " : "", code,
             t.message ? ": " : "", t.message ? t.message : "", remedy ? " (" : "", remedy ? remedy : "",
             remedy ? ")" : "");
-    if (reply->status >= 400 && reply->status < 500 && !again) /* it moved: the endpoint would have to change */
+    if (reply->status >= 400 && reply->status < 500 &&
+        !again) /* it moved: the endpoint would have to change */
         *region = STEAL(other);
     return again ? STORE_AGAIN_AFTER(wait_asked(reply)) : STORE_FAILED;
 }

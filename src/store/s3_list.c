@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_LIMIT (16u << 20) /* 1,000 keys of 1,024 bytes, all of them escaped, and what stands around them */
+#define PAGE_LIMIT \
+    (16u << 20) /* 1,000 keys of 1,024 bytes, all of them escaped, and what stands around them */
 
 /* One page; *token is where it starts (NULL: at the beginning). */
 static int get_page(struct s3 *s, const char *prefix, const char *token, struct s3_page *out, int64_t *now_ns,

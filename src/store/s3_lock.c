@@ -1,6 +1,6 @@
 /* Object Lock: retention in COMPLIANCE mode, which nobody can shorten, not even the account's owner. A server
- * that knows nothing of it answers 200 all the same (and takes PUT ?retention for the object itself), so it is
- * asked and read back before it is believed. */
+ * that knows nothing of it answers 200 all the same (and takes PUT ?retention for the object itself), so it
+ * is asked and read back before it is believed. */
 #include "s3.h"
 
 #include "s3_reply.h"
@@ -53,11 +53,12 @@ static int check(struct s3 *s, const char *name, const char *version, int64_t un
         return rc;
     const char *got = rc == STORE_DONE ? head.header[S3_LOCK_MODE] : NULL;
     if (!got || strcmp(got, mode) != 0 || locked_until(&head) < until_ns - DAY_NS)
-        return err_set(e, ERR_FAILED,
-                       "the server took the object, but %s: object-lock-days needs a bucket that was made with "
-                       "Object Lock, on a server that has it, and an access key that may read retention "
-                       "(GetObjectRetention)",
-                       got ? "did not lock it as it was told" : "did not lock it");
+        return err_set(
+            e, ERR_FAILED,
+            "the server took the object, but %s: object-lock-days needs a bucket that was made with "
+            "Object Lock, on a server that has it, and an access key that may read retention "
+            "(GetObjectRetention)",
+            got ? "did not lock it as it was told" : "did not lock it");
     pthread_mutex_lock(&s->lock);
     s->lock_seen = true;
     pthread_mutex_unlock(&s->lock);

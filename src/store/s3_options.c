@@ -12,11 +12,22 @@ void s3_endpoint_free(struct s3_endpoint *p)
 }
 
 /* ---- the url ---- */
+static bool is_bucket(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr(".-_:", c)))
+            return false;
+    }
+    return n > 0;
+}
+
 int store_s3_parse_url(const char *url, char **bucket, char **prefix, struct err *e)
 {
     static const char scheme[] = "s3://";
     const char *p = url + strlen(scheme);
-    if (strncmp(url, scheme, strlen(scheme)) != 0 || *p == 0 || *p == '/')
+    if (strncmp(url, scheme, strlen(scheme)) != 0 || !is_bucket(p, strcspn(p, "/")))
         return err_set(e, ERR_USAGE, "%s: a bucket is given as s3://BUCKET or s3://BUCKET/PREFIX", url);
     size_t n = strcspn(p, "/");
     *bucket = xstrndup(p, n);
@@ -85,9 +96,10 @@ static int check_v2(const struct store_s3_options *o, const struct s3_endpoint *
     if (o->credentials->session_token)
         return err_set(e, ERR_USAGE, "signature = v2 knows no session tokens");
     if (p->tls && !o->insecure)
-        return err_set(e, ERR_USAGE,
-                       "signature = v2 does not check the server's certificate (libs3 cannot): say insecure = "
-                       "yes when the network up to the gateway may be trusted");
+        return err_set(
+            e, ERR_USAGE,
+            "signature = v2 does not check the server's certificate (libs3 cannot): say insecure = "
+            "yes when the network up to the gateway may be trusted");
     return 0;
 }
 
@@ -115,9 +127,10 @@ int s3_options_check(const struct store_s3_options *o, struct s3_endpoint *out, 
     if (o->signature == STORE_SIGNATURE_V2)
         return check_v2(o, out, e);
     if (!out->tls && !o->insecure)
-        return err_set(e, ERR_USAGE,
-                       "endpoint = %s: is not encrypted: use https://, or say insecure = yes when the network "
-                       "up to it may be trusted",
-                       o->endpoint);
+        return err_set(
+            e, ERR_USAGE,
+            "endpoint = %s: is not encrypted: use https://, or say insecure = yes when the network "
+            "up to it may be trusted",
+            o->endpoint);
     return 0;
 }

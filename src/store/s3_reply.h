@@ -1,5 +1,5 @@
-/* s3_reply.h - what the XML of an S3 server says: a page of a listing, an error, a setting of the bucket. Pure;
- * works on any bytes. */
+/* s3_reply.h - what the XML of an S3 server says: a page of a listing, an error, a setting of the bucket.
+ * Pure; works on any bytes. */
 #ifndef LIFEBOAT_STORE_S3_REPLY_H
 #define LIFEBOAT_STORE_S3_REPLY_H
 
@@ -16,7 +16,7 @@ struct s3_entry {
 struct s3_page {
     struct s3_entry *v;
     size_t n, cap;
-    bool truncated;           /* there is more: */
+    bool truncated;            /* there is more: */
     char *next, *next_version; /* where it goes on (token or key; version), or NULL */
 };
 #define S3_PAGE_NONE \

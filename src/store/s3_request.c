@@ -44,9 +44,9 @@ struct transfer {
     struct s3 *s;
     const struct s3_request *r;
     struct s3_reply *reply;
-    struct err e;       /* what one of our callbacks found wrong */
-    uint64_t sent;      /* of the body */
-    uint64_t received;  /* of a good reply's body */
+    struct err e;      /* what one of our callbacks found wrong */
+    uint64_t sent;     /* of the body */
+    uint64_t received; /* of a good reply's body */
     char why[CURL_ERROR_SIZE];
 };
 
@@ -121,6 +121,8 @@ static size_t receive_header(char *from, size_t size, size_t n, void *ctx)
 {
     static const char *const names[S3_HEADERS] = {[S3_DATE] = "date",
                                                   [S3_RETRY_AFTER] = "retry-after",
+                                                  [S3_LENGTH] = "content-length",
+                                                  [S3_ENCODING] = "transfer-encoding",
                                                   [S3_CONTENT_RANGE] = "content-range",
                                                   [S3_REGION] = "x-amz-bucket-region",
                                                   [S3_DELETE_MARKER] = "x-amz-delete-marker",
@@ -141,8 +143,8 @@ static size_t receive_header(char *from, size_t size, size_t n, void *ctx)
     for (size_t i = 0; i < S3_HEADERS && name; i++)
         if (name == strlen(names[i]) && strncasecmp(from, names[i], name) == 0)
             take_value(&t->reply->header[i], colon + 1, n - name - 1);
-    if (name == strlen("content-length") && strncasecmp(from, "content-length", name) == 0)
-        t->reply->length = strtoull(colon + 1, NULL, 10);
+    if (t->reply->header[S3_LENGTH])
+        t->reply->length = strtoull(t->reply->header[S3_LENGTH], NULL, 10);
     return n;
 }
 
@@ -263,8 +265,10 @@ static void set_up(CURL *c, struct transfer *t, const char *url, struct curl_sli
     curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, look_up);
-    if (s->ca_file)
+    if (s->ca_file) {
         curl_easy_setopt(c, CURLOPT_CAINFO, s->ca_file);
+        curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* these, and not the system's besides */
+    }
 }
 
 /* What libcurl's verdict means when no whole reply came. */
@@ -281,10 +285,11 @@ static int explain_curl(const struct transfer *t, CURLcode code, struct err *e)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-        return err_set(e, ERR_NET,
-                       "%s: the server's certificate is not trusted: check the endpoint; for a private authority "
-                       "give its certificate with ca-file",
-                       why);
+        return err_set(
+            e, ERR_NET,
+            "%s: the server's certificate is not trusted: check the endpoint; for a private authority "
+            "give its certificate with ca-file",
+            why);
     case CURLE_UNSUPPORTED_PROTOCOL:
         return err_set(e, ERR_NET, "%s: is this an S3 endpoint?", why);
     case CURLE_URL_MALFORMAT:
@@ -312,6 +317,21 @@ static int perform(CURL *c, struct transfer *t, struct err *e)
     /* A server that refuses may hang up in the middle of what we send: what it said counts. */
     bool refused = t->reply->status >= 400 && code == CURLE_SEND_ERROR;
     return code == CURLE_OK || refused ? STORE_DONE : explain_curl(t, code, e);
+}
+
+/* libcurl sees when a reply ends before its announced length; one that announces none ends anywhere. */
+static int check_end(const struct transfer *t, struct err *e)
+{
+    const struct s3_request *r = t->r;
+    const struct s3_reply *reply = t->reply;
+    if (!s3_is_good(r, reply))
+        return STORE_DONE;
+    if (r->range && t->received < r->range_size)
+        return s3_explain_short(r, reply, t->received, e);
+    if (!r->out || !r->name || reply->header[S3_LENGTH] || reply->header[S3_ENCODING])
+        return STORE_DONE;
+    err_set(e, ERR_NET, "the reply does not say how long it is, so it may have been cut off");
+    return STORE_AGAIN;
 }
 
 int s3_exchange(struct s3 *s, const struct s3_request *r, const char *region, struct s3_reply *reply,
@@ -343,9 +363,7 @@ int s3_exchange(struct s3 *s, const struct s3_request *r, const char *region, st
     int rc = perform(c, &t, e);
     handle_give_back(s, c);
     curl_slist_free_all(headers);
-    if (rc == STORE_DONE && r->range && s3_is_good(r, reply) && t.received < r->range_size)
-        return s3_explain_short(r, reply, t.received, e);
-    return rc;
+    return rc == STORE_DONE ? check_end(&t, e) : rc;
 }
 
 /* ---- with what replies mean ---- */
@@ -361,8 +379,8 @@ static void learn_region(struct s3 *s, const char *region)
 {
     pthread_mutex_lock(&s->lock);
     if (strcmp(s->region, region) != 0) {
-        log_warn("%s: the bucket lies in region %s, not %s: set region = %s", s->base.title, region, s->region,
-                 region);
+        log_warn("%s: the bucket lies in region %s, not %s: set region = %s", s->base.title, region,
+                 s->region, region);
         free(s->region);
         s->region = xstrdup(region);
     }

@@ -1,5 +1,5 @@
-/* Buckets that keep versions: a delete without a version only puts a marker on top, and what it hides, or what
- * was overwritten, is still there. */
+/* Buckets that keep versions: a delete without a version only puts a marker on top, and what it hides, or
+ * what was overwritten, is still there. */
 #include "s3.h"
 
 #include "base/log.h"
@@ -38,6 +38,32 @@ static int list_versions(struct s3 *s, const char *name, struct s3_page *out, st
     return rc;
 }
 
+/* Whether the bucket keeps versions: `learned` from a marker, else asked once. */
+static bool keeps_versions(struct s3 *s, bool learned)
+{
+    pthread_mutex_lock(&s->lock);
+    if (learned)
+        s->versioned = S3_YES;
+    enum s3_known known = s->versioned;
+    pthread_mutex_unlock(&s->lock);
+    if (known != S3_UNKNOWN)
+        return known == S3_YES;
+    struct err why = ERR_INIT; /* it does not say, or not to us: the first marker will tell */
+    AUTO(buf) xml = BUF_NONE;
+    int rc = s3_setting(s, "versioning", &xml, &why);
+    if (store_is_again(rc))
+        return false;
+    if (rc == STORE_DONE)
+        known = s3_setting_is(buf_bytes(&xml), "VersioningConfiguration/Status", "Enabled") ||
+                        s3_setting_is(buf_bytes(&xml), "VersioningConfiguration/Status", "Suspended")
+                    ? S3_YES
+                    : S3_NO;
+    pthread_mutex_lock(&s->lock);
+    s->versioned = known == S3_UNKNOWN ? S3_NO : known;
+    pthread_mutex_unlock(&s->lock);
+    return known == S3_YES;
+}
+
 /* ---- reading ---- */
 int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version, struct err *e)
 {
@@ -56,7 +82,7 @@ int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version,
 int s3_below_marker(struct s3 *s, const char *name, const struct s3_reply *absent, char **version,
                     struct err *e)
 {
-    if (!absent->header[S3_DELETE_MARKER])
+    if (!keeps_versions(s, absent->header[S3_DELETE_MARKER] != NULL))
         return STORE_ABSENT;
     int rc = s3_nth_version(s, name, 0, version, e);
     pthread_mutex_lock(&s->lock);
@@ -115,28 +141,6 @@ int s3_mend(struct s3 *s, const char *name, uint64_t limit, struct buf *out, str
 }
 
 /* ---- deleting ---- */
-static bool keeps_versions(struct s3 *s, bool learned)
-{
-    pthread_mutex_lock(&s->lock);
-    if (learned)
-        s->versioned = S3_YES;
-    enum s3_known known = s->versioned;
-    pthread_mutex_unlock(&s->lock);
-    if (known != S3_UNKNOWN)
-        return known == S3_YES;
-    struct err why = ERR_INIT; /* it does not say, or not to us: the first marker will tell */
-    AUTO(buf) xml = BUF_NONE;
-    if (s3_setting(s, "versioning", &xml, &why) == STORE_DONE)
-        known = s3_setting_is(buf_bytes(&xml), "VersioningConfiguration/Status", "Enabled") ||
-                        s3_setting_is(buf_bytes(&xml), "VersioningConfiguration/Status", "Suspended")
-                    ? S3_YES
-                    : S3_NO;
-    pthread_mutex_lock(&s->lock);
-    s->versioned = known == S3_UNKNOWN ? S3_NO : known;
-    pthread_mutex_unlock(&s->lock);
-    return known == S3_YES;
-}
-
 static int delete_one(struct s3 *s, const char *name, const char *version, struct s3_reply *reply,
                       struct err *e)
 {

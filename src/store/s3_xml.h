@@ -1,5 +1,5 @@
-/* s3_xml.h - a small pull parser for the XML of S3 servers: elements and text. Attributes, comments, the prolog
- * and prefixes of names are passed over; a DOCTYPE, unknown entities, more than XML_DEPTH levels and
+/* s3_xml.h - a small pull parser for the XML of S3 servers: elements and text. Attributes, comments, the
+ * prolog and prefixes of names are passed over; a DOCTYPE, unknown entities, more than XML_DEPTH levels and
  * elements that do not nest are XML_BAD. Works on any bytes. */
 #ifndef LIFEBOAT_STORE_S3_XML_H
 #define LIFEBOAT_STORE_S3_XML_H

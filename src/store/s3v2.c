@@ -1,5 +1,6 @@
 /* A bucket behind an old gateway: libs3 signs with Signature V2, which AWS and B2 refuse. libs3 2.0 does not
- * check certificates (s3_options.c says so), shows no status line and no Date, and knows no versions or locks.
+ * check certificates (s3_options.c says so), shows no status line and no Date, and knows no versions or
+ * locks.
  */
 #include "driver.h"
 #include "limit.h"

@@ -58,6 +58,18 @@ int store_put(struct store *s, const char *name, struct bytes data, struct err *
     return say(s, s->ops->put(s, name, data, e), "put", name, e);
 }
 
+int driver_replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    return s->ops->replace ? s->ops->replace(s, name, data, e) : s->ops->put(s, name, data, e);
+}
+
+int store_replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    if (!store_name_is_valid(name))
+        return refuse(s, "replace", name, e);
+    return say(s, driver_replace(s, name, data, e), "replace", name, e);
+}
+
 int store_tempfile(struct store *s, struct err *e)
 {
     int fd = s->ops->tempfile(s, e);
@@ -71,12 +83,21 @@ int store_put_file(struct store *s, const char *name, int fd, uint64_t size, str
     return say(s, s->ops->put_file(s, name, fd, size, e), "put", name, e);
 }
 
+/* Half an object is none. */
+static int got(struct store *s, int rc, const char *operation, const char *name, struct buf *out,
+               struct err *e)
+{
+    if (rc != STORE_DONE)
+        out->n = 0;
+    return say(s, rc, operation, name, e);
+}
+
 int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
 {
     out->n = 0;
     if (!store_name_is_valid(name))
         return refuse(s, "get", name, e);
-    return say(s, s->ops->get(s, name, limit, out, e), "get", name, e);
+    return got(s, s->ops->get(s, name, limit, out, e), "get", name, out, e);
 }
 
 int driver_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
@@ -93,7 +114,7 @@ int store_get_version(struct store *s, const char *name, unsigned nth, uint64_t 
     out->n = 0;
     if (!store_name_is_valid(name))
         return refuse(s, "get", name, e);
-    return say(s, driver_get_version(s, name, nth, limit, out, e), "get a version of", name, e);
+    return got(s, driver_get_version(s, name, nth, limit, out, e), "get a version of", name, out, e);
 }
 
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
