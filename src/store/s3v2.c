@@ -209,8 +209,9 @@ static void run(struct call *c, S3RequestContext *context)
 /* ---- what came of it ---- */
 static bool may_pass(S3Status status, const char *code)
 {
-    return S3_status_is_retryable(status) || s3_code_may_pass(code) || status == S3StatusInternalError ||
-           status == S3StatusXmlParseFailure || status == S3StatusHttpErrorUnknown;
+    return S3_status_is_retryable(status) || status == S3StatusErrorUnknown || s3_code_may_pass(code) ||
+           status == S3StatusInternalError || status == S3StatusXmlParseFailure ||
+           status == S3StatusHttpErrorUnknown;
 }
 
 static int explain(struct call *c, struct err *e)

@@ -68,7 +68,7 @@ osd memory target = 939524096
 memstore device bytes = 4294967296
 [client.rgw.a]
 rgw data = $1
-rgw frontends = beast endpoint=127.0.0.1:$2 ssl_endpoint=127.0.0.1:$3 ssl_certificate=$1/server.pem ssl_private_key=$1/server.key
+rgw frontends = beast endpoint=127.0.0.1:$2 ssl_endpoint=127.0.0.1:$3 ssl_certificate=$1/server.pem ssl_private_key=$1/server.key tcp_nodelay=1
 rgw dns name = s3.localhost
 rgw thread pool size = 32
 rgw override bucket index max shards = 1
