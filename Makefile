@@ -9,13 +9,14 @@ comma := ,
 O ?= build/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(notdir $(CC)))
 Q := $(if $(V),,@)
 
-PKGS := libpq libzstd libsodium libarchive libcrypto libxxhash jansson inih libseccomp
+PKGS := libpq libzstd libsodium libarchive libcrypto libcurl libxxhash jansson inih libseccomp
 CFLAGS ?= -O2 -g
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 HARDEN := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+# libs3 has no pkg-config file.
 # pkg-config is asked once, and only when something is compiled: its package may have to be installed first.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
-LIBS = $(eval LIBS := $$(shell pkg-config --libs $(PKGS)))$(LIBS)
+LIBS = $(eval LIBS := -ls3 $$(shell pkg-config --libs $(PKGS)))$(LIBS)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -DLIFEBOAT_VERSION='"$(VERSION)"' -Wall -Wextra -Werror \
 	-Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 -pthread \
 	$(HARDEN) $(SANFLAGS) $(PKG_CFLAGS) $(CFLAGS)

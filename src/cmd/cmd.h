@@ -119,7 +119,7 @@ const char *print_finish(void);
 
 extern const struct command command_init, command_backup, command_list, command_show, command_ls,
     command_find_files, command_cat, command_restore, command_drill, command_guard, command_status,
-    command_check, command_key_show, command_key_kit, command_key_add, command_key_remove,
-    command_key_passphrase;
+    command_prune, command_forget, command_undo, command_pin, command_unpin, command_check, command_key_show,
+    command_key_kit, command_key_add, command_key_remove, command_key_passphrase;
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OTHER_HOST_NS (30ll * 24 * HOUR_NS) /* prune --exclusive: nobody else wrote for so long */
+#define OTHER_HOST_NS (30ll * 24 * 3600 * 1000000000) /* prune --exclusive: nobody else wrote for so long */
 #define STATE_MAX     (64u << 10)
 
 struct gc_bounds run_bounds(const struct config *c)

@@ -5,6 +5,19 @@
 
 #include "store/store.h"
 
+/* What an operation returns, instead of STORE_FAILED, when the same call may go well in a while: after
+ * `seconds` at the earliest, if the server said so. Only wrappers see it; for callers it is STORE_FAILED. */
+#define STORE_AGAIN_AFTER(seconds) (-2 - (int)(seconds))
+#define STORE_AGAIN                STORE_AGAIN_AFTER(0)
+static inline bool store_is_again(int rc)
+{
+    return rc <= STORE_AGAIN;
+}
+static inline unsigned store_again_after(int rc)
+{
+    return (unsigned)(STORE_AGAIN - rc);
+}
+
 struct store_ops {
     int (*put)(struct store *s, const char *name, struct bytes data, struct err *e);
     int (*tempfile)(struct store *s, struct err *e);
@@ -13,11 +26,20 @@ struct store_ops {
     int (*get_range)(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e);
     int (*size)(struct store *s, const char *name, uint64_t *size, struct err *e);
     /* A positive answer of `each` ends the listing and is handed on. May give names that do not start with
-     * the prefix or are foreign: the front door drops them. */
+     * the prefix or are foreign: the front door drops them. One that may return STORE_AGAIN gives them in the
+     * order of their bytes. */
     int (*list)(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                 struct err *e);
     int (*del)(struct store *s, const char *name, struct err *e);
     int (*space)(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e);
+    /* NULL: put replaces in any case. */
+    int (*replace)(struct store *s, const char *name, struct bytes data, struct err *e);
+    /* NULL: one version of each object, no locks, no server. */
+    int (*get_version)(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
+                       struct err *e);
+    int (*retention)(struct store *s, const char *name, int64_t *until_ns, struct err *e);
+    int (*extend)(struct store *s, const char *name, int64_t until_ns, struct err *e);
+    void (*counts)(struct store *s, struct store_counts *out);
     void (*free)(struct store *s);
 };
 struct store {
@@ -26,6 +48,13 @@ struct store {
 };
 
 bool store_name_is_valid(const char *name);
+
+/* For wrappers: what the driver does, or what is so where it has no such operation. */
+int driver_replace(struct store *s, const char *name, struct bytes data, struct err *e);
+int driver_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
+                       struct err *e);
+int driver_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e);
+int driver_extend(struct store *s, const char *name, int64_t until_ns, struct err *e);
 
 /* For tests: the time a store in memory believes it is; 0: the machine's. */
 void store_mem_set_clock(struct store *s, int64_t now_ns);

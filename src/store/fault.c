@@ -16,8 +16,8 @@ static struct fault *fault_of(struct store *s)
     return CONTAINER(s, struct fault, base);
 }
 
-/* The inner store, or NULL with *e when this call is to fail. */
-static struct store *pass(struct store *s, struct err *e)
+/* The inner store, or NULL with *e and *rc when this call is to fail. */
+static struct store *pass(struct store *s, int *rc, struct err *e)
 {
     struct fault *f = fault_of(s);
     pthread_mutex_lock(&f->lock);
@@ -26,7 +26,10 @@ static struct store *pass(struct store *s, struct err *e)
     bool fails = p->fail_at == 1;
     if (p->fail_at > 1 || (p->fail_at == 1 && !p->keep_failing))
         p->fail_at--;
+    if (fails && p->every)
+        p->fail_at = p->every;
     enum err_kind kind = p->kind ? p->kind : ERR_IO;
+    *rc = p->passing ? STORE_AGAIN : STORE_FAILED;
     pthread_mutex_unlock(&f->lock);
     if (!fails)
         return f->inner;
@@ -34,13 +37,21 @@ static struct store *pass(struct store *s, struct err *e)
     return NULL;
 }
 
-#define PASS(call)                 \
-    struct store *in = pass(s, e); \
-    return in ? in->ops->call : STORE_FAILED
+#define PASS(call)                      \
+    int rc;                             \
+    struct store *in = pass(s, &rc, e); \
+    return in ? in->ops->call : rc
 
 static int put(struct store *s, const char *name, struct bytes data, struct err *e)
 {
     PASS(put(in, name, data, e));
+}
+
+static int replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    int rc;
+    struct store *in = pass(s, &rc, e);
+    return in ? driver_replace(in, name, data, e) : rc;
 }
 
 static int tempfile(struct store *s, struct err *e)
@@ -84,6 +95,28 @@ static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, s
     PASS(space(in, free_bytes, total_bytes, e));
 }
 
+/* ---- what no test makes fail ---- */
+static int get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
+                       struct err *e)
+{
+    return driver_get_version(fault_of(s)->inner, name, nth, limit, out, e);
+}
+
+static int retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
+{
+    return driver_retention(fault_of(s)->inner, name, until_ns, e);
+}
+
+static int extend(struct store *s, const char *name, int64_t until_ns, struct err *e)
+{
+    return driver_extend(fault_of(s)->inner, name, until_ns, e);
+}
+
+static void counts(struct store *s, struct store_counts *out)
+{
+    store_counts(fault_of(s)->inner, out);
+}
+
 static void fault_free(struct store *s)
 {
     struct fault *f = fault_of(s);
@@ -93,6 +126,7 @@ static void fault_free(struct store *s)
 }
 
 static const struct store_ops fault_ops = {.put = put,
+                                           .replace = replace,
                                            .tempfile = tempfile,
                                            .put_file = put_file,
                                            .get = get,
@@ -101,6 +135,10 @@ static const struct store_ops fault_ops = {.put = put,
                                            .list = list,
                                            .del = del,
                                            .space = space,
+                                           .get_version = get_version,
+                                           .retention = retention,
+                                           .extend = extend,
+                                           .counts = counts,
                                            .free = fault_free};
 
 struct store *store_fault_new(struct store *inner, struct store_fault *plan)

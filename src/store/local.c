@@ -133,6 +133,7 @@ static void local_free(struct store *s)
 }
 
 static const struct store_ops local_ops = {.put = local_put,
+                                           .replace = local_replace,
                                            .tempfile = local_tempfile,
                                            .put_file = local_put_file,
                                            .get = get,

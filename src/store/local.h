@@ -47,6 +47,7 @@ int local_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, st
 
 /* ---- local_put.c ---- */
 int local_put(struct store *s, const char *name, struct bytes data, struct err *e);
+int local_replace(struct store *s, const char *name, struct bytes data, struct err *e);
 int local_tempfile(struct store *s, struct err *e);
 int local_put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e);
 int local_delete(struct store *s, const char *name, struct err *e);

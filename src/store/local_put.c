@@ -239,20 +239,6 @@ static int replace(struct local *l, int fd, const char *name, struct err *e)
                                                       : local_errno(l, e, "link");
 }
 
-static int publish(struct local *l, int fd, const char *temporary, const char *name, uint64_t size,
-                   struct err *e)
-{
-    if (fsync(fd) != 0)
-        return local_errno(l, e, "fsync");
-    if (temporary)
-        return rename_temp(l, temporary, name, e);
-    if (link_unnamed(fd, l->dirfd, name) == 0)
-        return sync_name(l, name, e);
-    if (errno != EEXIST)
-        return local_errno(l, e, "link");
-    return is_there(l, name, size) ? keep_existing(l, name, e) : replace(l, fd, name, e);
-}
-
 /* The file has `size` bytes, or more that do not belong to the object. */
 static int fit(struct local *l, int fd, uint64_t size, struct stat *st, struct err *e)
 {
@@ -264,16 +250,30 @@ static int fit(struct local *l, int fd, uint64_t size, struct stat *st, struct e
     return 0;
 }
 
-int local_put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)
+/* `keep`: an object of that size that is there already is as good. */
+static int publish(struct local *l, int fd, const char *name, uint64_t size, bool keep, struct err *e)
 {
-    struct local *l = local_of(s);
     struct stat st;
-    if (is_there(l, name, size))
-        return keep_existing(l, name, e);
     if (fit(l, fd, size, &st, e) || make_parents(l, name, e))
         return STORE_FAILED;
     AUTO_CHAR temporary = st.st_nlink ? take_temp(l, st.st_ino) : NULL;
-    return publish(l, fd, temporary, name, size, e);
+    if (fsync(fd) != 0)
+        return local_errno(l, e, "fsync");
+    if (temporary)
+        return rename_temp(l, temporary, name, e);
+    if (link_unnamed(fd, l->dirfd, name) == 0)
+        return sync_name(l, name, e);
+    if (errno != EEXIST)
+        return local_errno(l, e, "link");
+    return keep && is_there(l, name, size) ? keep_existing(l, name, e) : replace(l, fd, name, e);
+}
+
+int local_put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)
+{
+    struct local *l = local_of(s);
+    if (is_there(l, name, size))
+        return keep_existing(l, name, e);
+    return publish(l, fd, name, size, true, e);
 }
 
 int local_put(struct store *s, const char *name, struct bytes data, struct err *e)
@@ -284,7 +284,16 @@ int local_put(struct store *s, const char *name, struct bytes data, struct err *
     AUTO_FD fd = local_tempfile(s, e);
     if (fd < 0 || write_all(l, fd, data, e))
         return STORE_FAILED;
-    return local_put_file(s, name, fd, data.n, e);
+    return publish(l, fd, name, data.n, true, e);
+}
+
+int local_replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    struct local *l = local_of(s);
+    AUTO_FD fd = local_tempfile(s, e);
+    if (fd < 0 || write_all(l, fd, data, e))
+        return STORE_FAILED;
+    return publish(l, fd, name, data.n, false, e);
 }
 
 int local_delete(struct store *s, const char *name, struct err *e)

@@ -89,7 +89,7 @@ static void drop(struct mem *m, size_t i)
     m->n--;
 }
 
-static void keep(struct mem *m, const char *name, struct buf data)
+static void keep(struct mem *m, const char *name, struct buf data, bool replace)
 {
     bool found;
     pthread_mutex_lock(&m->lock);
@@ -98,7 +98,7 @@ static void keep(struct mem *m, const char *name, struct buf data)
         drop(m, i);
         found = false;
     }
-    if (found && m->v[i].data.n == data.n) {
+    if (found && m->v[i].data.n == data.n && !replace) {
         buf_free(&data);
     } else if (found) {
         buf_free(&m->v[i].data);
@@ -121,7 +121,16 @@ static int put(struct store *s, const char *name, struct bytes data, struct err 
     (void)e;
     struct buf copy = BUF_NONE;
     buf_add(&copy, data);
-    keep(mem_of(s), name, copy);
+    keep(mem_of(s), name, copy, false);
+    return STORE_DONE;
+}
+
+static int replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    (void)e;
+    struct buf copy = BUF_NONE;
+    buf_add(&copy, data);
+    keep(mem_of(s), name, copy, true);
     return STORE_DONE;
 }
 
@@ -137,7 +146,7 @@ static int put_file(struct store *s, const char *name, int fd, uint64_t size, st
     if (fd_pread_all(fd, data.p, (size_t)size, 0, "temporary file", e))
         return -1;
     data.n = (size_t)size;
-    keep(mem_of(s), name, data);
+    keep(mem_of(s), name, data, false);
     data = (struct buf)BUF_NONE;
     return STORE_DONE;
 }
@@ -272,6 +281,7 @@ static void mem_free(struct store *s)
 }
 
 static const struct store_ops mem_ops = {.put = put,
+                                         .replace = replace,
                                          .tempfile = tempfile,
                                          .put_file = put_file,
                                          .get = get,

@@ -40,7 +40,7 @@ static int refuse(struct store *s, const char *operation, const char *name, stru
 /* No driver fails in silence; every failure says what was done, to what, where. */
 static int say(struct store *s, int rc, const char *operation, const char *name, struct err *e)
 {
-    if (rc != STORE_FAILED)
+    if (rc >= STORE_DONE)
         return rc;
     assert(err_is_set(e));
     return err_wrap(e, "%s: %s %s", s->title, operation, name);
@@ -58,6 +58,18 @@ int store_put(struct store *s, const char *name, struct bytes data, struct err *
     return say(s, s->ops->put(s, name, data, e), "put", name, e);
 }
 
+int driver_replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    return s->ops->replace ? s->ops->replace(s, name, data, e) : s->ops->put(s, name, data, e);
+}
+
+int store_replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    if (!store_name_is_valid(name))
+        return refuse(s, "replace", name, e);
+    return say(s, driver_replace(s, name, data, e), "replace", name, e);
+}
+
 int store_tempfile(struct store *s, struct err *e)
 {
     int fd = s->ops->tempfile(s, e);
@@ -71,12 +83,38 @@ int store_put_file(struct store *s, const char *name, int fd, uint64_t size, str
     return say(s, s->ops->put_file(s, name, fd, size, e), "put", name, e);
 }
 
+/* Half an object is none. */
+static int got(struct store *s, int rc, const char *operation, const char *name, struct buf *out,
+               struct err *e)
+{
+    if (rc != STORE_DONE)
+        out->n = 0;
+    return say(s, rc, operation, name, e);
+}
+
 int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
 {
     out->n = 0;
     if (!store_name_is_valid(name))
         return refuse(s, "get", name, e);
-    return say(s, s->ops->get(s, name, limit, out, e), "get", name, e);
+    return got(s, s->ops->get(s, name, limit, out, e), "get", name, out, e);
+}
+
+int driver_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
+                       struct err *e)
+{
+    if (s->ops->get_version)
+        return s->ops->get_version(s, name, nth, limit, out, e);
+    return nth == 0 ? s->ops->get(s, name, limit, out, e) : STORE_ABSENT;
+}
+
+int store_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
+                      struct err *e)
+{
+    out->n = 0;
+    if (!store_name_is_valid(name))
+        return refuse(s, "get", name, e);
+    return got(s, driver_get_version(s, name, nth, limit, out, e), "get a version of", name, out, e);
 }
 
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
@@ -132,6 +170,49 @@ int store_delete(struct store *s, const char *name, struct err *e)
 int store_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)
 {
     return say(s, s->ops->space(s, free_bytes, total_bytes, e), "ask", "for free space", e);
+}
+
+int driver_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
+{
+    uint64_t size;
+    if (s->ops->retention)
+        return s->ops->retention(s, name, until_ns, e);
+    *until_ns = 0;
+    return s->ops->size(s, name, &size, e);
+}
+
+int store_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
+{
+    if (!store_name_is_valid(name))
+        return refuse(s, "look at the lock of", name, e);
+    return say(s, driver_retention(s, name, until_ns, e), "look at the lock of", name, e);
+}
+
+int driver_extend(struct store *s, const char *name, int64_t until_ns, struct err *e)
+{
+    if (s->ops->extend)
+        return s->ops->extend(s, name, until_ns, e);
+    return err_set(e, ERR_FAILED, "such a store keeps no locks: remove object-lock-days");
+}
+
+int store_extend(struct store *s, const char *name, int64_t until_ns, struct err *e)
+{
+    if (!store_name_is_valid(name))
+        return refuse(s, "lock", name, e);
+    return say(s, driver_extend(s, name, until_ns, e), "lock", name, e);
+}
+
+void store_counts(struct store *s, struct store_counts *out)
+{
+    *out = (struct store_counts){0};
+    if (s->ops->counts)
+        s->ops->counts(s, out);
+}
+
+const char *store_class_name(enum store_class class)
+{
+    static const char *const names[] = {"put", "get", "list", "head", "delete"};
+    return names[class];
 }
 
 void store_free(struct store *s)

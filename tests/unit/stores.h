@@ -7,7 +7,7 @@
 #include "testing.h"
 
 /* LOCAL_NAMED: as on a file system where a file without a name cannot get one. */
-enum kind { MEM, LOCAL, LOCAL_NAMED, FAULT_MEM, FAULT_LOCAL };
+enum kind { MEM, LOCAL, LOCAL_NAMED, FAULT_MEM, FAULT_LOCAL, RETRY };
 struct fixture {
     char *folder; /* removed at the end */
     struct store *store;
@@ -21,9 +21,11 @@ int set_up_mem(void **state);
 int set_up_local(void **state);
 int set_up_named(void **state);
 int set_up_fault(void **state);
+int set_up_retry(void **state); /* over a store that fails for a while, again and again */
 int tear_down(void **state);
 struct store *store_of(void **state);
 
+bool has_server(const struct store *s); /* a bucket: puts replace, deletes cannot tell */
 void put(struct store *s, const char *name, const char *text);
 int put_by_file(struct store *s, const char *name, const char *text, uint64_t size, struct err *e);
 void expect(struct store *s, const char *name, const char *text);

@@ -1,0 +1,136 @@
+#include "s3_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DAYS_LIMIT 36500 /* what AWS takes at most for a retention: 100 years */
+
+void s3_endpoint_free(struct s3_endpoint *p)
+{
+    free(p->host);
+    *p = (struct s3_endpoint)S3_ENDPOINT_NONE;
+}
+
+/* ---- the url ---- */
+static bool is_bucket(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr(".-_:", c)))
+            return false;
+    }
+    return n > 0;
+}
+
+int store_s3_parse_url(const char *url, char **bucket, char **prefix, struct err *e)
+{
+    static const char scheme[] = "s3://";
+    const char *p = url + strlen(scheme);
+    if (strncmp(url, scheme, strlen(scheme)) != 0 || !is_bucket(p, strcspn(p, "/")))
+        return err_set(e, ERR_USAGE, "%s: a bucket is given as s3://BUCKET or s3://BUCKET/PREFIX", url);
+    size_t n = strcspn(p, "/");
+    *bucket = xstrndup(p, n);
+    p += n + (p[n] == '/');
+    n = strlen(p);
+    while (n && p[n - 1] == '/')
+        n--;
+    *prefix = xstrndup(p, n);
+    return 0;
+}
+
+char *s3_prefix(const struct store_s3_options *o)
+{
+    return o->prefix && *o->prefix ? xasprintf("%s/", o->prefix) : xstrdup("");
+}
+
+char *s3_title(const struct store_s3_options *o)
+{
+    bool has = o->prefix && *o->prefix;
+    return xasprintf("store s3://%s%s%s", o->bucket, has ? "/" : "", has ? o->prefix : "");
+}
+
+/* ---- the endpoint ---- */
+static bool is_host(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr(".-_:[]", c)))
+            return false;
+    }
+    return n > 0;
+}
+
+/* AWS's own for the region, when none is given. */
+static int parse_endpoint(const struct store_s3_options *o, struct s3_endpoint *out, struct err *e)
+{
+    const char *p = o->endpoint;
+    out->tls = true;
+    if (!p) {
+        out->host = xasprintf("s3.%s.amazonaws.com", o->region ? o->region : S3_REGION_DEFAULT);
+        return 0;
+    }
+    if (strncmp(p, "https://", 8) == 0) {
+        p += 8;
+    } else if (strncmp(p, "http://", 7) == 0) {
+        p += 7;
+        out->tls = false;
+    }
+    size_t n = strlen(p);
+    while (n && p[n - 1] == '/')
+        n--;
+    if (!is_host(p, n))
+        return err_set(e, ERR_USAGE, "endpoint = %s: is not https://HOST or https://HOST:PORT", o->endpoint);
+    const char *usual = out->tls ? ":443" : ":80";
+    if (n > strlen(usual) && memcmp(p + n - strlen(usual), usual, strlen(usual)) == 0)
+        n -= strlen(usual);
+    out->host = xstrndup(p, n);
+    return 0;
+}
+
+static int check_v2(const struct store_s3_options *o, const struct s3_endpoint *p, struct err *e)
+{
+    if (o->object_lock_days)
+        return err_set(e, ERR_USAGE, "signature = v2 knows no Object Lock: remove object-lock-days");
+    if (o->credentials->session_token)
+        return err_set(e, ERR_USAGE, "signature = v2 knows no session tokens");
+    if (p->tls && !o->insecure)
+        return err_set(
+            e, ERR_USAGE,
+            "signature = v2 does not check the server's certificate (libs3 cannot): say insecure = "
+            "yes when the network up to the gateway may be trusted");
+    return 0;
+}
+
+static bool is_region(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+              strchr("-_.", *c)))
+            return false;
+    return *text != 0;
+}
+
+int s3_options_check(const struct store_s3_options *o, struct s3_endpoint *out, struct err *e)
+{
+    if (o->region && !is_region(o->region))
+        return err_set(e, ERR_USAGE, "region = %s: is not the name of a region", o->region);
+    if (parse_endpoint(o, out, e))
+        return -1;
+    if (o->addressing == STORE_ADDRESSING_VIRTUAL && !is_host(o->bucket, strlen(o->bucket)))
+        return err_set(e, ERR_USAGE, "bucket %s: cannot be part of a host name: set addressing = path",
+                       o->bucket);
+    if (o->object_lock_days > DAYS_LIMIT)
+        return err_set(e, ERR_USAGE, "object-lock-days = %u: more than %u days", o->object_lock_days,
+                       DAYS_LIMIT);
+    if (o->signature == STORE_SIGNATURE_V2)
+        return check_v2(o, out, e);
+    if (!out->tls && !o->insecure)
+        return err_set(
+            e, ERR_USAGE,
+            "endpoint = %s: is not encrypted: use https://, or say insecure = yes when the network "
+            "up to it may be trusted",
+            o->endpoint);
+    return 0;
+}

@@ -1,0 +1,221 @@
+/* Buckets that keep versions: a delete without a version only puts a marker on top, and what it hides, or
+ * what was overwritten, is still there. */
+#include "s3.h"
+
+#include "base/log.h"
+#include "codec/digest.h"
+#include "s3_reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LISTING_LIMIT (16u << 20)
+#define OLDER         8 /* versions that are tried for a bad object */
+
+/* The versions and markers of one name, newest first: a thousand at most. */
+static int list_versions(struct s3 *s, const char *name, struct s3_page *out, struct err *e)
+{
+    AUTO(query) q = QUERY_NONE;
+    AUTO(buf) xml = BUF_NONE;
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    AUTO_CHAR key = xasprintf("%s%s", s->prefix, name);
+    query_add(&q, "versions", "");
+    query_add(&q, "prefix", key);
+    const struct s3_request r = {
+        .class = STORE_LIST, .method = "GET", .query = &q, .out = &xml, .limit = LISTING_LIMIT};
+    int rc = s3_send(s, &r, &reply, e);
+    if (rc == STORE_DONE)
+        rc = s3_take_page(buf_bytes(&xml), out, e);
+    size_t n = 0;
+    while (n < out->n && strcmp(out->v[n].key, key) == 0)
+        n++;
+    out->truncated = out->truncated && n == out->n;
+    for (size_t i = n; i < out->n; i++) {
+        free(out->v[i].key);
+        free(out->v[i].version);
+    }
+    out->n = n;
+    return rc;
+}
+
+/* Whether the bucket keeps versions: `learned` from a marker, else asked once. */
+static bool keeps_versions(struct s3 *s, bool learned)
+{
+    pthread_mutex_lock(&s->lock);
+    if (learned)
+        s->versioned = S3_YES;
+    enum s3_known known = s->versioned;
+    pthread_mutex_unlock(&s->lock);
+    if (known != S3_UNKNOWN)
+        return known == S3_YES;
+    struct err why = ERR_INIT; /* it does not say, or not to us: the first marker will tell */
+    AUTO(buf) xml = BUF_NONE;
+    int rc = s3_setting(s, "versioning", &xml, &why);
+    if (store_is_again(rc))
+        return false;
+    if (rc == STORE_DONE)
+        known = s3_setting_is(buf_bytes(&xml), "VersioningConfiguration/Status", "Enabled") ||
+                        s3_setting_is(buf_bytes(&xml), "VersioningConfiguration/Status", "Suspended")
+                    ? S3_YES
+                    : S3_NO;
+    pthread_mutex_lock(&s->lock);
+    s->versioned = known == S3_UNKNOWN ? S3_NO : known;
+    pthread_mutex_unlock(&s->lock);
+    return known == S3_YES;
+}
+
+/* ---- reading ---- */
+int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version, struct err *e)
+{
+    AUTO(s3_page) p = S3_PAGE_NONE;
+    int rc = list_versions(s, name, &p, e);
+    if (rc != STORE_DONE)
+        return rc;
+    for (size_t i = 0; i < p.n; i++)
+        if (!p.v[i].marker && p.v[i].version && nth-- == 0) {
+            *version = STEAL(p.v[i].version);
+            return STORE_DONE;
+        }
+    return STORE_ABSENT;
+}
+
+int s3_below_marker(struct s3 *s, const char *name, const struct s3_reply *absent, char **version,
+                    struct err *e)
+{
+    if (!keeps_versions(s, absent->header[S3_DELETE_MARKER] != NULL))
+        return STORE_ABSENT;
+    int rc = s3_nth_version(s, name, 0, version, e);
+    pthread_mutex_lock(&s->lock);
+    bool tell = rc == STORE_DONE && !s->hidden_told;
+    s->hidden_told |= tell;
+    pthread_mutex_unlock(&s->lock);
+    if (tell)
+        log_warn("%s: %s lies below a delete marker: it is read all the same, but find out who deleted it",
+                 s->base.title, name);
+    return rc;
+}
+
+int s3_get_version(struct store *base, const char *name, unsigned nth, uint64_t limit, struct buf *out,
+                   struct err *e)
+{
+    struct s3 *s = s3_of(base);
+    AUTO_CHAR version = NULL;
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    int rc = s3_nth_version(s, name, nth, &version, e);
+    return rc == STORE_DONE ? s3_get_whole(s, name, version, limit, out, &reply, e) : rc;
+}
+
+static bool matches(const char *name, const struct buf *b)
+{
+    const char *slash = strrchr(name, '/');
+    const char *last = slash ? slash + 1 : name;
+    struct sha wanted, is;
+    if (!sha_parse(&wanted, last, strlen(last)))
+        return true;
+    sha_of(buf_bytes(b), &is);
+    return sha_equal(&wanted, &is);
+}
+
+int s3_mend(struct s3 *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
+{
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    if (matches(name, out))
+        return STORE_DONE;
+    int rc = s3_get_whole(s, name, NULL, limit, out, &reply, e);
+    if (rc != STORE_DONE || matches(name, out))
+        return rc;
+    for (unsigned i = 1; i <= OLDER; i++) {
+        AUTO(buf) older = BUF_NONE;
+        struct err why = ERR_INIT; /* no versions here, or none that may be read: what we have must do */
+        if (s3_get_version(&s->base, name, i, limit, &older, &why) != STORE_DONE)
+            break;
+        if (!matches(name, &older))
+            continue;
+        log_warn("%s: %s is damaged, an older version of it is whole and was read", s->base.title, name);
+        buf_free(out);
+        *out = older;
+        older = (struct buf)BUF_NONE;
+        break;
+    }
+    return STORE_DONE;
+}
+
+/* ---- deleting ---- */
+static int delete_one(struct s3 *s, const char *name, const char *version, struct s3_reply *reply,
+                      struct err *e)
+{
+    AUTO(query) q = QUERY_NONE;
+    if (version)
+        query_add(&q, "versionId", version);
+    const struct s3_request r = {.class = STORE_DELETE, .method = "DELETE", .name = name, .query = &q};
+    return s3_send(s, &r, reply, e);
+}
+
+struct deletion {
+    bool retained, refused, marked;
+    struct err why; /* of the first refusal */
+};
+
+/* One version. What is refused is noted, what may pass is returned. */
+static int delete_version(struct s3 *s, const char *name, const struct s3_entry *v, struct deletion *d,
+                          struct err *e)
+{
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    AUTO(s3_reply) head = S3_REPLY_NONE;
+    struct err why = ERR_INIT, ignored = ERR_INIT;
+    int rc = delete_one(s, name, v->version, &reply, &why);
+    if (rc >= STORE_DONE)
+        return STORE_DONE;
+    if (rc != STORE_FAILED || reply.status < 400) {
+        *e = why;
+        return rc;
+    }
+    if (!v->marker && s3_head(s, name, v->version, &head, &ignored) == STORE_DONE && s3_is_locked(&head)) {
+        d->retained = true;
+        return STORE_DONE;
+    }
+    if (!d->refused)
+        d->why = why;
+    d->refused = true;
+    d->marked = d->marked || (v->marker && v->latest);
+    return STORE_DONE;
+}
+
+static int delete_versions(struct s3 *s, const char *name, struct err *e)
+{
+    struct deletion d = {0};
+    bool more = true;
+    size_t seen = 0;
+    while (more && !d.retained && !d.refused) {
+        AUTO(s3_page) p = S3_PAGE_NONE;
+        int rc = list_versions(s, name, &p, e);
+        for (size_t i = 0; i < p.n && rc == STORE_DONE; i++)
+            rc = delete_version(s, name, &p.v[i], &d, e);
+        if (rc != STORE_DONE)
+            return rc;
+        more = p.truncated;
+        seen += p.n;
+    }
+    if (d.retained)
+        return STORE_RETAINED;
+    if (!d.refused)
+        return seen ? STORE_DONE : STORE_ABSENT;
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    if (d.marked || delete_one(s, name, NULL, &reply, e) == STORE_DONE)
+        return STORE_HIDDEN;
+    *e = d.why;
+    return STORE_FAILED;
+}
+
+int s3_delete(struct store *base, const char *name, struct err *e)
+{
+    struct s3 *s = s3_of(base);
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    if (keeps_versions(s, false))
+        return delete_versions(s, name, e);
+    int rc = delete_one(s, name, NULL, &reply, e);
+    if (rc != STORE_DONE || !reply.header[S3_DELETE_MARKER])
+        return rc;
+    keeps_versions(s, true);
+    return delete_versions(s, name, e);
+}
