@@ -13,7 +13,8 @@
 /* ---- opening: which store, which keys ---- */
 struct run_access {
     const struct config *config; /* NULL: none was read; then store_url is set */
-    const char *store_url;       /* instead of the configuration's, or NULL */
+    const char *store_url;       /* the name of a [store] or an URL; NULL: the first [store] */
+    bool no_cache;               /* ask the store itself, also for what this host has kept of it */
     const char *identity_file;   /* "-": stdin; NULL: the configuration's */
     const char *passphrase_file; /* or NULL */
 };
@@ -31,8 +32,6 @@ struct run_repo {
     char *spool_dir;
     char id[REPOSITORY_ID_HEX];
 };
-/* Only the store. */
-struct store *run_open_store(const struct run_access *a, struct err *e) MUST_CHECK;
 /* The store and the keys, without looking at the `lifeboat` object; run_open() does that too. ERR_USAGE: a
  * key is missing ("--identity FILE or --passphrase-file FILE"), unfit, or another repository's. */
 int run_open_keys(struct run_repo *out, const struct run_access *a, enum run_need need,

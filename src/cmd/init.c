@@ -56,7 +56,8 @@ static void print_result(const struct config *c, const struct run_init_result *r
 static int give_kit(const struct config *c, const struct run_init_result *r, struct err *e)
 {
     AUTO(buf) kit = BUF_NONE;
-    run_kit(&kit, r->identity, c->stores[0].url, c->host);
+    AUTO_CHAR url = config_store_url(&c->stores[0]);
+    run_kit(&kit, r->identity, url, c->host);
     int rc = 0;
     if (args.kit)
         rc = file_write(args.kit, buf_bytes(&kit), 0600, true, e);

@@ -177,7 +177,7 @@ static void measure(struct initialising *n)
     struct err ignored = ERR_INIT;
     n->out->has_space =
         store_space(n->store, &n->out->free_bytes, &n->out->total_bytes, &ignored) == STORE_DONE;
-    if (stat(n->config->stores[0].path, &st) == 0)
+    if (n->config->stores[0].path && stat(n->config->stores[0].path, &st) == 0)
         n->out->device = st.st_dev;
     n->out->one_box = n->config->identity && file_is_there(n->config->identity);
 }

@@ -18,8 +18,12 @@ bool file_is_there(const char *path);
 int make_parent_folder(const char *path, struct err *e) MUST_CHECK;
 
 /* ---- open.c ---- */
+/* The store of the access: what --store names, or the first [store]. */
 struct store *open_store(const struct run_access *a, bool create, struct err *e) MUST_CHECK;
-const char *store_url(const struct run_access *a);
+/* One [store]. With `c` small objects of a bucket are kept in its cache folder. */
+struct store *open_configured(const struct config_store *s, const struct config *c, bool create,
+                              const char *spool_dir, struct err *e) MUST_CHECK;
+char *store_url(const struct run_access *a);           /* as a kit has it; caller frees */
 const char *identity_file(const struct run_access *a); /* named or configured; NULL: none */
 /* The keyring of whoever may read. ERR_USAGE without identity or passphrase. *id, when not NULL, gets the
  * identity, if it was one. */

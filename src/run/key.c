@@ -59,7 +59,8 @@ int run_key_kit(const struct run_access *a, struct buf *out, struct err *e)
     if (!k)
         return -1;
     gethostname(host, sizeof host - 1);
-    run_kit(out, id, store_url(a), a->config ? a->config->host : host);
+    AUTO_CHAR url = store_url(a);
+    run_kit(out, id, url, a->config ? a->config->host : host);
     return 0;
 }
 

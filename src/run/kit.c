@@ -46,13 +46,14 @@ void run_kit(struct buf *out, const struct identity *id, const char *store_url, 
         out,
         "\n"
         "To get everything back on a fresh machine:\n"
-        "  1. install lifeboat and make the store reachable there (mount its disk);\n"
+        "  1. install lifeboat and make the store reachable there (mount its disk; for a bucket, put its keys\n"
+        "     into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY);\n"
         "  2. save this page as kit.txt (the four lines above will do) and: chmod 600 kit.txt\n"
         "  3. see what there is:\n"
-        "       lifeboat --store %s --identity kit.txt list\n"
+        "       lifeboat --store '%s' --identity kit.txt list\n"
         "  4. restore, one source after the other:\n"
-        "       lifeboat --store %s --identity kit.txt restore latest:uploads uploads --to /srv/uploads\n"
-        "       lifeboat --store %s --identity kit.txt restore latest:app app --to 'dbname=app'\n"
+        "       lifeboat --store '%s' --identity kit.txt restore latest:uploads uploads --to /srv/uploads\n"
+        "       lifeboat --store '%s' --identity kit.txt restore latest:app app --to 'dbname=app'\n"
         "  5. to go on backing up from there: write a configuration, then\n"
         "       lifeboat --identity kit.txt init\n",
         store_url, store_url, store_url);

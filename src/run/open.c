@@ -11,35 +11,90 @@
 
 static const char ask_for_key[] = "--identity FILE or --passphrase-file FILE";
 
-/* ---- the store ---- */
-const char *store_url(const struct run_access *a)
+/* The state folder, or where that cannot be (a bare machine, another user) the temporary one. */
+static char *spool_folder(const struct run_access *a, enum run_need need, struct err *e)
 {
-    return a->store_url ? a->store_url : a->config->stores[0].url;
+    struct err why = ERR_INIT;
+    if (a->config) {
+        const char *state = a->config->state_dir;
+        if (dir_make(state, 0700, &why) == 0 && access(state, W_OK) == 0)
+            return xstrdup(state);
+        if (need == RUN_WRITE)
+            return err_set(e, ERR_USAGE, "[state] directory: %s",
+                           err_is_set(&why) ? why.text : "cannot be written to by this user"),
+                   NULL;
+    }
+    const char *tmp = getenv("TMPDIR");
+    return xstrdup(tmp && *tmp ? tmp : "/tmp");
+}
+
+/* ---- the store ---- */
+static struct store *open_bucket(const struct config_store *s, const char *spool_dir, struct err *e)
+{
+    AUTO(store_credentials) credentials = STORE_CREDENTIALS_NONE;
+    const struct store_s3_options o = {.bucket = s->bucket,
+                                       .prefix = s->prefix,
+                                       .endpoint = s->endpoint,
+                                       .region = s->region,
+                                       .credentials = &credentials,
+                                       .signature = (enum store_signature)s->signature,
+                                       .addressing = (enum store_addressing)s->addressing,
+                                       .ca_file = s->ca_file,
+                                       .insecure = s->insecure,
+                                       .object_lock_days = s->object_lock_days,
+                                       .limit_up = s->limit_up,
+                                       .limit_down = s->limit_down,
+                                       .spool_dir = spool_dir};
+    if (store_credentials_load(&credentials, s->credentials, e))
+        return NULL;
+    struct store *bucket = store_s3_new(&o, e);
+    return bucket ? store_retry_new(bucket, NULL) : NULL;
+}
+
+struct store *open_configured(const struct config_store *s, const struct config *c, bool create,
+                              const char *spool_dir, struct err *e)
+{
+    const struct store_local_options folder = {
+        .path = s->path, .create = create, .min_free = s->min_free, .require_mount = s->require_mount};
+    if (s->kind == STORE_FOLDER)
+        return store_local_new(&folder, e);
+    struct store *bucket = open_bucket(s, spool_dir, e);
+    if (!bucket || !c || !s->name)
+        return bucket;
+    AUTO_CHAR kept = xasprintf("%s/objects-%s", c->cache_dir, s->name);
+    return store_cache_new(bucket, kept);
+}
+
+/* What --store means: a [store NAME], or an URL. *own is filled for an URL, and *out points to what counts.
+ */
+static int named_store(const struct run_access *a, struct config_store *own, const struct config_store **out,
+                       struct err *e)
+{
+    for (size_t i = 0; a->config && i < a->config->store_count; i++)
+        if (!a->store_url || strcmp(a->config->stores[i].name, a->store_url) == 0) {
+            *out = &a->config->stores[i];
+            return 0;
+        }
+    *out = own;
+    return config_store_parse_url(own, a->store_url, e) ? err_wrap(e, "--store") : 0;
 }
 
 struct store *open_store(const struct run_access *a, bool create, struct err *e)
 {
-    struct store_local_options o = {.create = create};
-    if (a->store_url) {
-        const char *url = a->store_url;
-        o.path = strncmp(url, "file://", 7) == 0 ? url + 7 : url;
-        if (o.path[0] != '/')
-            return err_set(e, ERR_USAGE,
-                           "--store %s: this version keeps repositories in folders: file:///PATH or /PATH",
-                           url),
-                   NULL;
-    } else {
-        const struct config_store *s = &a->config->stores[0];
-        o.path = s->path;
-        o.min_free = s->min_free;
-        o.require_mount = s->require_mount;
-    }
-    return store_local_new(&o, e);
+    AUTO(config_store) own = {0};
+    AUTO_CHAR spool_dir = spool_folder(a, RUN_READ, e);
+    const struct config_store *s;
+    if (!spool_dir || named_store(a, &own, &s, e))
+        return NULL;
+    return open_configured(s, a->no_cache ? NULL : a->config, create, spool_dir, e);
 }
 
-struct store *run_open_store(const struct run_access *a, struct err *e)
+char *store_url(const struct run_access *a)
 {
-    return open_store(a, false, e);
+    AUTO(config_store) own = {0};
+    const struct config_store *s;
+    struct err ignored = ERR_INIT;
+    return named_store(a, &own, &s, &ignored) ? xstrdup(a->store_url) : config_store_url(s);
 }
 
 /* ---- who reads ---- */
@@ -170,23 +225,6 @@ static struct keyring *open_keys(const struct run_access *a, struct store *s, en
 }
 
 /* ---- the whole ---- */
-/* The state folder, or where that cannot be (a bare machine, another user) the temporary one. */
-static char *spool_folder(const struct run_access *a, enum run_need need, struct err *e)
-{
-    struct err why = ERR_INIT;
-    if (a->config) {
-        const char *state = a->config->state_dir;
-        if (dir_make(state, 0700, &why) == 0 && access(state, W_OK) == 0)
-            return xstrdup(state);
-        if (need == RUN_WRITE)
-            return err_set(e, ERR_USAGE, "[state] directory: %s",
-                           err_is_set(&why) ? why.text : "cannot be written to by this user"),
-                   NULL;
-    }
-    const char *tmp = getenv("TMPDIR");
-    return xstrdup(tmp && *tmp ? tmp : "/tmp");
-}
-
 static unsigned thread_count(const struct run_access *a)
 {
     cpu_set_t set;
