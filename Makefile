@@ -62,10 +62,14 @@ $(O)/replay/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(O)/liblifeboat.a
 # ---- the two commands of the README, and what CI runs ----
 packages:
 	@tests/lib/packages build test
-demo: packages
+# As whom drills run their servers; only root can make it.
+user:
+	@[ "$$(id -u)" != 0 ] || id lifeboat-drill >/dev/null 2>&1 || useradd --system --user-group --no-create-home \
+	--home-dir /nonexistent --shell /usr/sbin/nologin lifeboat-drill
+demo: packages user
 	@$(MAKE) --no-print-directory all
 	@LIFEBOAT=$(abspath $(O))/lifeboat tests/demo
-check: packages
+check: packages user
 	@$(MAKE) --no-print-directory all unit replay
 	@O=$(O) tests/run $(TESTS) -- $(REPLAY) -- $(BATS)
 replay: $(REPLAY)
@@ -89,7 +93,7 @@ build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o build/fuzz/liblifeboat.a
 bench: packages all
 	@LIFEBOAT=$(abspath $(O))/lifeboat tests/bench
 
-install: all
+install: all $(if $(DESTDIR),,user)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 	$(DESTDIR)$(PREFIX)/share/doc/lifeboat $(DESTDIR)$(SYSCONFDIR)/lifeboat
 	install -m 755 $(O)/lifeboat $(DESTDIR)$(PREFIX)/bin/lifeboat
@@ -100,15 +104,16 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local|$(PREFIX)|' systemd/lifeboat-backup.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.service
 	install -m 644 systemd/lifeboat-backup.timer $(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.timer
+	install -D -m 644 systemd/lifeboat.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.service \
-	$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.timer
+	$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.timer $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
 	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1 \
 	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 clean:
 	rm -rf build
 
-.PHONY: all unit packages demo check replay lint fuzz fuzzers bench install uninstall clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers bench install uninstall clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)

@@ -28,8 +28,9 @@ struct fingerprint_result {
     uint64_t without_rows; /* tables that are there, and whose rows the original has not (excluded data) */
     char *without_rows_example; /* one of them; NULL: none */
     uint64_t subscriptions;     /* left out */
+    uint64_t foreign_tables;    /* of the original */
 };
-/* 0: *out tells. -1: ERR_DAMAGED, ERR_FAILED: one of them is not a fingerprint, or of a version that is not
+/* 0: *out tells. -1: ERR_DAMAGED, one of them is not a fingerprint, or ERR_UNPROVEN, of a version that is not
  * known: nothing may be concluded. What was said to `differs` before that means nothing either. */
 int fingerprint_compare(const struct fingerprint_compare *c, struct fingerprint_result *out,
                         struct err *e) MUST_CHECK;

@@ -22,6 +22,7 @@ struct pg_scratch {
 /* ERR_UNPROVEN, with the remedy, when this machine cannot give one: no server of that major (naming the
  * package), no user lifeboat-drill (naming the command), no seccomp. ERR_USAGE: the connection leads to a
  * server that is a source's. */
+/* The server ends with the thread that called this, however that ends. */
 int pg_scratch_start(struct pg_scratch *p, struct scratch *s, const struct pg_scratch_options *o,
                      struct err *e) MUST_CHECK;
 /* Ends it, with everything that was started in it, and removes its files. */

@@ -7,6 +7,8 @@
 
 #include <sys/types.h>
 
+#define CATALOG_TAR_END 1024 /* bytes of the tar stream after the last run: the two empty blocks */
+
 struct catalog_entry {
     const char *path;   /* relative, "." for the root; bytes as they were in the file system */
     const char *target; /* of a symlink; NULL */

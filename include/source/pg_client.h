@@ -57,6 +57,8 @@ static inline void pg_result_auto(PGresult **r)
 
 /* "dbname='name'", where a name alone might be taken for a connection string; caller frees. */
 char *pg_conninfo_database(const char *name);
+/* Adds keyword='value' to a connection string. */
+void pg_conninfo_add(struct buf *conninfo, const char *keyword, const char *value);
 
 /* ---- the server's programs ---- */
 struct pg_program {
@@ -76,6 +78,9 @@ int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, i
 /* Makes it connect where p is connected, to `database` (NULL: p's). */
 int pg_program_connect(struct pg_program *g, const struct pg *p, const char *database,
                        struct err *e) MUST_CHECK;
+/* Adds the variables (as in child_options.setenv) that lead any program of libpq to where p is connected: a
+ * command of the user's. */
+int pg_variables(const struct pg *p, const char *database, struct strings *out, struct err *e) MUST_CHECK;
 void pg_program_add(struct pg_program *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Starts it; `o` says where stdin and stdout go and how long it may take. */
 int pg_program_start(const struct pg_program *g, const struct child_options *o, struct child *c,

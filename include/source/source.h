@@ -11,6 +11,10 @@
 /* What a run gives a source. All borrowed. */
 struct source_env {
     struct writer *writer;
+    /* Volumes, with writer NULL: takes the tar stream, of which nothing is kept: no catalog, no run cache.
+     * `cache_dir` is for temporary files then. Not 0 with *e ends the backup. */
+    int (*sink)(void *ctx, struct bytes b, struct err *e);
+    void *sink_ctx;
     const struct config *config;
     const struct config_source *source;
     const char *cache_dir; /* of this repository: volumes keep their run cache here; may be lost any time */
@@ -32,11 +36,11 @@ struct source_result {
     struct strings notes;        /* worth saying, not worth worrying */
     struct stream_info *streams; /* owned; the main one ("data") first */
     size_t stream_count;
-    uint64_t bytes;   /* of the main streams */
-    uint64_t files;   /* entries of a volume, tables of a database, 0 of a command */
-    char *server_id;  /* databases: the system identifier of their server, or NULL; owned */
+    uint64_t bytes;          /* of the main streams */
+    uint64_t files;          /* entries of a volume, tables of a database, 0 of a command */
+    char *server_id;         /* databases: the system identifier of their server, or NULL; owned */
     uint64_t database_bytes; /* what they take on it */
-    struct buf state; /* kept by the run in [state] for the next night's comparison */
+    struct buf state;        /* kept by the run in [state] for the next night's comparison */
 };
 #define SOURCE_RESULT_NONE \
     {                      \

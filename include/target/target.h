@@ -14,6 +14,7 @@ struct feed {
 int target_fd(struct feed *in, int fd, const char *what, uint64_t *bytes, struct err *e) MUST_CHECK;
 
 /* ---- directory ---- */
+struct archive_entry; /* libarchive's */
 /* Of a partial restore: a hard link whose content stands under another name that was not asked for. The
  * content of `from` is restored as `to`; further links to `from` become links to `to`. Who calls knows from
  * the catalog which links these are (catalog_entry.link), names the first selected link of each as `to`, and
@@ -27,6 +28,10 @@ struct target_directory_options {
     const char *const *only; /* archive paths (no leading "./"): restore these and what is below; NULL: all */
     const struct target_alias *aliases; /* ended by .from = NULL; NULL: none */
     bool ownership;                     /* chown and device nodes; usually geteuid() == 0 */
+    /* Sees each entry before it is made, wanted or not, and where in the feed its headers start. Not 0 with
+     * *e ends the restore. May be NULL. */
+    int (*watch)(void *ctx, struct archive_entry *entry, uint64_t offset, struct err *e);
+    void *watch_ctx;
 };
 struct target_counts {
     uint64_t entries, bytes, skipped;
@@ -51,18 +56,21 @@ int target_directory_check(const struct target_directory_options *o, struct err 
 int target_directory(struct feed *in, const struct target_directory_options *o, struct target_counts *counts,
                      struct err *e) MUST_CHECK;
 
+/* An extended attribute's name from what tar writers make of it: "%XX" for the bytes that a pax keyword
+ * cannot hold, and for "%" itself. Caller frees. */
+char *target_xattr_name(const char *archived);
+
 /* ---- postgres ---- */
 /* What came of a restore whose refused statements are no failure. */
 struct target_refusal {
-    char *what; /* as pg_restore lists it: "TABLE DATA public users owner"; NULL: not about one entry */
-    char *text; /* the server's words */
+    char *statement; /* the start of its first line; empty: not known */
+    char *text;      /* the server's words */
 };
 struct target_postgres_report {
-    struct buf fingerprint;       /* of the stream that passed; empty with schema_only */
-    struct target_refusal *v;     /* the first of the refusals */
+    struct buf fingerprint;   /* of the stream that passed; empty with schema_only */
+    struct target_refusal *v; /* those of the refusals that are known by their words */
     size_t n;
-    unsigned long refused;        /* all of them */
-    struct strings event_triggers; /* were restored last: "always_drop" */
+    unsigned long refused; /* all of them */
 };
 void target_postgres_report_free(struct target_postgres_report *r);
 AUTO_FOR(target_postgres_report)
@@ -82,6 +90,8 @@ struct target_postgres_options {
     struct target_postgres_report *report; /* NULL: a statement that is refused fails the restore */
 };
 int target_postgres_check(const struct target_postgres_options *o, struct err *e) MUST_CHECK;
+/* Event triggers come last, whatever the order of the archive: one that forbids changes would forbid the
+ * rest. ERR_UNPROVEN, with a report only: the server cannot take this database, whatever is in it. */
 int target_postgres(struct feed *in, const struct target_postgres_options *o, struct target_counts *counts,
                     struct err *e) MUST_CHECK;
 
@@ -89,7 +99,15 @@ int target_postgres(struct feed *in, const struct target_postgres_options *o, st
  * not set). It must read everything and exit with 0. When the stream fails, it gets SIGTERM before the end of
  * its input, so that a part is not taken for the whole. Who calls ignores SIGPIPE, here and for target_fd.
  * ---- */
-int target_command(struct feed *in, const char *shell_command, const char *target_dir, unsigned time_limit_s,
-                   struct err *e) MUST_CHECK;
+struct target_command_options {
+    const char *what;          /* it is, for messages: "restore-command" */
+    const char *shell;         /* run by /bin/sh -c */
+    const char *target_dir;    /* NULL: none */
+    const char *directory;     /* to run in; NULL: ours */
+    const char *const *setenv; /* "NAME=value" besides, NULL-ended; NULL: none */
+    unsigned time_limit_s;     /* 0: none */
+    bool strict; /* it reads to the last byte, not only nearly; what it leaves running is ended with it */
+};
+int target_command(struct feed *in, const struct target_command_options *o, struct err *e) MUST_CHECK;
 
 #endif

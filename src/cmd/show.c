@@ -20,7 +20,7 @@ static json_t *source_json(const struct snapshot_source *s)
                      (json_int_t)s->new_bytes, "stored_bytes", (json_int_t)s->stored_bytes, "files",
                      (json_int_t)s->files, "seconds", s->seconds, "error",
                      s->error ? text_json(s->error) : json_null(), "reasons", list_json(&s->reasons), "notes",
-                     list_json(&s->notes), "streams", streams);
+                     list_json(&s->notes), "proof", proof_json(&s->proof), "streams", streams);
 }
 
 static void print_snapshot_json(const struct snapshot *s, const struct receipts *receipts)

@@ -158,6 +158,7 @@ static uint64_t rows_of(const struct group *g)
 
 static void count_tables(struct comparing *x, const struct group *g)
 {
+    x->out->foreign_tables += fingerprint_is(g->v[0].type, "FOREIGN TABLE");
     if (g->v[0].kind != FINGERPRINT_TABLE)
         return;
     x->out->tables++;

@@ -66,12 +66,17 @@ static bool take_number(struct bytes *in, uint64_t *out)
     return i > 0;
 }
 
+static bool is_hex(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
 static bool take_digest(struct bytes *in, const char *start, struct bytes *out)
 {
     if (!skip(in, start) || in->n < DIGEST_HEX + 1)
         return false;
     for (size_t i = 0; i < DIGEST_HEX; i++)
-        if (!memchr("0123456789abcdef", in->p[i], 16))
+        if (!is_hex(in->p[i]))
             return false;
     *out = BYTES(in->p, DIGEST_HEX);
     *in = BYTES(in->p + DIGEST_HEX, in->n - DIGEST_HEX);
@@ -179,7 +184,7 @@ int fingerprint_lines_open(struct fingerprint_lines *l, struct bytes fingerprint
         return 0;
     if (!skip(&line, "{\"fingerprint\":"))
         return bad_line(l, "is no header of a fingerprint", e);
-    return err_set(e, ERR_FAILED, "%s: is of a version that this program does not know", what);
+    return err_set(e, ERR_UNPROVEN, "%s: is of a version that this program does not know", what);
 }
 
 int fingerprint_lines_next(struct fingerprint_lines *l, struct fingerprint_line *out, struct err *e)
@@ -187,7 +192,7 @@ int fingerprint_lines_next(struct fingerprint_lines *l, struct fingerprint_line 
     struct bytes line;
     *out = (struct fingerprint_line){0};
     if (!next_line(l, &line))
-        return l->left.n ? bad_line(l, "is the last whole one: it was cut off", e) : 0;
+        return l->left.n ? bad_line(l, "is the last whole one, and more was there: it was cut off", e) : 0;
     if (fingerprint_order(l->last, line) > 0)
         return bad_line(l, "is not in order", e);
     l->last = line;

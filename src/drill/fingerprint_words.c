@@ -85,11 +85,22 @@ static void add_lower(struct buf *out, struct bytes type)
     buf_add_str(out, text);
 }
 
+/* Its tag starts with its type. */
+static bool names_itself(const struct fingerprint_line *l)
+{
+    size_t n = l->type.n - 1; /* without the closing quote */
+    return l->type.n > 1 && l->name.n > n && memcmp(l->type.p, l->name.p, n) == 0 && l->name.p[n] == ' ';
+}
+
 static void add_object(struct buf *out, const struct fingerprint_line *l)
 {
     size_t w = find_word(l->type);
     AUTO_CHAR schema = shown_text(l->schema);
     AUTO_CHAR name = shown_text(l->name);
+    if (w == unknown && names_itself(l)) { /* "CAST (integer AS text)" */
+        buf_add_str(out, name);
+        return;
+    }
     if (w == unknown)
         add_lower(out, l->type);
     else
@@ -174,14 +185,15 @@ char *fingerprint_extra(const struct fingerprint_line *l)
 }
 
 /* ": its owner is b instead of a", when they differ. */
-static void add_change(struct buf *out, const char *what, struct bytes was, struct bytes is)
+static void add_change(struct buf *out, const char *what, const char *usual, struct bytes was,
+                       struct bytes is)
 {
     if (fingerprint_same(was, is))
         return;
     AUTO_CHAR old = shown_text(was);
     AUTO_CHAR new = shown_text(is);
-    buf_add_fmt(out, "%s its %s is %s instead of %s", out->n ? "," : ":", what, *new ? new : "none",
-                *old ? old : "none");
+    buf_add_fmt(out, "%s its %s is %s instead of %s", out->n ? "," : ":", what, *new ? new : usual,
+                *old ? old : usual);
 }
 
 char *fingerprint_changed(const struct fingerprint_line *was, const struct fingerprint_line *is,
@@ -195,10 +207,10 @@ char *fingerprint_changed(const struct fingerprint_line *was, const struct finge
                          grouped(was->count, then));
     if (was->kind == FINGERPRINT_LARGE_OBJECT)
         return xasprintf("%s: its content differs", name);
-    add_change(&out, "owner", was->owner, is->owner);
+    add_change(&out, "owner", "nobody", was->owner, is->owner);
     if (tablespaces)
-        add_change(&out, "tablespace", was->tablespace, is->tablespace);
-    add_change(&out, "access method", was->access_method, is->access_method);
+        add_change(&out, "tablespace", "the default", was->tablespace, is->tablespace);
+    add_change(&out, "access method", "heap", was->access_method, is->access_method);
     if (!fingerprint_same(was->digest, is->digest)) {
         bool value = fingerprint_is(was->type, "SEQUENCE SET");
         buf_add_fmt(&out, "%s %s %s", out.n ? "," : ":", is_plural(was) ? "their" : "its",

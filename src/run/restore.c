@@ -134,7 +134,11 @@ static int to_command(struct restoring *r, const struct restore_item *i, struct 
     if (!folder)
         return err_errno(e, ERR_IO, "%s", i->target);
     open_feed(r, i, &f, &whole_stream, 1);
-    return target_command(&f.base, i->config->restore_command, folder, (unsigned)i->config->time_limit_s, e);
+    const struct target_command_options o = {.what = "restore-command",
+                                             .shell = i->config->restore_command,
+                                             .target_dir = folder,
+                                             .time_limit_s = (unsigned)i->config->time_limit_s};
+    return target_command(&f.base, &o, e);
 }
 
 static int to_stdout(struct restoring *r, const struct restore_item *i, struct err *e)

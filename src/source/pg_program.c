@@ -115,8 +115,7 @@ static bool is_fixed(const char *name)
     return false;
 }
 
-/* keyword='value' of a connection string. */
-static void add_setting(struct buf *conninfo, const char *keyword, const char *value)
+void pg_conninfo_add(struct buf *conninfo, const char *keyword, const char *value)
 {
     buf_add_fmt(conninfo, "%s%s='", conninfo->n ? " " : "", keyword);
     for (; *value; value++) {
@@ -130,7 +129,7 @@ static void add_setting(struct buf *conninfo, const char *keyword, const char *v
 char *pg_conninfo_database(const char *name)
 {
     AUTO(buf) conninfo = BUF_NONE;
-    add_setting(&conninfo, "dbname", name);
+    pg_conninfo_add(&conninfo, "dbname", name);
     return xstrdup(buf_cstr(&conninfo));
 }
 
@@ -174,7 +173,7 @@ static int describe_connection(struct pg_program *g, const struct pg *p, const c
                          "without a password (mode 0600)",
                          g->path);
         else
-            add_setting(conninfo, o->keyword, value);
+            pg_conninfo_add(conninfo, o->keyword, value);
     }
     PQconninfoFree(all);
     return rc;
@@ -199,12 +198,26 @@ int pg_program_connect(struct pg_program *g, const struct pg *p, const char *dat
     if (!database)
         database = PQdb(p->conn);
     /* As a connection string, so that a name with "=" in it is not taken for one. */
-    add_setting(&conninfo, "dbname", database);
+    pg_conninfo_add(&conninfo, "dbname", database);
     if (describe_connection(g, p, database, &conninfo, e))
         return -1;
     strings_add(&g->arguments, "--no-password"); /* never asks */
     strings_add_fmt(&g->arguments, "--dbname=%s", buf_cstr(&conninfo));
     return 0;
+}
+
+int pg_variables(const struct pg *p, const char *database, struct strings *out, struct err *e)
+{
+    static const char *const others[] = {"PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR"};
+    AUTO(buf) ignored = BUF_NONE; /* no variable exists for it: keepalives and the like */
+    struct pg_program g = {.path = (char *)"other programs"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        strings_add(&g.environment, others[i]);
+    int rc = describe_connection(&g, p, database, &ignored, e);
+    for (size_t i = 0; i < g.environment.n; i++)
+        strings_add(out, g.environment.v[i]);
+    strings_free(&g.environment);
+    return rc;
 }
 
 void pg_program_add(struct pg_program *g, const char *fmt, ...)
@@ -278,7 +291,7 @@ static void collect_lines(const struct buf *said, const char *sign, struct strin
     const char *p = (const char *)said->p, *end = p + said->n;
     while (p && p < end) {
         const char *eol = memchr(p, '\n', (size_t)(end - p));
-        eol = eol ? eol : end;
+        eol = eol ? eol : p + strnlen(p, (size_t)(end - p));
         const char *at = memmem(p, (size_t)(eol - p), sign, strlen(sign));
         if (at) {
             AUTO_CHAR text = text_printable(at + strlen(sign), (size_t)(eol - at) - strlen(sign));

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LEVELS 100 /* of partitions of partitions */
+
 static int compare(const void *a, const void *b)
 {
     const struct pg_listed *x = a, *y = b;
@@ -14,7 +16,9 @@ static int compare(const void *a, const void *b)
  * standby, and foreign tables have none here. */
 static const char list_sql[] =
     "SELECT n.nspname, c.relname, c.relkind, c.relispartition,"
-    "       c.relkind = 'r' AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())"
+    "       c.relkind = 'r' AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery()),"
+    "       c.oid, CASE WHEN c.relispartition"
+    "                   THEN (SELECT inhparent FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid LIMIT 1) END"
     "  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind IN ('r', 'p', 'm', 'f')"
     "   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
@@ -35,7 +39,9 @@ int pg_tables_list(struct pg_tables *t, struct pg *p, struct err *e)
                                      .name = xstrdup(PQgetvalue(r, row, 1)),
                                      .kind = *PQgetvalue(r, row, 2),
                                      .is_partition = *PQgetvalue(r, row, 3) == 't',
-                                     .must_have_data = *PQgetvalue(r, row, 4) == 't'};
+                                     .must_have_data = *PQgetvalue(r, row, 4) == 't',
+                                     .oid = (uint32_t)strtoul(PQgetvalue(r, row, 5), NULL, 10),
+                                     .parent = (uint32_t)strtoul(PQgetvalue(r, row, 6), NULL, 10)};
     }
     qsort(t->v, t->n, sizeof *t->v, compare);
     return 0;
@@ -51,6 +57,42 @@ void pg_tables_of_archive(struct pg_tables *t, const struct pg_archive *a)
             .schema = xstrdup(in.schema ? in.schema : ""), .name = xstrdup(in.name), .has_data = in.has_data};
     }
     qsort(t->v, t->n, sizeof *t->v, compare);
+}
+
+/* ---- rows ---- */
+
+static int by_oid(const void *a, const void *b)
+{
+    uint32_t x = (*(struct pg_listed *const *)a)->oid, y = (*(struct pg_listed *const *)b)->oid;
+    return (x > y) - (x < y);
+}
+
+static void count(struct pg_listed **sorted, size_t n, struct pg_listed *l, uint64_t rows)
+{
+    for (unsigned levels = 0; l && levels < LEVELS; levels++) {
+        struct pg_listed like = {.oid = l->parent}, *key = &like;
+        l->has_data = true;
+        l->rows += rows;
+        struct pg_listed **parent = l->parent ? bsearch(&key, sorted, n, sizeof *sorted, by_oid) : NULL;
+        l = parent ? *parent : NULL;
+    }
+}
+
+void pg_tables_count_rows(struct pg_tables *t, const struct pg_archive *a)
+{
+    struct pg_listed **sorted = xcalloc(t->n + 1, sizeof *sorted);
+    for (size_t i = 0; i < t->n; i++)
+        sorted[i] = &t->v[i];
+    qsort(sorted, t->n, sizeof *sorted, by_oid);
+    for (size_t i = 0; i < pg_archive_table_count(a); i++) {
+        struct pg_table in = pg_archive_table(a, i);
+        const struct pg_listed like = {.schema = (char *)(in.schema ? in.schema : ""),
+                                       .name = (char *)in.name};
+        struct pg_listed *l = in.has_data && t->n ? bsearch(&like, t->v, t->n, sizeof *t->v, compare) : NULL;
+        if (l)
+            count(sorted, t->n, l, in.rows);
+    }
+    free(sorted);
 }
 
 const struct pg_listed *pg_tables_find(const struct pg_tables *t, const struct pg_listed *like)

@@ -9,7 +9,9 @@ struct pg_listed {
     char *schema, *name;
     char kind; /* relkind: r, p, m, f; 0: from an archive */
     bool is_partition;
-    bool has_data; /* from an archive: its rows are announced */
+    uint32_t oid, parent; /* of a partition; 0: from an archive */
+    bool has_data;        /* its rows are in the archive */
+    uint64_t rows;        /* in it, with those of its partitions */
     bool must_have_data;
 };
 struct pg_tables {
@@ -24,6 +26,8 @@ struct pg_tables {
  * system's schemas and extensions. */
 int pg_tables_list(struct pg_tables *t, struct pg *p, struct err *e) MUST_CHECK;
 void pg_tables_of_archive(struct pg_tables *t, const struct pg_archive *a);
+/* Fills has_data and rows of tables that were listed. */
+void pg_tables_count_rows(struct pg_tables *t, const struct pg_archive *a);
 const struct pg_listed *pg_tables_find(const struct pg_tables *t, const struct pg_listed *like); /* or NULL */
 char *pg_listed_text(const struct pg_listed *l); /* "public.users", safe to show; caller frees */
 void pg_tables_free(struct pg_tables *t);

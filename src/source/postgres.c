@@ -4,6 +4,7 @@
 #include "source/pg_archive.h"
 #include "source/pg_client.h"
 #include "source/pg_globals.h"
+#include "source/pg_last.h"
 #include "source/pg_tables.h"
 #include "source/source.h"
 
@@ -28,8 +29,7 @@ struct job {
     bool many;               /* streams carry the database's name */
     bool all;
     struct strings databases;
-    struct strings state;  /* "database TAB schema.table", printable */
-    struct strings failed; /* "database", printable */
+    struct pg_last last;
     size_t tables;
 };
 
@@ -233,15 +233,17 @@ static void judge_emptiness(struct dump *d)
                               d->shown);
 }
 
-/* Partitions come and go with the calendar, so they are not missed. */
-static void remember_tables(struct dump *d)
+/* Partitions come and go with the calendar, so they are not missed, and their rows are the table's. */
+static void remember_tables(struct dump *d, const struct pg_archive *a)
 {
-    for (size_t i = 0; i < d->listed.n; i++) {
-        AUTO_CHAR name = pg_listed_text(&d->listed.v[i]);
-        if (!d->listed.v[i].is_partition)
-            strings_add_fmt(&d->job->state, "%s\t%s", d->shown, name);
+    const struct pg_tables *t = &d->listed;
+    pg_tables_count_rows(&d->listed, a);
+    for (size_t i = 0; i < t->n; i++) {
+        AUTO_CHAR name = pg_listed_text(&t->v[i]);
+        if (!t->v[i].is_partition)
+            pg_last_add(&d->job->last, d->shown, name, t->v[i].has_data ? &t->v[i].rows : NULL);
     }
-    d->job->tables += d->listed.n;
+    d->job->tables += t->n;
 }
 
 /* ---- one database ---- */
@@ -296,7 +298,7 @@ static int dump_database(struct job *j, const char *name, struct err *e)
     pg_archive_fingerprint(a, &fingerprint);
     note_old_client(&d, a);
     judge_emptiness(&d);
-    remember_tables(&d);
+    remember_tables(&d, a);
     return keep_text(j, print_name, buf_bytes(&fingerprint), e);
 }
 
@@ -387,90 +389,39 @@ static int dump_databases(struct job *j, struct err *e)
         err_wrap(&why, "database %s", shown);
         if (why.kind == ERR_STOPPED || why.kind == ERR_IO || why.kind == ERR_SPACE)
             return err_set(e, why.kind, "%s", why.text);
-        strings_add(&j->failed, shown);
+        strings_add(&j->last.failed, shown);
         if (j->databases.n > 1)
             source_result_degrade(j->out, "%s", why.text);
-        if (j->failed.n == 1)
+        if (j->last.failed.n == 1)
             first = why;
     }
-    return j->failed.n && j->failed.n == j->databases.n ? err_set(e, first.kind, "%s", first.text) : 0;
+    return j->last.failed.n && j->last.failed.n == j->databases.n ? err_set(e, first.kind, "%s", first.text)
+                                                                  : 0;
 }
 
 /* ---- against the last good one ---- */
 
-static int compare_lines(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The database's name up to the TAB. */
-static bool same_database(const char *a, const char *b)
-{
-    size_t n = strcspn(a, "\t") + 1;
-    return b && strncmp(a, b, n) == 0;
-}
-
-static bool has_database(const struct strings *state, const char *line)
-{
-    for (size_t i = 0; i < state->n; i++)
-        if (same_database(line, state->v[i]))
-            return true;
-    return false;
-}
-
-/* What to do about less than there was: a reason to look, unless the configuration says that it is on
- * purpose. */
-static void (*doubt(const struct job *j))(struct source_result *, const char *, ...)
-{
-    return j->env->source->may_shrink ? source_result_note : source_result_degrade;
-}
-
-/* *gone: the last line of a database that is gone as a whole; it is reported once. */
-static void report_gone(struct job *j, char *line, char **gone)
-{
-    const char *table = strchr(line, '\t');
-    if (!table || (j->state.n && bsearch(&line, j->state.v, j->state.n, sizeof line, compare_lines)))
-        return;
-    int name = (int)(table - line);
-    AUTO_CHAR database = xstrndup(line, (size_t)name);
-    if (strings_has(&j->failed, database))
-        return;
-    if (has_database(&j->state, line))
-        doubt(j)(j->out, "database %.*s: table %s is gone since the last good backup", name, line, table + 1);
-    else if (!same_database(line, *gone))
-        doubt(j)(j->out, "database %.*s is gone since the last good backup, or all its tables are", name,
-                 line);
-    *gone = line;
-}
-
 static void compare_with_last(struct job *j)
 {
     const struct source_env *env = j->env;
-    if (j->state.n)
-        qsort(j->state.v, j->state.n, sizeof *j->state.v, compare_lines);
-    AUTO(buf) last = BUF_NONE;
-    char *save = NULL, *gone = NULL;
-    buf_add(&last, env->last_good_state);
-    buf_cstr(&last);
-    for (char *l = strtok_r((char *)last.p, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
-        report_gone(j, l, &gone);
+    pg_last_compare(&j->last, env->last_good_state, j->out);
     if (j->out->bytes < env->last_good_bytes / 2) {
         char now[32], then[32];
         size_format(now, j->out->bytes);
         size_format(then, env->last_good_bytes);
-        doubt(j)(j->out, "the dump is %s, less than half of the last good one (%s)", now, then);
+        (env->source->may_shrink ? source_result_note : source_result_degrade)(
+            j->out, "the dump is %s, less than half of the last good one (%s)", now, then);
     }
     if (j->all && j->tables == 0 && !env->source->may_be_empty)
         source_result_degrade(j->out,
                               "no database has a table (allow-empty = yes if that is as it should be)");
-    for (size_t i = 0; i < j->state.n; i++)
-        buf_add_fmt(&j->out->state, "%s\n", j->state.v[i]);
 }
 
 int source_postgres(const struct source_env *env, struct source_result *out, struct err *e)
 {
     const struct strings *asked = &env->source->databases;
-    struct job j = {.env = env, .out = out, .started_ns = time_monotonic_ns()};
+    struct job j = {
+        .env = env, .out = out, .started_ns = time_monotonic_ns(), .last = {.source = env->source}};
     j.all = asked->n == 1 && strcmp(asked->v[0], "all") == 0;
     j.many = j.all || asked->n > 1;
     int rc =
@@ -479,7 +430,6 @@ int source_postgres(const struct source_env *env, struct source_result *out, str
         compare_with_last(&j);
     out->files = j.tables;
     strings_free(&j.databases);
-    strings_free(&j.state);
-    strings_free(&j.failed);
+    pg_last_free(&j.last);
     return rc ? -1 : 0;
 }

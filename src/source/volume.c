@@ -34,8 +34,8 @@ struct volume {
     struct run_cache *cache; /* NULL: none, nothing is known and nothing remembered */
     struct links links;
     bool relink; /* a first link did not get into the stream: the roles in the run at hand may be stale */
-    struct stream *data, *catalog;
-    struct buf lines; /* of the catalog */
+    struct stream *data, *catalog; /* NULL: the bytes go to the sink */
+    struct buf lines;              /* of the catalog */
     struct run run;
     uint64_t run_number;
     struct pending_run *pending; /* by tag modulo pending_cap */
@@ -79,6 +79,8 @@ static int hear_cut(void *ctx, uint64_t tag, struct err *e)
 /* Ends the run in the stream and remembers what it is until its references were heard. */
 static int cut(struct volume *v, const struct pending_run *p, struct err *e)
 {
+    if (!v->data)
+        return 0;
     if (v->next_tag - v->heard_tag == v->pending_cap) {
         struct pending_run *more = xcalloc(2 * v->pending_cap, sizeof *more);
         for (uint64_t t = v->heard_tag; t < v->next_tag; t++)
@@ -176,6 +178,9 @@ static int64_t nanoseconds(const struct timespec *t)
 
 static void list_entry(struct volume *v, const struct entry *e)
 {
+    v->out->files++;
+    if (!v->catalog)
+        return;
     const struct catalog_entry c = {.path = e->path,
                                     .target = e->target,
                                     .link = e->link_to,
@@ -187,13 +192,13 @@ static void list_entry(struct volume *v, const struct entry *e)
                                     .mtime_ns = nanoseconds(&e->st.st_mtim),
                                     .run = v->run_number};
     catalog_add_entry(&v->lines, &c);
-    v->out->files++;
 }
 
 static int end_run(struct volume *v, uint64_t bytes, struct err *e)
 {
     run_clear(&v->run);
-    catalog_add_run(&v->lines, bytes);
+    if (v->catalog)
+        catalog_add_run(&v->lines, bytes);
     v->run_number++;
     v->bytes += bytes;
     if (v->env->progress)
@@ -313,7 +318,9 @@ static int take_entry(void *ctx, struct entry *entry, struct err *e)
 static int push(void *ctx, struct bytes b, struct err *e)
 {
     struct volume *v = ctx;
-    return check_time(v, e) || stream_write(v->data, b, e) ? -1 : 0;
+    if (check_time(v, e))
+        return -1;
+    return v->data ? stream_write(v->data, b, e) : v->env->sink(v->env->sink_ctx, b, e);
 }
 
 static int finish_stream(struct volume *v, struct stream *s, struct err *e)
@@ -323,6 +330,15 @@ static int finish_stream(struct volume *v, struct stream *s, struct err *e)
         return -1;
     source_result_add_stream(v->out, &info);
     return 0;
+}
+
+static int finish_streams(struct volume *v, struct err *e)
+{
+    v->out->bytes = v->bytes + CATALOG_TAR_END;
+    return v->data &&
+                   (finish_stream(v, v->data, e) || flush_lines(v, 0, e) || finish_stream(v, v->catalog, e))
+               ? -1
+               : 0;
 }
 
 static void add_notes(struct volume *v)
@@ -340,10 +356,8 @@ static void add_notes(struct volume *v)
 static int finish(struct volume *v, struct err *e)
 {
     struct err lost = ERR_INIT;
-    if (flush_run(v, e) || tar_writer_end(v->tar, e) || finish_stream(v, v->data, e) ||
-        flush_lines(v, 0, e) || finish_stream(v, v->catalog, e))
+    if (flush_run(v, e) || tar_writer_end(v->tar, e) || finish_streams(v, e))
         return -1;
-    v->out->bytes = v->out->streams[0].bytes;
     if (v->cache && run_cache_finish(v->cache, &lost))
         lose_cache(v, &lost);
     add_notes(v);
@@ -372,7 +386,6 @@ static void open_streams(struct volume *v)
                                            .level = v->env->volume_level};
     v->data = stream_new(v->env->writer, &data, &watch);
     v->catalog = stream_new(v->env->writer, &catalog, NULL);
-    v->tar = tar_writer_new(push, v);
     catalog_add_start(&v->lines);
 }
 
@@ -387,8 +400,11 @@ static int back_up(struct volume *v, struct err *e)
     v->walk = walk_new(&walk, e);
     if (!v->walk)
         return -1;
-    open_cache(v);
-    open_streams(v);
+    v->tar = tar_writer_new(push, v);
+    if (v->env->writer) {
+        open_cache(v);
+        open_streams(v);
+    }
     return walk_run(v->walk, &visitor, e) || finish(v, e) ? -1 : 0;
 }
 

@@ -137,6 +137,12 @@ static void note_warning(struct unpacking *u, const char *shown)
         target_note(u->counts, "%s: %s", shown, said);
 }
 
+static int watch(struct unpacking *u, struct archive_entry *ae, struct err *e)
+{
+    uint64_t offset = (uint64_t)archive_read_header_position(u->a);
+    return u->o->watch ? u->o->watch(u->o->watch_ctx, ae, offset, e) : 0;
+}
+
 static int unpack(struct unpacking *u, struct err *e)
 {
     struct archive_entry *ae;
@@ -155,7 +161,7 @@ static int unpack(struct unpacking *u, struct err *e)
         last = shown_path(raw);
         if (rc == ARCHIVE_WARN)
             note_warning(u, last);
-        if (stop_check(e) || take_entry(u, ae, raw, last))
+        if (stop_check(e) || watch(u, ae, e) || take_entry(u, ae, raw, last))
             return -1;
     }
 }

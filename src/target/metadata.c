@@ -124,12 +124,11 @@ static void apply_acl(const struct thing *t, struct archive_entry *ae, int type,
     free(v);
 }
 
-/* tar writers put "%XX" for the bytes of a name that a pax keyword cannot hold, and for "%" itself. */
-static char *decoded(const char *name)
+char *target_xattr_name(const char *archived)
 {
-    char *out = xstrdup(name);
+    char *out = xstrdup(archived);
     size_t n = 0;
-    for (const char *p = name; *p; n++) {
+    for (const char *p = archived; *p; n++) {
         uint8_t byte = 0;
         bool coded = p[0] == '%' && p[1] && p[2] && hex_decode(&byte, 1, p + 1, 2) && byte;
         out[n] = coded ? (char)byte : *p;
@@ -146,7 +145,7 @@ static void apply_xattrs(const struct thing *t, struct archive_entry *ae)
     size_t n;
     archive_entry_xattr_reset(ae);
     while (archive_entry_xattr_next(ae, &name, &value, &n) == ARCHIVE_OK) {
-        AUTO_CHAR real = decoded(name);
+        AUTO_CHAR real = target_xattr_name(name);
         if (set_xattr(t, real, value, n) != 0) {
             AUTO_CHAR shown = text_printable(real, strlen(real));
             refused(t, shown);
@@ -164,7 +163,7 @@ static bool is_archived(struct archive_entry *ae, const char *name)
         return false; /* set again in a moment, when there is one */
     archive_entry_xattr_reset(ae);
     while (archive_entry_xattr_next(ae, &has, &value, &n) == ARCHIVE_OK) {
-        AUTO_CHAR real = decoded(has);
+        AUTO_CHAR real = target_xattr_name(has);
         if (strcmp(real, name) == 0)
             return true;
     }

@@ -68,20 +68,24 @@ static int refuse_existing(struct pg_restore *r, const struct strings *chosen, s
     return 0;
 }
 
-int pg_choose_tables(struct pg_restore *r, struct err *e)
+static int choose_tables(struct pg_restore *r, struct err *e)
 {
     AUTO(strings) chosen = STRINGS_NONE;
-    pg_contents_forget_choice(&r->contents);
-    for (size_t i = 0; pg_restore_has_tables(r) && r->o->tables[i]; i++)
+    for (size_t i = 0; r->o->tables[i]; i++)
         if (choose_table(r, r->o->tables[i], &chosen, e))
             return -1;
-    if (!pg_restore_has_tables(r))
-        return 0;
     r->counts->entries = chosen.n / 2;
     if (pg_restore_adds_tables(r) && r->o->jobs > 1)
         strings_add(&r->counts->notes, "one job: tables go into a database in use in one transaction");
     pg_contents_complete(&r->contents, !pg_restore_adds_tables(r), &r->counts->notes);
     return refuse_existing(r, &chosen, e);
+}
+
+int pg_choose_entries(struct pg_restore *r, struct err *e)
+{
+    pg_contents_forget_choice(&r->contents);
+    r->listed = pg_restore_has_tables(r) || pg_contents_choose_first(&r->contents, !r->o->no_subscriptions);
+    return pg_restore_has_tables(r) ? choose_tables(r, e) : 0;
 }
 
 int pg_choose_check(struct pg_restore *r, struct err *e)
@@ -96,7 +100,7 @@ int pg_choose_check(struct pg_restore *r, struct err *e)
         buf_add_fmt(&list, "%s%s", i ? ", " : "", missing.v[i]);
     if (missing.n == 0)
         return 0;
-    return err_set(e, ERR_USAGE,
+    return err_set(e, r->o->report ? ERR_UNPROVEN : ERR_USAGE,
                    "the server does not have what the database needs, extension %s: install it (packages of "
                    "Debian: postgresql-%d-...; apt-cache search postgresql-%d)",
                    buf_cstr(&list), pg_major(r->server.version), pg_major(r->server.version));

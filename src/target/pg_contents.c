@@ -51,6 +51,8 @@ static const struct {
     {"DATABASE PROPERTIES", OTHER},
     {"DATABASE", OTHER},
     {"EXTENSION", OTHER},
+    {"EVENT TRIGGER", OTHER},
+    {"SUBSCRIPTION", OTHER},
 };
 
 static enum belonging belonging_of(const struct pg_entry *e)
@@ -166,13 +168,41 @@ void pg_contents_forget_choice(struct pg_contents *c)
         c->v[i].chosen = false;
 }
 
+/* Of that type, or a comment, privilege or label on such a thing, which has no schema. */
+static bool is_or_is_about(const struct pg_entry *e, const char *type)
+{
+    size_t n = strlen(type);
+    bool about = e->type && belonging_of(e) == OF_ANY && strncmp(e->rest, "- ", 2) == 0 &&
+                 strncmp(e->rest + 2, type, n) == 0 && e->rest[2 + n] == ' ';
+    return about || is_type(e, type);
+}
+
 void pg_contents_choose_database(struct pg_contents *c)
 {
+    for (size_t i = 0; i < c->n; i++)
+        c->v[i].chosen = is_or_is_about(&c->v[i], "DATABASE") || is_type(&c->v[i], "DATABASE PROPERTIES");
+}
+
+bool pg_contents_choose_first(struct pg_contents *c, bool subscriptions)
+{
+    bool all = true;
     for (size_t i = 0; i < c->n; i++) {
         struct pg_entry *e = &c->v[i];
-        bool about = e->type && belonging_of(e) == OF_ANY && strncmp(e->rest, "- DATABASE ", 11) == 0;
-        e->chosen = about || is_type(e, "DATABASE") || is_type(e, "DATABASE PROPERTIES");
+        e->chosen =
+            !is_or_is_about(e, "EVENT TRIGGER") && (subscriptions || !is_or_is_about(e, "SUBSCRIPTION"));
+        all &= e->chosen;
     }
+    if (all)
+        pg_contents_forget_choice(c);
+    return !all;
+}
+
+bool pg_contents_choose_late(struct pg_contents *c)
+{
+    bool any = false;
+    for (size_t i = 0; i < c->n; i++)
+        any |= c->v[i].chosen = is_or_is_about(&c->v[i], "EVENT TRIGGER");
+    return any;
 }
 
 static unsigned count_spaces(const char *s)

@@ -9,23 +9,23 @@
 int pg_database_server(struct pg *p, const char *connection, const char *name, struct err *e)
 {
     static const char *const rooms[] = {"postgres", "template1"};
-    struct err why = ERR_INIT;
+    struct err first = ERR_INIT;
     if (strlen(name) > NAME_MAX_BYTES)
         return err_set(e, ERR_USAGE, "the database's name has %zu bytes: PostgreSQL knows at most %d",
                        strlen(name), NAME_MAX_BYTES);
     for (size_t i = 0; i < ARRAY_LEN(rooms); i++) {
         if (strcmp(rooms[i], name) == 0)
             continue;
+        struct err why = ERR_INIT;
         pg_free(p);
         if (pg_connect(p, connection, rooms[i], &why) == 0 && pg_without_limits(p, &why) == 0) {
             p->patience_s = 0; /* making a database copies another: on a slow disk for minutes */
             return 0;
         }
-        err_set(e, why.kind, "%s", why.text); /* the first one's */
-        why = (struct err)ERR_INIT;
+        err_set(&first, why.kind, "%s", why.text);
     }
     pg_free(p);
-    return -1;
+    return err_set(e, first.kind, "%s", first.text);
 }
 
 /* What initdb and CREATE DATABASE leave behind is not looked at. */

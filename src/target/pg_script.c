@@ -124,8 +124,7 @@ int pg_script_next(struct pg_script *s, struct bytes *statement, struct err *e)
     return statement->n > 0;
 }
 
-/* The tokens of a statement but blanks and comments. false: no more. */
-static bool next_token(const char **p, const char *end, struct bytes *token)
+bool pg_script_token(const char **p, const char *end, struct bytes *token)
 {
     while (*p < end && (isspace((unsigned char)**p) || is_comment(*p, end)))
         *p = is_comment(*p, end) ? skip_comment(*p, end) : *p + 1;
@@ -145,8 +144,8 @@ char *pg_script_created_database(struct bytes statement)
 {
     const char *p = (const char *)statement.p, *end = p + statement.n;
     struct bytes t;
-    if (!next_token(&p, end, &t) || !is(t, "CREATE") || !next_token(&p, end, &t) || !is(t, "DATABASE") ||
-        !next_token(&p, end, &t))
+    if (!pg_script_token(&p, end, &t) || !is(t, "CREATE") || !pg_script_token(&p, end, &t) ||
+        !is(t, "DATABASE") || !pg_script_token(&p, end, &t))
         return NULL;
     return xstrndup((const char *)t.p, t.n);
 }
@@ -158,7 +157,7 @@ char *pg_script_rename(struct bytes statement, const char *from, const char *to)
     AUTO(buf) out = BUF_NONE;
     bool found = false;
     struct bytes t, last = BYTES(NULL, 0), before = BYTES(NULL, 0);
-    while (next_token(&p, end, &t)) {
+    while (pg_script_token(&p, end, &t)) {
         if (is(last, "DATABASE") && is(t, from) &&
             (is(before, "ALTER") || is(before, "CREATE") || is(before, "ON") || is(before, "IN"))) {
             buf_add(&out, BYTES(copied, (size_t)((const char *)t.p - copied)));

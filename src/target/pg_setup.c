@@ -44,7 +44,7 @@ int pg_setup_roles(struct pg_restore *r, struct err *e)
             continue;
         if (!*p.sqlstate)
             return err_set(e, why.kind, "roles: %s", why.text);
-        pg_restore_error(r, why.text, strlen(why.text));
+        pg_restore_error(r, BYTES_STR(why.text), b);
     }
     if (more == 0 && r->error_count) {
         AUTO_CHAR list = pg_restore_errors(r);
@@ -94,7 +94,7 @@ int pg_setup_read(struct pg_restore *r, struct err *e)
     char side[64];
     AUTO(buf) script = BUF_NONE;
     AUTO(pg_program) g = PG_PROGRAM_NONE;
-    pg_side_name(side, "restore");
+    pg_side_name(side, r->o->report ? "drill" : "restore"); /* the next drill knows its own */
     r->into = xstrdup(r->state == PG_DATABASE_EMPTY || pg_restore_adds_tables(r) ? r->name : side);
     pg_contents_choose_database(&r->contents);
     AUTO_FD list = pg_stream_list(r, e);
@@ -114,12 +114,16 @@ int pg_setup_database(struct pg_restore *r, struct err *e)
 {
     AUTO_CHAR name = pg_quote_name(r->into);
     AUTO_CHAR plain = xasprintf("CREATE DATABASE %s TEMPLATE template0", name);
+    struct err why = ERR_INIT;
     if (strcmp(r->into, r->name) == 0)
         return 0;
     r->made = true; /* also when the answer gets lost */
-    if (pg_query(&r->server, r->create ? r->create : plain, NULL, NULL, e))
-        return err_wrap(e, "make the database");
-    return 0;
+    if (pg_query(&r->server, r->create ? r->create : plain, NULL, NULL, &why) == 0)
+        return 0;
+    const char *advice = pg_advice(why.text);
+    bool refused = r->o->report && *r->server.sqlstate;
+    return err_set(e, refused ? ERR_UNPROVEN : why.kind, "make the database: %s%s%s", why.text,
+                   advice ? "; " : "", advice ? advice : "");
 }
 
 /* Owner, settings, comment, privileges. */
@@ -136,7 +140,7 @@ int pg_setup_finish(struct pg_restore *r, struct err *e)
             continue;
         if (!*p.sqlstate)
             return err_set(e, why.kind, "%s", why.text);
-        pg_restore_error(r, why.text, strlen(why.text));
+        pg_restore_error(r, BYTES_STR(why.text), BYTES_STR(r->about.v[i]));
     }
     return 0;
 }

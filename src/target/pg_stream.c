@@ -36,12 +36,23 @@ static int reader_of(struct bytes head)
     return head.p[6] >= 16 ? 17 : head.p[6] == 15 ? 16 : 0;
 }
 
+/* When the stream ended too early, this is what is to be said, whatever pg_restore made of it. */
+static int blame(struct pg_restore *r, const struct err *why, struct err *e)
+{
+    struct err damage = ERR_INIT;
+    if (why->kind == ERR_FAILED && r->ended && pg_archive_finish(r->archive, &damage))
+        why = &damage;
+    return err_set(e, why->kind, "%s%s", why->text,
+                   pg_restore_adds_tables(r) ? " (nothing was changed)" : "");
+}
+
 /* Reads as much of the stream as pg_restore needs to list it: it ends, and closes the pipe, when it has seen
  * the table of contents. */
 int pg_stream_contents(struct pg_restore *r, struct err *e)
 {
     struct bytes b = BYTES(NULL, 0);
     AUTO(buf) head = BUF_NONE;
+    struct err why = ERR_INIT;
     while (head.n < 7 && !r->ended) {
         if (spool_piece(r, &b, e))
             return -1;
@@ -63,8 +74,10 @@ int pg_stream_contents(struct pg_restore *r, struct err *e)
     int full = child_give(&c, buf_bytes(&head), e);
     while (full == 0 && !r->ended)
         full = spool_piece(r, &b, e) ? -1 : child_give(&c, b, e);
-    if (full < 0 || pg_program_wait(&g, &c, e))
+    if (full < 0)
         return -1;
+    if (pg_program_wait(&g, &c, &why))
+        return blame(r, &why, e);
     off_t size = lseek(list, 0, SEEK_END);
     if (size < 0 || size > (off_t)LIST_LIMIT)
         return err_set(e, ERR_DAMAGED, "the archive's list of contents is larger than 1 GiB");
@@ -110,43 +123,77 @@ static int pour(struct pg_restore *r, struct child *c, struct err *e)
     return full < 0 ? -1 : 0; /* when it reads no more its exit status says why */
 }
 
-static int prepare_pg_restore(struct pg_restore *r, struct pg_program *g, int list, unsigned jobs,
-                              struct err *e)
+static int prepare_pg_restore(struct pg_restore *r, struct pg_program *g, int list, struct err *e)
 {
     if (pg_program_new(g, &r->server, "pg_restore", r->at_least, e) ||
         pg_program_connect(g, &r->server, r->into, e))
         return -1;
-    if (pg_restore_has_tables(r)) {
+    if (list >= 0)
         pg_program_add(g, "--use-list=/proc/self/fd/%d", list);
+    if (pg_restore_has_tables(r))
         pg_program_add(g, "--no-data-for-failed-tables");
-    }
     if (pg_restore_adds_tables(r))
         pg_program_add(g, "--single-transaction");
-    if (jobs > 1) {
-        pg_program_add(g, "--jobs=%u", jobs);
-        pg_program_add(g, "/proc/self/fd/0"); /* each job opens it anew */
-    }
+    if (r->o->schema_only)
+        pg_program_add(g, "--schema-only");
+    if (r->o->no_tablespaces)
+        pg_program_add(g, "--no-tablespaces");
     return 0;
 }
 
-/* False: pg_restore did not get to the end of the archive. Otherwise the server refused some statements. */
-static bool collect_errors(struct pg_restore *r, const struct buf *said)
+static bool starts(struct bytes line, const char *text)
 {
-    static const char error[] = "pg_restore: error: ", ignored[] = "errors ignored on restore: ";
-    const char *p = (const char *)said->p, *end = p + said->n;
-    unsigned long total = 0;
-    while (p && p < end) {
-        const char *eol = memchr(p, '\n', (size_t)(end - p));
-        eol = eol ? eol : end;
-        const char *count = memmem(p, (size_t)(eol - p), ignored, strlen(ignored));
-        if ((size_t)(eol - p) > strlen(error) && memcmp(p, error, strlen(error)) == 0)
-            pg_restore_error(r, p + strlen(error), (size_t)(eol - p) - strlen(error));
-        if (count)
-            total = strtoul(count + strlen(ignored), NULL, 10);
-        p = eol + 1;
+    return line.n > strlen(text) && memcmp(line.p, text, strlen(text)) == 0;
+}
+
+static struct bytes behind(struct bytes line, const char *start)
+{
+    return BYTES(line.p + strlen(start), line.n - strlen(start));
+}
+
+/* An error's first line, and the statement that pg_restore adds to most. */
+struct refused {
+    struct bytes what, statement;
+};
+
+static void end_refused(struct pg_restore *r, struct refused *one)
+{
+    if (one->what.p)
+        pg_restore_error(r, one->what, one->statement);
+    *one = (struct refused){.what = BYTES(NULL, 0)};
+}
+
+/* False: pg_restore did not get to the end of the archive. Otherwise the server refused some statements. */
+static bool collect_errors(struct pg_restore *r, struct buf *said)
+{
+    static const char error[] = "pg_restore: error: ", statement[] = "Command was: ",
+                      ignored[] = "pg_restore: warning: errors ignored on restore: ";
+    const char *p = buf_cstr(said);
+    unsigned long total = 0, before = r->error_count;
+    struct refused one = {.what = BYTES(NULL, 0)};
+    for (size_t n; *p; p += n + (p[n] != 0)) {
+        n = strcspn(p, "\n");
+        struct bytes line = BYTES(p, n);
+        if (starts(line, error)) {
+            end_refused(r, &one);
+            one.what = behind(line, error);
+        } else if (starts(line, statement))
+            one.statement = behind(line, statement);
+        else if (starts(line, ignored))
+            total = strtoul((const char *)behind(line, ignored).p, NULL, 10);
     }
-    r->error_count = MAX(r->error_count, total);
+    end_refused(r, &one);
+    r->error_count = MAX(r->error_count, before + total); /* the first of very many were not kept */
     return total > 0;
+}
+
+/* Ends a pg_restore. 0 also when statements were refused. */
+static int wait_pg_restore(struct pg_restore *r, const struct pg_program *g, struct child *c, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (pg_program_wait(g, c, &why) && (why.kind == ERR_STOPPED || !collect_errors(r, &c->err_text)))
+        return blame(r, &why, e);
+    return 0;
 }
 
 static int spool_rest(struct pg_restore *r, struct err *e)
@@ -159,11 +206,11 @@ static int spool_rest(struct pg_restore *r, struct err *e)
 }
 
 /* What pg_restore did not care to read is read all the same, to know that the archive was whole; but for a
- * few tables. */
+ * part of it. */
 static int finish_archive(struct pg_restore *r, struct err *e)
 {
     struct bytes b;
-    if (pg_restore_has_tables(r) && !r->ended)
+    if ((pg_restore_has_tables(r) || r->o->schema_only) && !r->ended)
         return 0;
     while (!r->ended)
         if (next_piece(r, &b, e))
@@ -176,22 +223,37 @@ int pg_stream_restore(struct pg_restore *r, struct err *e)
     unsigned jobs = pg_restore_adds_tables(r) ? 1 : r->o->jobs;
     AUTO(pg_program) g = PG_PROGRAM_NONE;
     AUTO(child) c = CHILD_NONE;
-    AUTO_FD list = pg_restore_has_tables(r) ? pg_stream_list(r, e) : -1;
-    struct child_options run = {.in = CHILD_PIPE, .out = CHILD_NULL};
-    struct err why = ERR_INIT;
-    if (err_is_set(e) || prepare_pg_restore(r, &g, list, jobs, e))
+    AUTO_FD list = r->listed ? pg_stream_list(r, e) : -1;
+    struct child_options run = {.in = CHILD_PIPE, .out = CHILD_NULL, .time_limit_s = r->o->time_limit_s};
+    if (err_is_set(e) || prepare_pg_restore(r, &g, list, e))
         return -1;
     if (jobs > 1) {
+        pg_program_add(&g, "--jobs=%u", jobs);
+        pg_program_add(&g, "/proc/self/fd/0"); /* each job opens it anew */
         if (spool_rest(r, e))
             return -1;
         run.in = CHILD_FD;
         run.in_fd = r->spool;
     }
     r->begun = true;
-    if (pg_program_start(&g, &run, &c, e) || (jobs <= 1 && pour(r, &c, e)))
+    if (pg_program_start(&g, &run, &c, e) || (jobs <= 1 && pour(r, &c, e)) || wait_pg_restore(r, &g, &c, e))
         return -1;
-    if (pg_program_wait(&g, &c, &why) && (why.kind == ERR_STOPPED || !collect_errors(r, &c.err_text)))
-        return err_set(e, why.kind, "%s%s", why.text,
-                       pg_restore_adds_tables(r) ? " (nothing was changed)" : "");
     return finish_archive(r, e);
+}
+
+/* The table of contents, which is in the spool file, has all that is needed. */
+int pg_stream_late(struct pg_restore *r, struct err *e)
+{
+    AUTO(pg_program) g = PG_PROGRAM_NONE;
+    AUTO(child) c = CHILD_NONE;
+    if (pg_restore_has_tables(r) || !pg_contents_choose_late(&r->contents))
+        return 0;
+    AUTO_FD list = pg_stream_list(r, e);
+    const struct child_options run = {
+        .in = CHILD_FD, .in_fd = r->spool, .out = CHILD_NULL, .time_limit_s = r->o->time_limit_s};
+    if (list < 0 || prepare_pg_restore(r, &g, list, e))
+        return -1;
+    if (lseek(r->spool, 0, SEEK_SET) < 0)
+        return err_errno(e, ERR_IO, "spool file");
+    return pg_program_start(&g, &run, &c, e) || wait_pg_restore(r, &g, &c, e) ? -1 : 0;
 }

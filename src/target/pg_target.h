@@ -27,6 +27,8 @@ static inline struct pg_script pg_script_of(struct buf *text) /* borrowed */
 /* 1: the next statement, without its semicolon, comments before it and psql's \restrict, \connect, \encoding;
  * 0: no more; -1: ERR_FAILED, another psql command. */
 int pg_script_next(struct pg_script *s, struct bytes *statement, struct err *e) MUST_CHECK;
+/* The next of its tokens but blanks and comments. False: no more. */
+bool pg_script_token(const char **p, const char *end, struct bytes *token);
 /* The token after `CREATE DATABASE`; NULL: another statement. Caller frees. */
 char *pg_script_created_database(struct bytes statement);
 /* The statement with `to` for the database name `from` wherever it names a database; NULL when it does
@@ -67,6 +69,11 @@ struct pg_wanted {
 bool pg_contents_choose_table(struct pg_contents *c, const struct pg_wanted *w);
 void pg_contents_complete(struct pg_contents *c, bool needs, struct strings *notes);
 void pg_contents_forget_choice(struct pg_contents *c);
+/* Chooses all but event triggers and, without `subscriptions`, these. False: nothing had to be left out, and
+ * nothing is chosen. */
+bool pg_contents_choose_first(struct pg_contents *c, bool subscriptions);
+/* Chooses event triggers and what is said about them. False: there are none. */
+bool pg_contents_choose_late(struct pg_contents *c);
 /* The extensions that it makes (of the chosen entries, if any is chosen). */
 void pg_contents_extensions(const struct pg_contents *c, struct strings *out);
 void pg_contents_print(const struct pg_contents *c, struct buf *list); /* the chosen ones, for --use-list */
@@ -104,8 +111,9 @@ struct pg_restore {
     char *create; /* the statement that makes it; NULL: the archive has none */
     int spool;    /* the start of the stream; with jobs all of it */
     uint64_t spooled;
-    bool ended; /* the stream was read to its end */
-    bool begun; /* pg_restore was started */
+    bool ended;  /* the stream was read to its end */
+    bool begun;  /* pg_restore was started */
+    bool listed; /* it gets a list of what to restore */
     struct pg_archive *archive;
     int at_least; /* the major of a pg_restore that can read the archive; 0: any */
     struct pg_contents contents;
@@ -122,20 +130,22 @@ static inline bool pg_restore_adds_tables(const struct pg_restore *r)
 {
     return pg_restore_has_tables(r) && r->state == PG_DATABASE_FULL;
 }
-void pg_restore_error(struct pg_restore *r, const char *what, size_t n); /* counts it, keeps the first */
-char *pg_restore_errors(const struct pg_restore *r);                     /* those kept; caller frees */
-void pg_side_name(char out[64], const char *what);                       /* "lifeboat_WHAT_3f9a..." */
+/* Counts it, keeps the first. `statement`: what was refused, n = 0 when that is not known. */
+void pg_restore_error(struct pg_restore *r, struct bytes what, struct bytes statement);
+char *pg_restore_errors(const struct pg_restore *r); /* those kept; caller frees */
+void pg_side_name(char out[64], const char *what);   /* "lifeboat_WHAT_3f9a..." */
 
 /* ---- pg_stream.c: from the feed to pg_restore ---- */
 /* Reads as much as it takes to know the table of contents. */
 int pg_stream_contents(struct pg_restore *r, struct err *e) MUST_CHECK;
 /* 0 also when the server refused statements: r->errors. */
 int pg_stream_restore(struct pg_restore *r, struct err *e) MUST_CHECK;
+int pg_stream_late(struct pg_restore *r, struct err *e) MUST_CHECK; /* event triggers */
 /* The chosen entries as a file that a child opens as /proc/self/fd/N; returns N. */
 int pg_stream_list(struct pg_restore *r, struct err *e) MUST_CHECK;
 
 /* ---- pg_choose.c ---- */
-int pg_choose_tables(struct pg_restore *r, struct err *e) MUST_CHECK;
+int pg_choose_entries(struct pg_restore *r, struct err *e) MUST_CHECK;
 int pg_choose_check(struct pg_restore *r,
                     struct err *e) MUST_CHECK; /* can this server take what is chosen? */
 

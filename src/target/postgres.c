@@ -11,7 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define ERRORS_SHOWN 3
+#define ERRORS_SHOWN  3
+#define REFUSALS_KEPT 1000
 
 static void pg_restore_free(struct pg_restore *r)
 {
@@ -74,12 +75,29 @@ int target_postgres_check(const struct target_postgres_options *o, struct err *e
 
 /* ---- the end ---- */
 
-void pg_restore_error(struct pg_restore *r, const char *what, size_t n)
+void pg_restore_error(struct pg_restore *r, struct bytes what, struct bytes statement)
 {
-    AUTO_CHAR text = text_printable(what, MIN(n, (size_t)220));
+    AUTO_CHAR text = text_printable((const char *)what.p, MIN(what.n, (size_t)220));
+    struct target_postgres_report *to = r->o->report;
     r->error_count++;
     if (r->errors.n < ERRORS_SHOWN)
         strings_add(&r->errors, text);
+    if (!to || to->n == REFUSALS_KEPT)
+        return;
+    to->v = xrealloc(to->v, to->n + 1, sizeof *to->v);
+    to->v[to->n++] = (struct target_refusal){
+        .statement = text_printable((const char *)statement.p, statement.n), .text = STEAL(text)};
+}
+
+void target_postgres_report_free(struct target_postgres_report *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        free(r->v[i].statement);
+        free(r->v[i].text);
+    }
+    free(r->v);
+    buf_free(&r->fingerprint);
+    *r = (struct target_postgres_report){0};
 }
 
 char *pg_restore_errors(const struct pg_restore *r)
@@ -154,10 +172,15 @@ static int restore(struct pg_restore *r, struct err *e)
 {
     r->spool = file_spool(r->o->spool_dir, e);
     if (r->spool < 0 || look(r, e) || pg_stream_contents(r, e) || pg_setup_read(r, e) ||
-        pg_choose_tables(r, e) || pg_choose_check(r, e) || pg_setup_roles(r, e) || pg_setup_database(r, e) ||
-        pg_stream_restore(r, e) || pg_setup_finish(r, e))
+        pg_choose_entries(r, e) || pg_choose_check(r, e) || pg_setup_roles(r, e) || pg_setup_database(r, e) ||
+        pg_stream_restore(r, e) || pg_stream_late(r, e) || pg_setup_finish(r, e))
         return -1;
-    return r->error_count ? report_errors(r, e) : publish(r, e);
+    struct target_postgres_report *report = r->o->report;
+    if (report && !r->o->schema_only)
+        pg_archive_fingerprint(r->archive, &report->fingerprint);
+    if (report)
+        report->refused = r->error_count;
+    return r->error_count && !report ? report_errors(r, e) : publish(r, e);
 }
 
 int target_postgres(struct feed *in, const struct target_postgres_options *o, struct target_counts *counts,

@@ -36,7 +36,7 @@ static void make_everything(void)
     backup_read(&b, "fingerprint", &fingerprint);
     everything_fingerprint = xstrdup(buf_cstr(&fingerprint));
     assert_int_equal(everything.n, b.result.bytes);
-    assert_non_null(memmem(b.result.state.p, b.result.state.n, "\tpublic.churned\n", 16));
+    assert_non_null(memmem(b.result.state.p, b.result.state.n, "\tpublic.churned\t2572\n", 21));
     assert_null(memmem(b.result.state.p, b.result.state.n, "measured_2020", 13));
     backup_free(&b);
 }

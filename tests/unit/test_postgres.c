@@ -109,14 +109,90 @@ static void test_what_is_gone(void **state)
     cluster_sql("shrinking", "DROP TABLE s.\"new\nline\"; DROP TABLE p1; TRUNCATE t CASCADE");
     backup_run(&b);
     assert_int_equal(b.result.verdict, VERDICT_DEGRADED);
-    assert_int_equal(b.result.reasons.n, 2);
-    assert_string_equal(b.result.reasons.v[0],
-                        "database shrinking: table s.new\\x0aline is gone since the last good backup");
+    assert_int_equal(b.result.reasons.n, 3);
+    assert_sentence(&b.result.reasons,
+                    "database shrinking: table s.new\\x0aline is gone since the last good backup");
+    assert_sentence(&b.result.reasons,
+                    "database shrinking: table public.t has 0 rows, and had 20000 in the last "
+                    "good backup (may-shrink = public.t if it comes and goes");
     assert_sentence(&b.result.reasons, "less than half of the last good one");
     b.config.may_shrink = true;
     backup_run(&b);
     assert_int_equal(b.result.verdict, VERDICT_GOOD);
     assert_sentence(&b.result.notes, "less than half of the last good one");
+    backup_free(&b);
+}
+
+static void compare_with(struct pg_backup *b, const char *state)
+{
+    b->env.last_good_state = BYTES_STR(state);
+    backup_run(b);
+    assert_int_equal(b->rc, 0);
+    assert_int_equal(b->result.verdict, b->result.reasons.n ? VERDICT_DEGRADED : VERDICT_GOOD);
+}
+
+static void test_fewer_rows(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    create_database("rows");
+    cluster_sql("rows",
+                "CREATE TABLE a AS SELECT generate_series(1, 100) i; CREATE TABLE b AS SELECT 1 i;"
+                "CREATE TABLE p (i int) PARTITION BY RANGE (i); CREATE MATERIALIZED VIEW m AS SELECT 1 x;"
+                "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (50) PARTITION BY LIST (i);"
+                "CREATE TABLE p11 PARTITION OF p1 DEFAULT; CREATE TABLE p2 PARTITION OF p DEFAULT;"
+                "INSERT INTO p SELECT generate_series(1, 60)");
+    backup_init(&b, "rows");
+    compare_with(&b, "");
+    assert_string_equal(buf_cstr(&b.result.state),
+                        "rows\tpublic.a\t100\nrows\tpublic.b\t1\nrows\tpublic.m\nrows\tpublic.p\t60\n");
+    compare_with(&b, "rows\tpublic.a\t199\nrows\tpublic.b\t2\nrows\tpublic.p\t119\n"); /* just so */
+    assert_int_equal(b.result.reasons.n, 0);
+    compare_with(&b, "rows\tpublic.a\nrows\tpublic.p\n"); /* of an older lifeboat */
+    assert_int_equal(b.result.reasons.n, 0);
+    compare_with(&b, "rows\tpublic.a\t200\nrows\tpublic.b\t99\nrows\tpublic.p\t60\n");
+    assert_int_equal(b.result.reasons.n, 1);
+    assert_sentence(&b.result.reasons,
+                    "database rows: table public.a has 100 rows, and had 200 in the last good backup "
+                    "(may-shrink = public.a if it comes and goes; allow-shrink = yes for one backup");
+    compare_with(&b, "rows\tpublic.a\t100\nrows\tpublic.b\t1\nrows\tpublic.p\t120\n");
+    assert_sentence(&b.result.reasons, "table public.p has 60 rows, and had 120");
+
+    /* many small tables: the sum tells */
+    cluster_sql("rows", "TRUNCATE a, p");
+    compare_with(&b, "rows\tpublic.a\t9\nrows\tpublic.b\t1\nrows\tpublic.p\t9\n");
+    assert_int_equal(b.result.reasons.n, 0);
+    compare_with(&b, "rows\tpublic.a\t10\nrows\tpublic.b\t1\nrows\tpublic.m\nrows\tpublic.p\t9\n");
+    assert_int_equal(b.result.reasons.n, 1);
+    assert_sentence(&b.result.reasons,
+                    "database rows has 1 rows in all its tables, and had 20 in the last good");
+    assert_sentence(&b.result.reasons, "allow-shrink = yes");
+
+    /* what the configuration lets go */
+    strings_add(&b.config.shrinking, "public.a");
+    compare_with(&b, "rows\tpublic.a\t10\nrows\tpublic.b\t1\nrows\tpublic.p\t9\n");
+    assert_int_equal(b.result.reasons.n, 0);
+    compare_with(&b, "rows\tpublic.a\t5000\nrows\tpublic.b\t1\n");
+    assert_int_equal(b.result.reasons.n, 0);
+    b.config.shrinking.v[0][7] = 'x';
+    strings_add(&b.config.shrinking, "rows/public.*");
+    compare_with(&b, "rows\tpublic.a\t5000\nrows\tpublic.b\t1\n");
+    assert_int_equal(b.result.reasons.n, 0);
+    b.config.shrinking.v[1][0] = 'x';
+    compare_with(&b, "rows\tpublic.a\t5000\nrows\tpublic.b\t1\n");
+    assert_int_equal(b.result.reasons.n, 1);
+    b.config.may_shrink = true;
+    compare_with(&b, "rows\tpublic.a\t5000\nrows\tpublic.b\t1\n");
+    assert_int_equal(b.result.reasons.n, 0);
+    assert_sentence(&b.result.notes, "table public.a has 0 rows, and had 5000");
+    strings_free(&b.config.shrinking);
+
+    /* rows that are excluded on purpose did not get lost */
+    b.config.may_shrink = false;
+    strings_add(&b.config.exclude_table_data, "a");
+    compare_with(&b, "rows\tpublic.a\t5000\nrows\tpublic.b\t1\nrows\tpublic.m\nrows\tpublic.p\t0\n");
+    assert_int_equal(b.result.reasons.n, 0);
+    compare_with(&b, "garbage\n\t\n\t\t\nrows\nrows\tpublic.b\tmany\n");
     backup_free(&b);
 }
 
@@ -469,14 +545,23 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unreachable),       cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_empty_database),    cmocka_unit_test(test_what_is_gone),
-        cmocka_unit_test(test_many_databases),    cmocka_unit_test(test_all_databases),
-        cmocka_unit_test(test_excluded_rows),     cmocka_unit_test(test_no_shared_snapshot),
-        cmocka_unit_test(test_pg_dump_is_killed), cmocka_unit_test(test_session_is_ended),
-        cmocka_unit_test(test_stopped),           cmocka_unit_test(test_time_limit),
-        cmocka_unit_test(test_lying_pg_dump),     cmocka_unit_test(test_one_moment),
-        cmocka_unit_test(test_choice_of_client),  cmocka_unit_test(test_no_password_in_arguments),
+        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_empty_database),
+        cmocka_unit_test(test_what_is_gone),
+        cmocka_unit_test(test_fewer_rows),
+        cmocka_unit_test(test_many_databases),
+        cmocka_unit_test(test_all_databases),
+        cmocka_unit_test(test_excluded_rows),
+        cmocka_unit_test(test_no_shared_snapshot),
+        cmocka_unit_test(test_pg_dump_is_killed),
+        cmocka_unit_test(test_session_is_ended),
+        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_lying_pg_dump),
+        cmocka_unit_test(test_one_moment),
+        cmocka_unit_test(test_choice_of_client),
+        cmocka_unit_test(test_no_password_in_arguments),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -21,7 +21,7 @@ static void test_other_encoding(void **state)
     backup_run(&b);
     unsetenv("PGCLIENTENCODING");
     assert_good(&b);
-    assert_string_equal(buf_cstr(&b.result.state), "latin\tpublic.caf\\xe9\n");
+    assert_string_equal(buf_cstr(&b.result.state), "latin\tpublic.caf\\xe9\t1\n");
     backup_read(&b, "data", &data);
     backup_read(&b, "fingerprint", &before);
     assert_restored(r, buf_bytes(&data), "latin back");
@@ -287,6 +287,31 @@ static void test_table_that_does_not_fit(void **state)
     assert_restored(r, buf_bytes(&data), "fitting anew"); /* what it needs comes along */
 }
 
+/* Those that forbid every change come after all that they would forbid. */
+static void test_event_triggers_come_last(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    create_database("denying");
+    cluster_sql("denying",
+                "CREATE TABLE t AS SELECT 1 i; CREATE MATERIALIZED VIEW m AS SELECT * FROM t;"
+                "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE 'no changes here'; END $$;"
+                "CREATE EVENT TRIGGER deny ON ddl_command_start EXECUTE FUNCTION f();"
+                "COMMENT ON EVENT TRIGGER deny IS 'none'; COMMENT ON DATABASE denying IS 'a database'");
+    dump("denying", &data);
+    for (unsigned jobs = 1; jobs <= 2; jobs++) {
+        AUTO(restoring) r = {.o = {.jobs = jobs}};
+        AUTO_CHAR name = xasprintf("denying back %u", jobs);
+        assert_restored(r, buf_bytes(&data), name);
+        AUTO_CHAR back = cluster_value(
+            name,
+            "SELECT i || shobj_description((SELECT oid FROM pg_database WHERE datname = current_database()),"
+            " 'pg_database') || obj_description(e.oid, 'pg_event_trigger') FROM m, pg_event_trigger e");
+        assert_string_equal(back, "1a databasenone");
+    }
+}
+
 static void test_missing_extension(void **state)
 {
     (void)state;
@@ -325,7 +350,7 @@ int main(void)
         cmocka_unit_test(test_stopped_restore),    cmocka_unit_test(test_cut_streams),
         cmocka_unit_test(test_refused_statements), cmocka_unit_test(test_roles),
         cmocka_unit_test(test_one_table),          cmocka_unit_test(test_table_that_does_not_fit),
-        cmocka_unit_test(test_missing_extension),
+        cmocka_unit_test(test_missing_extension),  cmocka_unit_test(test_event_triggers_come_last),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

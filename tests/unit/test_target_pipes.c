@@ -29,14 +29,16 @@ static void test_fd(void **state)
 static int command(struct world *w, struct slices *s, const char *shell, unsigned limit)
 {
     w->e = (struct err)ERR_INIT;
-    return target_command(&s->base, shell, w->base, limit, &w->e);
+    const struct target_command_options o = {
+        .what = "restore-command", .shell = shell, .target_dir = w->base, .time_limit_s = limit};
+    return target_command(&s->base, &o, &w->e);
 }
 
 static void test_command(void **state)
 {
     struct world *w = *state;
     AUTO(buf) large = BUF_NONE;
-    test_bytes(&large, 300000, 1);
+    test_bytes(&large, 3000000, 1); /* more than a pipe holds */
     signal(SIGPIPE, SIG_IGN);
     struct slices s = slices_of(buf_bytes(&large));
     if (command(w, &s, "cat > \"$LIFEBOAT_TARGET\"/dump", 0))
@@ -44,7 +46,7 @@ static void test_command(void **state)
     AUTO(buf) back = BUF_NONE;
     AUTO_CHAR path = xasprintf("%s/dump", w->base);
     struct err e = ERR_INIT;
-    assert_ok(file_read(path, 1 << 20, &back, &e));
+    assert_ok(file_read(path, 1 << 24, &back, &e));
     assert_int_equal(back.n, large.n);
     assert_memory_equal(back.p, large.p, large.n);
     s = slices_of(buf_bytes(&large));

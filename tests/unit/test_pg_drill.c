@@ -1,0 +1,992 @@
+/* Databases there and back: what is equal is proven, and each way in which a restored database can differ is
+ * found and named. */
+#include "testing.h"
+
+#include "pg_drilling.h"
+
+#include "base/child.h"
+#include "source/pg_client.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Each has objects of its own, so that many are tried in one drill: what is made in the source, what happens
+ * to it between restore and comparison, and the sentence. */
+static const struct way {
+    const char *make, *change, *sentence;
+} ways[] = {
+    /* rows and values */
+    {"CREATE TABLE a1 AS SELECT generate_series(1, 1000) i", "DELETE FROM a1 WHERE i = 3",
+     "table public.a1: 1 row is missing (999 of 1,000)"},
+    {"CREATE TABLE a2 AS SELECT generate_series(1, 10) i", "INSERT INTO a2 VALUES (10)",
+     "table public.a2: 1 row too many (11 instead of 10)"},
+    {"CREATE TABLE a3 (t text); ALTER TABLE a3 ALTER t SET STORAGE EXTERNAL;"
+     "INSERT INTO a3 SELECT string_agg(md5(i::text), '') FROM generate_series(1, 9000) i",
+     "UPDATE a3 SET t = overlay(t PLACING chr(ascii(substr(t, 200001)) + 1) FROM 200001)",
+     "table public.a3: as many rows (1), but their content differs"},
+    {"CREATE TABLE a4 (i int, t text); INSERT INTO a4 VALUES (1, NULL), (2, 'x')",
+     "UPDATE a4 SET t = '' WHERE i = 1", "table public.a4: as many rows (2), but their content differs"},
+    {"CREATE TABLE a5 (i int, t text); INSERT INTO a5 VALUES (1, 'a'), (2, 'b')",
+     "UPDATE a5 SET t = CASE i WHEN 1 THEN 'b' ELSE 'a' END", "table public.a5: as many rows"},
+    {"CREATE TABLE a6 (a int, b int); INSERT INTO a6 VALUES (1, 2)", "UPDATE a6 SET a = b, b = a",
+     "table public.a6: as many rows"},
+    {"CREATE TABLE a7 (t text[]); INSERT INTO a7 VALUES ('{a,b,c}')", "UPDATE a7 SET t = '{a,c,b}'",
+     "table public.a7: as many rows"},
+    {"CREATE TABLE a8 (j jsonb); INSERT INTO a8 VALUES ('{\"a\": 1, \"b\": null}')",
+     "UPDATE a8 SET j = j - 'b'", "table public.a8: as many rows"},
+    {"CREATE TABLE a9 (t timestamptz); INSERT INTO a9 VALUES ('2026-01-01 00:00:00.000001+00')",
+     "UPDATE a9 SET t = t + interval '1 microsecond'", "table public.a9: as many rows"},
+    {"CREATE TABLE a10 (f float8); INSERT INTO a10 VALUES (0.1)", "UPDATE a10 SET f = 0.10000000000000002",
+     "table public.a10: as many rows"},
+    {"CREATE TABLE a11 (n numeric); INSERT INTO a11 VALUES (1.0)", "UPDATE a11 SET n = 1.00",
+     "table public.a11: as many rows"},
+    {"CREATE TABLE a12 (b bytea); INSERT INTO a12 VALUES ('\\x00ff10')",
+     "UPDATE a12 SET b = set_bit(b, 3, 1)", "table public.a12: as many rows"},
+    {"CREATE TABLE a13 (t text); INSERT INTO a13 VALUES ('a'), ('a'), ('b')",
+     "UPDATE a13 SET t = 'b' WHERE ctid = '(0,1)'", "table public.a13: as many rows (3)"},
+    {"CREATE TABLE a14 (t text); INSERT INTO a14 VALUES (U&'e\\0301')", "UPDATE a14 SET t = U&'\\00e9'",
+     "table public.a14: as many rows"},
+    {"CREATE TABLE a15 (t text); INSERT INTO a15 VALUES ('x')", "UPDATE a15 SET t = 'x '",
+     "table public.a15: as many rows"},
+    {"CREATE TABLE a16 (); INSERT INTO a16 DEFAULT VALUES; INSERT INTO a16 DEFAULT VALUES",
+     "INSERT INTO a16 DEFAULT VALUES", "table public.a16: 1 row too many (3 instead of 2)"},
+    {"CREATE TABLE a17 AS SELECT 1 i", "TRUNCATE a17", "table public.a17: 1 row is missing (0 of 1)"},
+    {"CREATE TABLE a18 (i int, p int) PARTITION BY LIST (p);"
+     "CREATE TABLE a18_1 PARTITION OF a18 FOR VALUES IN (1); INSERT INTO a18 VALUES (1, 1), (2, 1)",
+     "DELETE FROM a18 WHERE i = 2", "table public.a18_1: 1 row is missing (1 of 2)"},
+    {"SELECT lo_from_bytea(16423, '\\x000102')", "SELECT lo_put(16423, 1, '\\xff')",
+     "large object 16423: its content differs"},
+    {"SELECT lo_from_bytea(16424, '\\x000102')", "SELECT lo_unlink(16424)", "large object 16424 is missing"},
+    {"SELECT lo_from_bytea(16425, '\\x000102')", "SELECT lo_put(16425, 3, '\\x00')",
+     "large object 16425: its content differs (4 bytes instead of 3)"},
+    {"SELECT 1", "SELECT lo_from_bytea(16426, '\\x')", "large object 16426 is there and should not be"},
+    {"SELECT lo_from_bytea(16427, '\\x00')", "ALTER LARGE OBJECT 16427 OWNER TO other",
+     "large object 16427: its owner is other instead of postgres"},
+    /* sequences */
+    {"CREATE SEQUENCE b1; SELECT setval('b1', 42)", "SELECT setval('b1', 43)",
+     "sequence public.b1: its value differs"},
+    {"CREATE SEQUENCE b2; SELECT setval('b2', 42, false)", "SELECT setval('b2', 42, true)",
+     "sequence public.b2: its value differs"},
+    {"CREATE SEQUENCE b3", "ALTER SEQUENCE b3 INCREMENT 2", "sequence public.b3: its definition differs"},
+    {"CREATE TABLE b4 (i serial)", "ALTER SEQUENCE b4_i_seq OWNED BY NONE",
+     "owning column of sequence public.b4_i_seq is missing"},
+    {"CREATE TABLE b5 (i int GENERATED ALWAYS AS IDENTITY)",
+     "ALTER TABLE b5 ALTER i SET GENERATED BY DEFAULT", "sequence public.b5_i_seq: its definition differs"},
+    /* triggers, rules */
+    {"CREATE TABLE c1 (i int); CREATE TRIGGER t AFTER INSERT ON c1 EXECUTE FUNCTION tf()",
+     "ALTER TABLE c1 DISABLE TRIGGER t", "trigger t on public.c1: its definition differs"},
+    {"CREATE TABLE c2 (i int); CREATE TRIGGER t AFTER INSERT ON c2 EXECUTE FUNCTION tf();"
+     "ALTER TABLE c2 DISABLE TRIGGER t",
+     "ALTER TABLE c2 ENABLE TRIGGER t", "trigger t on public.c2: its definition differs"},
+    {"CREATE TABLE c3 (i int); CREATE TRIGGER t AFTER INSERT ON c3 EXECUTE FUNCTION tf()",
+     "DROP TRIGGER t ON c3", "trigger t on public.c3 is missing"},
+    {"CREATE TABLE c4 (i int)", "CREATE TRIGGER t AFTER INSERT ON c4 EXECUTE FUNCTION tf()",
+     "trigger t on public.c4 is there and should not be"},
+    {"CREATE TABLE c5 (i int); CREATE RULE r AS ON DELETE TO c5 DO INSTEAD NOTHING", "DROP RULE r ON c5",
+     "rule r on public.c5 is missing"},
+    {"CREATE EVENT TRIGGER c6 ON sql_drop EXECUTE FUNCTION etf()", "DROP EVENT TRIGGER c6",
+     "event trigger c6 is missing"},
+    {"CREATE EVENT TRIGGER c7 ON sql_drop EXECUTE FUNCTION etf()", "ALTER EVENT TRIGGER c7 DISABLE",
+     "event trigger c7: its definition differs"},
+    /* indexes */
+    {"CREATE TABLE d1 (i int); CREATE INDEX d1_i ON d1 (i)", "DROP INDEX d1_i",
+     "index public.d1_i is missing"},
+    {"CREATE TABLE d2 (i int); CREATE INDEX d2_i ON d2 (i)",
+     "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'd2_i'::regclass",
+     "index public.d2_i is missing"},
+    {"CREATE TABLE d3 (i int, k int); CREATE INDEX d3_i ON d3 (i)",
+     "DROP INDEX d3_i; CREATE INDEX d3_i ON d3 (k)", "index public.d3_i: its definition differs"},
+    {"CREATE TABLE d4 (i int); CREATE UNIQUE INDEX d4_i ON d4 (i)",
+     "DROP INDEX d4_i; CREATE INDEX d4_i ON d4 (i)", "index public.d4_i: its definition differs"},
+    {"CREATE TABLE d5 (i int); CREATE INDEX d5_i ON d5 (i) WHERE i > 0",
+     "DROP INDEX d5_i; CREATE INDEX d5_i ON d5 (i) WHERE i > 1", "index public.d5_i: its definition differs"},
+    {"CREATE TABLE d6 (i int PRIMARY KEY)", "ALTER TABLE d6 CLUSTER ON d6_pkey",
+     "constraint d6_pkey on public.d6"},
+    {"CREATE TABLE d7 (i int); CREATE STATISTICS d7_s ON i, (i % 2) FROM d7", "DROP STATISTICS d7_s",
+     "statistics public.d7_s is missing"},
+    /* constraints */
+    {"CREATE TABLE e1 (i int UNIQUE)", "ALTER TABLE e1 DROP CONSTRAINT e1_i_key",
+     "constraint e1_i_key on public.e1 is missing"},
+    {"CREATE TABLE e2 (i int NOT NULL)", "ALTER TABLE e2 ALTER i DROP NOT NULL",
+     "table public.e2: its definition differs"},
+    {"CREATE TABLE e3 (i int CHECK (i > 0))", "ALTER TABLE e3 DROP CONSTRAINT e3_i_check",
+     "table public.e3: its definition differs"},
+    {"CREATE TABLE e4 (i int REFERENCES keys)", "ALTER TABLE e4 DROP CONSTRAINT e4_i_fkey",
+     "foreign key e4_i_fkey on public.e4 is missing"},
+    {"CREATE TABLE e5 (i int REFERENCES keys)",
+     "ALTER TABLE e5 DROP CONSTRAINT e5_i_fkey; ALTER TABLE e5 ADD FOREIGN KEY (i) REFERENCES keys NOT VALID",
+     "foreign key e5_i_fkey on public.e5: its definition differs"},
+    {"CREATE TABLE e6 (i int REFERENCES keys)",
+     "ALTER TABLE e6 DROP CONSTRAINT e6_i_fkey;"
+     "ALTER TABLE e6 ADD FOREIGN KEY (i) REFERENCES keys ON DELETE CASCADE",
+     "foreign key e6_i_fkey on public.e6: its definition differs"},
+    {"CREATE TABLE e7 (r int4range, EXCLUDE USING gist (r WITH &&))",
+     "ALTER TABLE e7 DROP CONSTRAINT e7_r_excl", "constraint e7_r_excl on public.e7 is missing"},
+    {"CREATE TABLE e8 (i int UNIQUE DEFERRABLE)",
+     "ALTER TABLE e8 DROP CONSTRAINT e8_i_key; ALTER TABLE e8 ADD UNIQUE (i)",
+     "constraint e8_i_key on public.e8: its definition differs"},
+    {"CREATE DOMAIN e9 AS int CHECK (VALUE > 0)",
+     "ALTER DOMAIN e9 DROP CONSTRAINT e9_check; ALTER DOMAIN e9 ADD CHECK (VALUE > 1)",
+     "domain public.e9: its definition differs"},
+    /* columns and tables */
+    {"CREATE TABLE f1 (i int DEFAULT 1)", "ALTER TABLE f1 ALTER i SET DEFAULT 2",
+     "table public.f1: its definition differs"},
+    {"CREATE TABLE f2 (i int, g int GENERATED ALWAYS AS (i + 1) STORED)",
+     "ALTER TABLE f2 DROP g, ADD g int GENERATED ALWAYS AS (i + 2) STORED",
+     "table public.f2: its definition differs"},
+    {"CREATE TABLE f3 (i int)", "ALTER TABLE f3 ADD k int", "table public.f3: its definition differs"},
+    {"CREATE TABLE f4 (t text)", "ALTER TABLE f4 ALTER t SET STORAGE MAIN",
+     "table public.f4: its definition differs"},
+    {"CREATE TABLE f5 (t text)", "ALTER TABLE f5 ALTER t SET COMPRESSION pglz",
+     "table public.f5: its definition differs"},
+    {"CREATE TABLE f6 (i int) WITH (fillfactor = 70)", "ALTER TABLE f6 SET (fillfactor = 71)",
+     "table public.f6: its definition differs"},
+    {"CREATE TABLE f7 (i int); CREATE TABLE f7c () INHERITS (f7)", "ALTER TABLE f7c NO INHERIT f7",
+     "table public.f7c: its definition differs"},
+    {"CREATE TABLE f8 (i int) PARTITION BY RANGE (i);"
+     "CREATE TABLE f8_1 PARTITION OF f8 FOR VALUES FROM (0) TO (10)",
+     "ALTER TABLE f8 DETACH PARTITION f8_1; ALTER TABLE f8 ATTACH PARTITION f8_1 FOR VALUES FROM (0) TO (11)",
+     "attachment of partition public.f8_1: its definition differs"},
+    {"CREATE TABLE f9 (i int) PARTITION BY RANGE (i);"
+     "CREATE TABLE f9_1 PARTITION OF f9 FOR VALUES FROM (0) TO (10)",
+     "ALTER TABLE f9 DETACH PARTITION f9_1", "attachment of partition public.f9_1 is missing"},
+    {"CREATE TABLE f10 (i int)", "ALTER TABLE f10 REPLICA IDENTITY FULL",
+     "table public.f10: its definition differs"},
+    {"CREATE TABLE f11 (i int)", "ALTER TABLE f11 OWNER TO other",
+     "table public.f11: its owner is other instead of postgres"},
+    {"CREATE TABLE f12 (i int)", "DROP TABLE f12", "table public.f12 is missing"},
+    {"CREATE TABLE f13 (i int)", "ALTER TABLE f13 SET UNLOGGED", "table public.f13: its definition differs"},
+    {"CREATE TABLE f14 (t text)", "ALTER TABLE f14 ALTER t TYPE text COLLATE \"C\"",
+     "table public.f14: its definition differs"},
+    {"CREATE TABLE f15 (i int)", "ALTER TABLE f15 ALTER i TYPE bigint",
+     "table public.f15: its definition differs"},
+    {"CREATE TABLE f16 (i int)", "ALTER TABLE f16 ALTER i SET STATISTICS 500",
+     "table public.f16: its definition differs"},
+    {"CREATE TABLE f17 (i int)", "ALTER TABLE f17 SET ACCESS METHOD heap2",
+     "table public.f17: its access method is heap2 instead of heap"},
+    /* views */
+    {"CREATE VIEW g1 AS SELECT 1 x", "CREATE OR REPLACE VIEW g1 AS SELECT 2 x",
+     "view public.g1: its definition differs"},
+    {"CREATE VIEW g2 AS SELECT i FROM keys", "ALTER VIEW g2 SET (security_barrier = true)",
+     "view public.g2: its definition differs"},
+    {"CREATE MATERIALIZED VIEW g3 AS SELECT 1 x", "REFRESH MATERIALIZED VIEW g3 WITH NO DATA",
+     "materialized view public.g3 is not filled"},
+    {"CREATE MATERIALIZED VIEW g4 AS SELECT 1 x WITH NO DATA", "REFRESH MATERIALIZED VIEW g4",
+     "materialized view public.g4 is filled and should not be"},
+    {"CREATE VIEW g5 AS SELECT v FROM spelled WHERE v IN ('a', 'b')",
+     "CREATE OR REPLACE VIEW g5 AS SELECT v FROM spelled WHERE v IN ('a', 'c')",
+     "view public.g5: its definition differs"},
+    /* rights */
+    {"CREATE TABLE h1 (i int); GRANT SELECT ON h1 TO other", "GRANT UPDATE ON h1 TO other",
+     "privileges on TABLE h1 in schema public: their definition differs"},
+    {"CREATE TABLE h2 (i int); GRANT SELECT (i) ON h2 TO other", "REVOKE SELECT (i) ON h2 FROM other",
+     "privileges on COLUMN h2.i in schema public are missing"},
+    {"CREATE TABLE h3 (i int); CREATE POLICY p ON h3 TO other USING (i > 0)",
+     "ALTER POLICY p ON h3 TO PUBLIC", "policy p on public.h3: its definition differs"},
+    {"CREATE TABLE h4 (i int); CREATE POLICY p ON h4 USING (i > 0)", "ALTER POLICY p ON h4 USING (i > 1)",
+     "policy p on public.h4: its definition differs"},
+    {"CREATE TABLE h5 (i int); CREATE POLICY p ON h5 USING (true)", "DROP POLICY p ON h5",
+     "policy p on public.h5 is missing"},
+    {"CREATE TABLE h6 (i int); ALTER TABLE h6 ENABLE ROW LEVEL SECURITY",
+     "ALTER TABLE h6 DISABLE ROW LEVEL SECURITY", "row security of table public.h6 is missing"},
+    {"CREATE TABLE h7 (i int); ALTER TABLE h7 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+     "ALTER TABLE h7 NO FORCE ROW LEVEL SECURITY", "table public.h7: its definition differs"},
+    {"ALTER DEFAULT PRIVILEGES FOR ROLE other GRANT SELECT ON TABLES TO third",
+     "ALTER DEFAULT PRIVILEGES FOR ROLE other REVOKE SELECT ON TABLES FROM third",
+     "default privileges of role other (DEFAULT PRIVILEGES FOR TABLES) are missing"},
+    {"CREATE SCHEMA h9", "GRANT USAGE ON SCHEMA h9 TO other",
+     "privileges on SCHEMA h9 are there and should not be"},
+    {"CREATE FUNCTION h10() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+     "REVOKE EXECUTE ON FUNCTION h10 FROM PUBLIC",
+     "privileges on FUNCTION h10() in schema public are there and should not be"},
+    /* functions, types, operators */
+    {"CREATE FUNCTION i1() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+     "CREATE OR REPLACE FUNCTION i1() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+     "function public.i1(): its definition differs"},
+    {"CREATE FUNCTION i2() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'", "ALTER FUNCTION i2 IMMUTABLE",
+     "function public.i2(): its definition differs"},
+    {"CREATE FUNCTION i3() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+     "ALTER FUNCTION i3 SECURITY INVOKER", "function public.i3(): its definition differs"},
+    {"CREATE AGGREGATE i4 (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0')",
+     "CREATE OR REPLACE AGGREGATE i4 (int) (SFUNC = int4pl, STYPE = int, INITCOND = '1')",
+     "aggregate public.i4(integer): its definition differs"},
+    {"CREATE OPERATOR |+| (LEFTARG = int, RIGHTARG = int, FUNCTION = int4pl)", "DROP OPERATOR |+| (int, int)",
+     "operator public.|+| is missing"},
+    {"CREATE TYPE i6 AS ENUM ('a', 'c')", "ALTER TYPE i6 ADD VALUE 'b' BEFORE 'c'",
+     "type public.i6: its definition differs"},
+    {"CREATE TYPE i7 AS (a int)", "ALTER TYPE i7 ADD ATTRIBUTE b int",
+     "type public.i7: its definition differs"},
+    {"CREATE TYPE i8 AS (a int); CREATE FUNCTION to_i8(int) RETURNS i8 LANGUAGE sql AS 'SELECT ROW($1)::i8';"
+     "CREATE CAST (int AS i8) WITH FUNCTION to_i8(int)",
+     "DROP CAST (int AS i8)", "CAST (integer AS public.i8) is missing"},
+    {"CREATE COLLATION i9 (LOCALE = 'C')", "DROP COLLATION i9", "collation public.i9 is missing"},
+    {"CREATE TEXT SEARCH CONFIGURATION i10 (COPY = simple)",
+     "ALTER TEXT SEARCH CONFIGURATION i10 DROP MAPPING FOR email",
+     "text search configuration public.i10: its definition differs"},
+    {"CREATE OPERATOR CLASS i11 FOR TYPE int USING btree AS OPERATOR 1 <, FUNCTION 1 btint4cmp(int, int)",
+     "DROP OPERATOR FAMILY i11 USING btree CASCADE", "operator class public.i11 is missing"},
+    /* the rest */
+    {"CREATE SCHEMA j1", "DROP SCHEMA j1", "schema j1 is missing"},
+    {"CREATE SCHEMA j2", "ALTER SCHEMA j2 OWNER TO other",
+     "schema j2: its owner is other instead of postgres"},
+    {"CREATE EXTENSION hstore", "DROP EXTENSION hstore", "extension hstore is missing"},
+    {"CREATE PUBLICATION j4", "DROP PUBLICATION j4", "publication j4 is missing"},
+    {"CREATE PUBLICATION j5", "ALTER PUBLICATION j5 ADD TABLE keys",
+     "publication table public.j5 keys is there"},
+    {"CREATE SERVER j6 FOREIGN DATA WRAPPER dummy OPTIONS (host 'a')",
+     "ALTER SERVER j6 OPTIONS (SET host 'b')", "server j6: its definition differs"},
+    {"CREATE FOREIGN TABLE j7 (i int) SERVER far OPTIONS (t 'a')",
+     "ALTER FOREIGN TABLE j7 OPTIONS (SET t 'b')", "foreign table public.j7: its definition differs"},
+    {"CREATE USER MAPPING FOR other SERVER far OPTIONS (u 'a')",
+     "ALTER USER MAPPING FOR other SERVER far OPTIONS (SET u 'b')",
+     "USER MAPPING other SERVER far: its definition differs"},
+    {"CREATE TABLE j9 (i int); COMMENT ON TABLE j9 IS 'a'", "COMMENT ON TABLE j9 IS 'b'",
+     "comment on TABLE j9 in schema public: its definition differs"},
+    {"CREATE TABLE j10 (i int); COMMENT ON COLUMN j10.i IS 'a'", "COMMENT ON COLUMN j10.i IS NULL",
+     "comment on COLUMN j10.i in schema public is missing"},
+    {"COMMENT ON DATABASE ways IS 'a'", "COMMENT ON DATABASE ways IS 'b'",
+     "comment on DATABASE :database: its definition differs"},
+    {"ALTER DATABASE ways SET work_mem = '5MB'; ALTER ROLE other IN DATABASE ways SET work_mem = '6MB'",
+     "ALTER ROLE other IN DATABASE ways SET work_mem = '7MB'",
+     "settings of the database: their definition differs"},
+    {"GRANT CONNECT ON DATABASE ways TO other", "GRANT TEMPORARY ON DATABASE ways TO other",
+     "privileges on DATABASE :database: their definition differs"},
+};
+
+#define GROUP 40 /* at a time: a drill keeps 50 reasons */
+
+static void make_ways(void)
+{
+    create_database("ways");
+    cluster_sql("postgres", "CREATE ROLE other; CREATE ROLE third");
+    cluster_sql("ways", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                        "CREATE FUNCTION etf() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+                        "CREATE TABLE keys (i int PRIMARY KEY); CREATE FOREIGN DATA WRAPPER dummy;"
+                        "CREATE SERVER far FOREIGN DATA WRAPPER dummy; CREATE TABLE spelled (v varchar);"
+                        "CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler");
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++)
+        cluster_sql("ways", ways[i].make);
+}
+
+static size_t count_sentences(const struct strings *s, const char *part)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        n += strncmp(s->v[i], part, strlen(part)) == 0;
+    return n;
+}
+
+/* Every way of the group is named, and nothing else but what hangs on them. */
+static void try_group(struct drilling *d, size_t from, size_t to)
+{
+    AUTO(buf) sql = BUF_NONE;
+    size_t unseen = 0;
+    for (size_t i = from; i < to; i++)
+        buf_add_fmt(&sql, "%s;\n", ways[i].change);
+    d->settings.after_restore = drilling_sql(buf_cstr(&sql));
+    drilling_run(d);
+    assert_differs(d, ways[from].sentence);
+    for (size_t i = from; i < to; i++)
+        if (count_sentences(&d->result.reasons, ways[i].sentence) != 1) {
+            print_message("not said once: %s\n", ways[i].sentence);
+            unseen++;
+        }
+    if (unseen || d->result.reasons.n > to - from + 8)
+        assert_proven(d); /* shows what was said */
+}
+
+static void test_ways_to_differ(void **state)
+{
+    (void)state;
+    struct drilling d;
+    assert_true(ARRAY_LEN(ways) >= 60);
+    make_ways();
+    drilling_init(&d, "ways");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    for (size_t i = 0; i < ARRAY_LEN(ways); i += GROUP)
+        try_group(&d, i, MIN(i + GROUP, ARRAY_LEN(ways)));
+    drilling_free(&d);
+}
+
+/* What changes nothing that is told by a dump. */
+static void test_ways_to_be_equal(void **state)
+{
+    (void)state;
+    struct drilling d;
+    create_database("controls");
+    cluster_sql(
+        "controls",
+        "CREATE TABLE t (i int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('x', i % 300) FROM "
+        "generate_series(1, 2000) i; CREATE INDEX ON t (v); CREATE TABLE u (a int, b text);"
+        "INSERT INTO u SELECT i % 10, i % 7 FROM generate_series(1, 500) i; CREATE SEQUENCE s;"
+        "CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM t;"
+        "CREATE UNIQUE INDEX ON m (count); ALTER TABLE t CLUSTER ON t_pkey; SELECT lo_from_bytea(77, '\\x00')");
+    drilling_init(&d, "controls");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    d.settings.after_restore = drilling_sql(
+        "UPDATE t SET v = v WHERE i % 3 = 0;\nCLUSTER t;\nVACUUM FULL t;\nANALYZE;\nREINDEX TABLE t;\n"
+        "CREATE TEMPORARY TABLE c AS SELECT * FROM u ORDER BY random();\nTRUNCATE u;\nINSERT INTO u SELECT * FROM c;\n"
+        "SELECT setval('s', 1, false);\nREFRESH MATERIALIZED VIEW m;\nREFRESH MATERIALIZED VIEW CONCURRENTLY m;\n"
+        "SELECT lo_put(77, 0, '\\x00');\nDROP INDEX t_v_idx;\nCREATE INDEX ON t (v);\n"
+        "ALTER TABLE u ALTER b SET STATISTICS 10;\nALTER TABLE u ALTER b SET STATISTICS -1;\nCHECKPOINT;");
+    drilling_run(&d);
+    assert_proven(&d);
+    assert_int_equal(d.result.layer_count, 4);
+    assert_int_equal(d.result.bytes, d.b.result.bytes);
+    assert_int_equal(d.result.entries, 3);
+    assert_true(d.result.restore_seconds > 0);
+    drilling_free(&d);
+}
+
+#define ODD "every \"thing\" = 1"
+
+static void test_everything(void **state)
+{
+    (void)state;
+    struct drilling d;
+    create_database(ODD);
+    free(cluster_shell("PGDATABASE='" ODD "' psql -X -q -f '%s/data/everything.sql' 2>&1",
+                       getenv("TESTS") ? getenv("TESTS") : "tests"));
+    drilling_init(&d, ODD);
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    d.settings.after_restore = (char *)"[ \"$PGDATABASE\" = '" ODD "' ] && [ $LIFEBOAT_SOURCE = app ]";
+    drilling_run(&d);
+    assert_proven(&d);
+    assert_sentence(&d.result.notes, "re-spelled by PostgreSQL on the way");
+    assert_sentence(&d.result.notes, "not proven: subscriptions (1)");
+    assert_sentence(&d.result.notes, "foreign tables (3)");
+    drilling_free(&d);
+}
+
+/* ---- streams that are not what they should be ---- */
+
+static void make_one(const char *name)
+{
+    create_database(name);
+    cluster_sql(name, "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 3000) i;"
+                      "CREATE TABLE u AS SELECT 1 AS one; SELECT lo_from_bytea(99, '\\x0102')");
+}
+
+static struct stream_info *stream_of(struct drilling *d, const char *name)
+{
+    return (struct stream_info *)backup_stream(&d->b, name);
+}
+
+/* Puts other bytes in the place of a stream. */
+static void replace_stream(struct drilling *d, const char *name, struct bytes bytes)
+{
+    struct err e = ERR_INIT;
+    struct writer_stats stats;
+    struct stream_options o = test_stream;
+    o.name = name;
+    AUTO_PTR(writer) w = writer_new(d->b.repo.repo, &e);
+    AUTO_PTR(stream) s = stream_new(w, &o, NULL);
+    assert_ok(stream_write(s, bytes, &e));
+    assert_ok(stream_finish(s, stream_of(d, name), &e));
+    assert_ok(writer_finish(w, &stats, &e));
+    stream_free(STEAL(s));
+    writer_free(STEAL(w));
+    test_repo_reload(&d->b.repo);
+}
+
+static void test_truncated_streams(void **state)
+{
+    (void)state;
+    struct drilling d;
+    AUTO(buf) data = BUF_NONE;
+    make_one("cut");
+    drilling_init(&d, "cut");
+    drilling_backup(&d);
+    backup_read(&d.b, "data", &data);
+    const size_t ends[] = {0, 5, 60, 3000, data.n / 2, data.n - 40, data.n - 1};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        replace_stream(&d, "data", BYTES(data.p, ends[i]));
+        drilling_run(&d);
+        assert_differs(&d, "pg_dump");
+    }
+    replace_stream(&d, "data", buf_bytes(&data));
+    drilling_run(&d);
+    assert_proven(&d);
+    drilling_free(&d);
+}
+
+/* A byte turned over where the archive's own structure does not notice. */
+static void test_changed_stream(void **state)
+{
+    (void)state;
+    struct drilling d;
+    AUTO(buf) data = BUF_NONE;
+    make_one("changed");
+    drilling_init(&d, "changed");
+    drilling_backup(&d);
+    backup_read(&d.b, "data", &data);
+    uint8_t *row = memmem(data.p, data.n, "1\tc4ca4238a0", 12);
+    assert_non_null(row);
+    row[3]++;
+    replace_stream(&d, "data", buf_bytes(&data));
+    drilling_run(&d);
+    assert_differs(&d,
+                   "the stored dump is not the one that was made: table public.t: as many rows (3,000), but "
+                   "their content differs");
+    assert_int_equal(d.result.reasons.n, 1);
+    drilling_free(&d);
+}
+
+static void test_swapped_streams(void **state)
+{
+    (void)state;
+    struct drilling d;
+    make_one("swapped");
+    drilling_init(&d, "swapped");
+    drilling_backup(&d);
+    struct stream_info fingerprint = *stream_of(&d, "fingerprint"), globals = *stream_of(&d, "globals"),
+                       data = *stream_of(&d, "data");
+    cluster_sql("swapped", "DELETE FROM t WHERE i = 7; CREATE INDEX new_index ON t (i)");
+    drilling_backup(&d);
+    struct stream_info now = *stream_of(&d, "fingerprint");
+    *stream_of(&d, "fingerprint") = fingerprint;
+    drilling_run(&d);
+    assert_differs(
+        &d,
+        "the stored dump is not the one that was made: index public.new_index is there and should not be");
+    assert_differs(&d, "table public.t: 1 row is missing (2,999 of 3,000)");
+
+    *stream_of(&d, "fingerprint") = now;
+    *stream_of(&d, "data") = data;
+    drilling_run(&d);
+    assert_differs(&d, "index public.new_index is missing");
+
+    snprintf(globals.name, sizeof globals.name, "data");
+    *stream_of(&d, "data") = globals;
+    drilling_run(&d);
+    assert_differs(&d, "this is not what pg_dump --format=custom writes");
+    snprintf(data.name, sizeof data.name, "fingerprint");
+    *stream_of(&d, "fingerprint") = data;
+    drilling_run(&d);
+    assert_differs(&d, "this is not what pg_dump --format=custom writes");
+    drilling_free(&d);
+}
+
+/* A fingerprint of a version to come is no proof, and no reproach. */
+static void test_other_fingerprints(void **state)
+{
+    (void)state;
+    struct drilling d;
+    AUTO(buf) f = BUF_NONE;
+    make_one("prints");
+    drilling_init(&d, "prints");
+    drilling_backup(&d);
+    backup_read(&d.b, "fingerprint", &f);
+    f.p[15] = '2';
+    replace_stream(&d, "fingerprint", buf_bytes(&f));
+    drilling_run(&d);
+    assert_unable(&d, "is of a version that this program does not know");
+    f.p[15] = '1';
+    replace_stream(&d, "fingerprint", BYTES(f.p, f.n - 10));
+    drilling_run(&d);
+    assert_differs(&d, "it was cut off");
+    drilling_free(&d);
+}
+
+/* ---- the user's own ---- */
+
+static void set_asserts(struct drilling *d, struct config_assert *v, size_t n)
+{
+    d->settings.asserts = v;
+    d->settings.assert_count = n;
+}
+
+#define ASSERT(source, sql)             \
+    {                                   \
+        (char *)(source), (char *)(sql) \
+    }
+
+static void test_asserts(void **state)
+{
+    (void)state;
+    struct drilling d;
+    struct config_assert good[] = {
+        ASSERT("app", "SELECT count(*) > 10 FROM t"), ASSERT("app", "SELECT count(*) FROM t"),
+        ASSERT("app/asserted", "SELECT -0.5, false"),
+        ASSERT("app", "CREATE TEMPORARY TABLE x (i int); SELECT true"), ASSERT("apple", "SELECT false")};
+    struct config_assert bad[] = {ASSERT("app", "SELECT count(*) < 10 FROM t"),
+                                  ASSERT("app", "SELECT 0.0"),
+                                  ASSERT("app", "SELECT NULL"),
+                                  ASSERT("app", "SELECT true WHERE false"),
+                                  ASSERT("app", "SELECT nothing FROM nowhere"),
+                                  ASSERT("app", "SET work_mem = '1MB'"),
+                                  ASSERT("app", "SELECT 'NaN'"),
+                                  ASSERT("app/other", "SELECT true")};
+    make_one("asserted");
+    drilling_init(&d, "asserted");
+    drilling_backup(&d);
+    set_asserts(&d, good, ARRAY_LEN(good));
+    drilling_run(&d);
+    assert_proven(&d);
+    set_asserts(&d, bad, ARRAY_LEN(bad));
+    drilling_run(&d);
+    assert_differs(&d, "assert \"SELECT count(*) < 10 FROM t\": it gives f");
+    assert_differs(&d, "assert \"SELECT 0.0\": it gives 0.0");
+    assert_differs(&d, "assert \"SELECT NULL\": it gives null");
+    assert_differs(&d, "it gives no row");
+    assert_differs(&d, "relation \"nowhere\" does not exist");
+    assert_differs(&d, "it gives no value");
+    assert_differs(&d, "it gives NaN");
+    assert_differs(&d, "there is no database other in this backup");
+    assert_int_equal(d.result.reasons.n, ARRAY_LEN(bad));
+    drilling_free(&d);
+}
+
+static void test_after_restore_fails(void **state)
+{
+    (void)state;
+    struct drilling d;
+    make_one("checked");
+    drilling_init(&d, "checked");
+    drilling_backup(&d);
+    d.settings.after_restore =
+        (char *)"psql -X -c 'SELECT one FROM u' >/dev/null && echo 'not good enough' >&2; exit 3";
+    drilling_run(&d);
+    assert_differs(&d, "after-restore: exit status 3: not good enough");
+    assert_int_equal(d.result.reasons.n, 1);
+    drilling_free(&d);
+}
+
+/* ---- what is in a backup, and what is not ---- */
+
+static void test_many_databases(void **state)
+{
+    (void)state;
+    struct drilling d;
+    struct config_assert asserts[] = {ASSERT("app/one", "SELECT true"), ASSERT("app", "SELECT true")};
+    make_one("one");
+    create_database("two");
+    cluster_sql("two", "CREATE TABLE of_two (i int); CREATE TABLE postgres (i int)");
+    cluster_sql("postgres", "CREATE TABLE in_postgres AS SELECT 1 i");
+    drilling_init(&d, NULL);
+    drilling_in_private(&d);
+    strings_add(&d.b.config.databases, "one");
+    strings_add(&d.b.config.databases, "postgres");
+    strings_add(&d.b.config.databases, "two");
+    drilling_backup(&d);
+    set_asserts(&d, asserts, 1);
+    drilling_run(&d);
+    assert_proven(&d);
+    assert_int_equal(d.result.layer_count, 4);
+    assert_int_equal(d.result.entries, 5);
+    set_asserts(&d, asserts, 2);
+    d.settings.after_restore = (char *)"[ $PGDATABASE = one ] || psql -X -q -c 'CREATE TABLE more (i int)'";
+    drilling_run(&d);
+    assert_differs(&d, "database two: table public.more is there and should not be");
+    assert_differs(&d, "database postgres: table public.more is there and should not be");
+    assert_differs(&d, "say which, as in `assert app/DATABASE = ...`");
+    assert_int_equal(d.result.reasons.n, 3);
+    cluster_sql("postgres", "DROP TABLE in_postgres");
+    drilling_free(&d);
+}
+
+/* pg_dump takes such a pattern for sequences and materialized views, too. */
+static void test_excluded_rows(void **state)
+{
+    (void)state;
+    struct drilling d;
+    create_database("excluding");
+    cluster_sql("excluding",
+                "CREATE TABLE session (i serial); INSERT INTO session SELECT FROM generate_series(1, 5);"
+                "CREATE TABLE kept (i serial); INSERT INTO kept DEFAULT VALUES;"
+                "CREATE MATERIALIZED VIEW session_m AS SELECT 1 x; CREATE TABLE session_e (i int)");
+    drilling_init(&d, "excluding");
+    strings_add(&d.b.config.exclude_table_data, "public.session*");
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    assert_sentence(&d.result.notes, "(exclude-table-data): 2, such as table public.session");
+    d.settings.after_restore = drilling_sql("INSERT INTO session VALUES (1); SELECT setval('kept_i_seq', 9)");
+    drilling_run(&d);
+    assert_differs(&d, "table public.session: 1 row too many (1 instead of 0)");
+    assert_differs(&d, "sequence public.kept_i_seq: its value differs");
+    assert_int_equal(d.result.reasons.n, 2);
+    drilling_free(&d);
+}
+
+#define NEEDS_ROLES                                                                                           \
+    "CREATE TABLE t (i int); ALTER TABLE t OWNER TO \"an \"\"owner\"; GRANT SELECT ON t TO grantee;"          \
+    "CREATE POLICY p ON t TO policed; CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;" \
+    "CREATE USER MAPPING FOR mapped SERVER s; CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS " \
+    "'BEGIN END'; CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f(); ALTER EVENT TRIGGER e OWNER TO "   \
+    "mighty; CREATE PUBLICATION p FOR ALL TABLES; ALTER PUBLICATION p OWNER TO mighty;"                       \
+    "ALTER DEFAULT PRIVILEGES FOR ROLE grantor GRANT SELECT ON TABLES TO member;"
+
+static void test_roles(void **state)
+{
+    (void)state;
+    struct drilling d;
+    cluster_sql("postgres",
+                "CREATE ROLE \"an \"\"owner\" LOGIN PASSWORD 'x'; CREATE ROLE grantee; CREATE ROLE policed;"
+                "CREATE ROLE mapped BYPASSRLS; CREATE ROLE mighty SUPERUSER LOGIN; CREATE ROLE grantor;"
+                "CREATE ROLE member; GRANT policed TO member WITH ADMIN OPTION; CREATE ROLE in_rows");
+    create_database("roles");
+    cluster_sql("roles", NEEDS_ROLES);
+    drilling_init(&d, "roles");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    d.settings.after_restore = drilling_sql(
+        "DO $$ BEGIN\n"
+        "ASSERT (SELECT count(*) = 1 FROM pg_roles WHERE rolsuper AND NOT rolcanlogin), 'superusers';\n"
+        "ASSERT (SELECT bool_and(rolpassword IS NULL) FROM pg_authid WHERE rolname = 'an \"owner'), 'password';\n"
+        "ASSERT (SELECT rolbypassrls FROM pg_roles WHERE rolname = 'mapped'), 'bypassrls';\n"
+        "ASSERT pg_has_role('member', 'policed', 'USAGE WITH ADMIN OPTION'), 'membership';\n"
+        "ASSERT NOT (SELECT rolcanlogin FROM pg_roles WHERE rolname = 'an \"owner'), 'login';\n"
+        "END $$");
+    drilling_run(&d);
+    assert_proven(&d);
+
+    d.b.config.globals = false; /* they are found out */
+    d.settings.after_restore = NULL;
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+
+    cluster_sql("roles", "CREATE TABLE r (r regrole); INSERT INTO r VALUES ('in_rows')");
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_unable(&d, "the backup is without its roles (globals = yes): COPY failed for table \"r\"");
+    d.b.config.globals = true;
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    drilling_free(&d);
+}
+
+static void test_tablespaces(void **state)
+{
+    (void)state;
+    struct drilling d;
+    cluster_sql("postgres", "SET allow_in_place_tablespaces = on");
+    free(cluster_shell("psql -X -q -d postgres -c 'SET allow_in_place_tablespaces = on' -c "
+                       "\"CREATE TABLESPACE \\\"fast disk\\\" LOCATION ''\" 2>&1"));
+    cluster_sql("postgres", "CREATE DATABASE spaced TEMPLATE template0 TABLESPACE \"fast disk\"");
+    cluster_sql("spaced", "CREATE TABLE t (i int) TABLESPACE pg_default; CREATE TABLE u (i int PRIMARY KEY)");
+    drilling_init(&d, "spaced");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    d.settings.after_restore = drilling_sql("ALTER TABLE t SET TABLESPACE \"fast disk\"");
+    drilling_run(&d);
+    assert_differs(&d, "table public.t: its tablespace is the default instead of pg_default");
+    drilling_free(&d);
+    cluster_sql("postgres", "DROP DATABASE spaced");
+    cluster_sql("postgres", "DROP TABLESPACE \"fast disk\"");
+}
+
+static void test_other_encoding(void **state)
+{
+    (void)state;
+    struct drilling d;
+    cluster_sql("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+    cluster_sql("latin", "CREATE TABLE \"caf\xe9\" (\"\xfc\" text); INSERT INTO \"caf\xe9\" VALUES ('\xdf')");
+    drilling_init(&d, "latin");
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    d.settings.after_restore = (char *)"PGCLIENTENCODING=UTF8 psql -X -q -c 'DELETE FROM \"café\"'";
+    drilling_run(&d);
+    assert_differs(&d, "table public.caf\\xe9: 1 row is missing (0 of 1)");
+    drilling_free(&d);
+}
+
+/* ---- what this machine lacks ---- */
+
+static void replace_all(struct buf *b, const char *from, const char *to)
+{
+    size_t n = strlen(from);
+    for (uint8_t *p = b->p; (p = memmem(p, b->n - (size_t)(p - b->p), from, n)); p += n)
+        memcpy(p, to, n);
+}
+
+static void test_missing_extension(void **state)
+{
+    (void)state;
+    struct drilling d;
+    AUTO(buf) data = BUF_NONE;
+    create_database("extended");
+    cluster_sql("extended", "CREATE EXTENSION hstore; CREATE TABLE t (h hstore)");
+    drilling_init(&d, "extended");
+    drilling_backup(&d);
+    backup_read(&d.b, "data", &data);
+    replace_all(&data, "hstore", "nstore");
+    replace_stream(&d, "data", buf_bytes(&data));
+    drilling_run(&d);
+    assert_unable(&d, "extension nstore: install it (packages of Debian: postgresql-");
+    drilling_free(&d);
+}
+
+static void test_no_room(void **state)
+{
+    (void)state;
+    struct drilling d;
+    make_one("roomy");
+    drilling_init(&d, "roomy");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    d.settings.max_bytes = 1 << 20;
+    drilling_run(&d);
+    assert_unable(&d, "more than [drill] max-bytes allows");
+    drilling_free(&d);
+}
+
+static void test_no_such_locale(void **state)
+{
+    (void)state;
+    struct drilling d;
+    AUTO(buf) data = BUF_NONE;
+    make_one("placed");
+    drilling_init(&d, "placed");
+    drilling_backup(&d);
+    backup_read(&d.b, "data", &data);
+    replace_all(&data, "LOCALE = 'C.UTF-8'", "LOCALE = 'tlh__QO'");
+    replace_stream(&d, "data", buf_bytes(&data));
+    drilling_run(&d);
+    assert_unable(&d, "dpkg-reconfigure locales");
+    drilling_free(&d);
+}
+
+static void test_stopped(void **state)
+{
+    (void)state;
+    struct drilling d;
+    make_one("stopping");
+    drilling_init(&d, "stopping");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    d.settings.after_restore = (char *)"kill -USR1 $PPID; exec sleep 60";
+    drilling_run(&d);
+    assert_int_equal(d.rc, -1);
+    assert_int_equal(d.e.kind, ERR_STOPPED);
+    stop_requested = 0;
+    drilling_free(&d);
+}
+
+/* ---- a server that the user set aside ---- */
+
+static void test_server_set_aside(void **state)
+{
+    (void)state;
+    struct drilling d;
+    create_database("lent");
+    cluster_sql("lent", NEEDS_ROLES);
+    cluster_sql("lent", "ALTER DATABASE lent SET work_mem = '9MB'");
+    drilling_init(&d, "lent");
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    assert_sentence(&d.result.notes, "a server set aside, not into a server of its own");
+    assert_false(cluster_has_database_like("lifeboat_"));
+    cluster_sql("lent", "DROP OWNED BY grantee, mapped"); /* made for the drill, and dropped again */
+    cluster_sql("roles", "DROP OWNED BY grantee, mapped");
+    cluster_sql("postgres", "DROP ROLE mapped, grantee");
+    drilling_run(&d);
+    assert_proven(&d);
+    AUTO_CHAR n =
+        cluster_value("postgres", "SELECT count(*) FROM pg_roles WHERE rolname IN ('mapped', 'grantee')");
+    assert_string_equal(n, "0");
+    d.settings.after_restore = drilling_sql("DROP TABLE t");
+    drilling_run(&d);
+    assert_differs(&d, "table public.t is missing");
+    assert_false(cluster_has_database_like("lifeboat_"));
+
+    strings_add(&d.server_ids, d.source.server_id);
+    drilling_run(&d);
+    assert_unable(&d, "this is the server of a source");
+    drilling_free(&d);
+}
+
+/* ---- dumps that mean harm ---- */
+
+static void test_attack_by_event_trigger(void **state)
+{
+    (void)state;
+    struct drilling d;
+    AUTO_CHAR ran = xasprintf("%s/ran", cluster_folder());
+    create_database("attack1");
+    AUTO_CHAR sql = xasprintf(
+        "CREATE TABLE t (i int); CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " COPY public.t TO PROGRAM 'touch %s'; END $$;"
+        "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f();"
+        "CREATE FUNCTION g() RETURNS int LANGUAGE plpgsql AS $$ BEGIN"
+        " COPY public.t TO PROGRAM 'touch %s'; RETURN 1; END $$;"
+        "CREATE MATERIALIZED VIEW m AS SELECT g()",
+        ran, ran);
+    cluster_sql("attack1", sql);
+    assert_int_equal(access(ran, F_OK), 0);
+    drilling_init(&d, "attack1");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    assert_int_equal(unlink(ran), 0);
+    drilling_run(&d);
+    assert_int_not_equal(access(ran, F_OK), 0);
+    assert_differs(&d, " failed, refused: REFRESH MATERIALIZED VIEW public.m;");
+    assert_differs(&d, "materialized view public.m is not filled");
+    assert_int_equal(d.result.reasons.n, 2);
+    drilling_free(&d);
+}
+
+/* One that forbids every change does not keep the rest from coming back. */
+static void test_denying_event_trigger(void **state)
+{
+    (void)state;
+    struct drilling d;
+    create_database("denying");
+    cluster_sql("denying",
+                "CREATE TABLE t AS SELECT 1 i; CREATE MATERIALIZED VIEW m AS SELECT * FROM t;"
+                "CREATE INDEX ON m (i); CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE 'no changes here'; END $$;"
+                "CREATE EVENT TRIGGER deny ON ddl_command_start EXECUTE FUNCTION f();"
+                "CREATE EVENT TRIGGER deny2 ON ddl_command_end EXECUTE FUNCTION f();"
+                "COMMENT ON EVENT TRIGGER deny IS 'none'");
+    drilling_init(&d, "denying");
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    d.settings.after_restore = drilling_sql("COMMENT ON EVENT TRIGGER deny IS NULL");
+    drilling_run(&d);
+    assert_differs(&d, "comment on EVENT TRIGGER deny is missing");
+    drilling_free(&d);
+}
+
+static int listen_on_loopback(int *port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 5) == 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void assert_nobody_called(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+static void test_attack_by_foreign_data(void **state)
+{
+    (void)state;
+    struct drilling d;
+    int port;
+    AUTO_FD listener = listen_on_loopback(&port);
+    create_database("attack2");
+    AUTO_CHAR sql = xasprintf(
+        "CREATE EXTENSION postgres_fdw; CREATE EXTENSION dblink;"
+        "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '%d');"
+        "CREATE USER MAPPING FOR postgres SERVER far OPTIONS (user 'x', password 'secret');"
+        "CREATE FOREIGN TABLE ft (i int) SERVER far; CREATE VIEW v AS SELECT i FROM ft;"
+        "CREATE MATERIALIZED VIEW m AS SELECT * FROM v WITH NO DATA;"
+        "CREATE MATERIALIZED VIEW \"on m\" AS SELECT * FROM m WITH NO DATA;"
+        "CREATE FUNCTION f() RETURNS SETOF text LANGUAGE sql AS "
+        " $$ SELECT * FROM public.dblink('host=127.0.0.1 port=%d password=x', 'SELECT 1') AS t (t text) $$;"
+        "CREATE MATERIALIZED VIEW d AS SELECT f() WITH NO DATA;"
+        "CREATE MATERIALIZED VIEW own AS SELECT 1 x;"
+        "UPDATE pg_class SET relispopulated = true WHERE relkind = 'm'",
+        port, port);
+    cluster_sql("attack2", sql);
+    drilling_init(&d, "attack2");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_nobody_called(listener);
+    assert_proven(&d);
+    assert_sentence(&d.result.notes, "not proven: that materialized view public.m can be filled");
+    assert_sentence(&d.result.notes, "not proven: that materialized view public.on m can be filled");
+    assert_sentence(&d.result.notes, "not proven: that materialized view public.d can be filled");
+    d.settings.after_restore = drilling_sql("REFRESH MATERIALIZED VIEW own WITH NO DATA");
+    drilling_run(&d);
+    assert_differs(&d, "materialized view public.own is not filled");
+    assert_int_equal(d.result.reasons.n, 1);
+    drilling_free(&d);
+}
+
+static void test_attack_by_subscription(void **state)
+{
+    (void)state;
+    struct drilling d;
+    int port;
+    AUTO_FD listener = listen_on_loopback(&port);
+    create_database("attack3");
+    AUTO_CHAR sql =
+        xasprintf("CREATE TABLE t (i int); CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=%d' "
+                  "PUBLICATION p WITH (connect = false, slot_name = production, enabled = false);"
+                  "COMMENT ON SUBSCRIPTION s IS 'ours'",
+                  port);
+    cluster_sql("attack3", sql);
+    drilling_init(&d, "attack3");
+    drilling_in_private(&d);
+    drilling_backup(&d);
+    drilling_run(&d);
+    assert_nobody_called(listener);
+    assert_proven(&d);
+    assert_sentence(&d.result.notes, "not proven: subscriptions (1)");
+    drilling_free(&d);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop_requested = 1;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    signal(SIGUSR1, on_signal);
+    cluster_start();
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    cluster_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ways_to_differ),
+        cmocka_unit_test(test_ways_to_be_equal),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_truncated_streams),
+        cmocka_unit_test(test_changed_stream),
+        cmocka_unit_test(test_swapped_streams),
+        cmocka_unit_test(test_other_fingerprints),
+        cmocka_unit_test(test_asserts),
+        cmocka_unit_test(test_after_restore_fails),
+        cmocka_unit_test(test_many_databases),
+        cmocka_unit_test(test_excluded_rows),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_tablespaces),
+        cmocka_unit_test(test_other_encoding),
+        cmocka_unit_test(test_missing_extension),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_no_such_locale),
+        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_server_set_aside),
+        cmocka_unit_test(test_attack_by_event_trigger),
+        cmocka_unit_test(test_denying_event_trigger),
+        cmocka_unit_test(test_attack_by_foreign_data),
+        cmocka_unit_test(test_attack_by_subscription),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
