@@ -22,10 +22,17 @@ static int put_body(struct s3 *s, const char *name, const struct s3_body *body, 
         r.headers = lock;
         r.header_count = ARRAY_LEN(lock);
     }
-    int rc = s3_send(s, &r, &reply, e);
+    struct err why = ERR_INIT;
+    int rc = s3_send(s, &r, &reply, &why);
+    if (rc < 0) {
+        bool hint = s->lock_days && reply.status == 400;
+        err_set(e, why.kind, "%s%s", why.text,
+                hint ? " (object-lock-days needs a bucket that was made with Object Lock)" : "");
+        return rc;
+    }
     if (rc == STORE_ABSENT)
         return err_set(e, ERR_FAILED, "HTTP 404 (check the bucket's name in the url, and the endpoint)");
-    return rc == STORE_DONE && s->lock_days ? s3_lock_check(s, name, &reply, e) : rc;
+    return s->lock_days ? s3_lock_check(s, name, &reply, e) : STORE_DONE;
 }
 
 static int put(struct store *base, const char *name, struct bytes data, struct err *e)

@@ -19,6 +19,7 @@ const char *s3_code_remedy(const char *code)
         {"NoSuchBucket", "make the bucket, or correct its name in the url"},
         {"InvalidBucketName", "correct the bucket's name in the url"},
         {"AuthorizationHeaderMalformed", "set the region of the bucket"},
+        {"ObjectLockConfigurationNotFoundError", "the bucket has no Object Lock"},
         {"NotImplemented", "this server cannot do that"},
         {"MethodNotAllowed", "is the endpoint one for S3?"},
         {"QuotaExceeded", "raise the quota, or make room with `lifeboat prune`"},

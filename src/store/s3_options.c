@@ -12,22 +12,29 @@ void s3_endpoint_free(struct s3_endpoint *p)
 }
 
 /* ---- the url ---- */
-static bool is_bucket(const char *text, size_t n)
+/* Letters, digits, ".-_" and `more`. */
+static bool are_plain(const char *text, size_t n, const char *more)
 {
     for (size_t i = 0; i < n; i++) {
         char c = text[i];
         if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              strchr(".-_:", c)))
+              strchr(".-_", c) || strchr(more, c)))
             return false;
     }
-    return n > 0;
+    return true;
+}
+
+static bool is_plain(const char *text, const char *more)
+{
+    return are_plain(text, strlen(text), more);
 }
 
 int store_s3_parse_url(const char *url, char **bucket, char **prefix, struct err *e)
 {
     static const char scheme[] = "s3://";
     const char *p = url + strlen(scheme);
-    if (strncmp(url, scheme, strlen(scheme)) != 0 || !is_bucket(p, strcspn(p, "/")))
+    if (strncmp(url, scheme, strlen(scheme)) != 0 || *p == 0 || *p == '/' ||
+        !are_plain(p, strcspn(p, "/"), ":"))
         return err_set(e, ERR_USAGE, "%s: a bucket is given as s3://BUCKET or s3://BUCKET/PREFIX", url);
     size_t n = strcspn(p, "/");
     *bucket = xstrndup(p, n);
@@ -51,17 +58,6 @@ char *s3_title(const struct store_s3_options *o)
 }
 
 /* ---- the endpoint ---- */
-static bool is_host(const char *text, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        char c = text[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              strchr(".-_:[]", c)))
-            return false;
-    }
-    return n > 0;
-}
-
 /* AWS's own for the region, when none is given. */
 static int parse_endpoint(const struct store_s3_options *o, struct s3_endpoint *out, struct err *e)
 {
@@ -80,7 +76,7 @@ static int parse_endpoint(const struct store_s3_options *o, struct s3_endpoint *
     size_t n = strlen(p);
     while (n && p[n - 1] == '/')
         n--;
-    if (!is_host(p, n))
+    if (n == 0 || !are_plain(p, n, ":[]"))
         return err_set(e, ERR_USAGE, "endpoint = %s: is not https://HOST or https://HOST:PORT", o->endpoint);
     const char *usual = out->tls ? ":443" : ":80";
     if (n > strlen(usual) && memcmp(p + n - strlen(usual), usual, strlen(usual)) == 0)
@@ -95,6 +91,10 @@ static int check_v2(const struct store_s3_options *o, const struct s3_endpoint *
         return err_set(e, ERR_USAGE, "signature = v2 knows no Object Lock: remove object-lock-days");
     if (o->credentials->session_token)
         return err_set(e, ERR_USAGE, "signature = v2 knows no session tokens");
+    if (o->prefix && !is_plain(o->prefix, "/")) /* libs3 encodes them in one way here, in another there */
+        return err_set(e, ERR_USAGE,
+                       "s3://%s/%s: with signature = v2 a prefix has only letters, digits and ./_-",
+                       o->bucket, o->prefix);
     if (p->tls && !o->insecure)
         return err_set(
             e, ERR_USAGE,
@@ -103,34 +103,23 @@ static int check_v2(const struct store_s3_options *o, const struct s3_endpoint *
     return 0;
 }
 
-static bool is_region(const char *text)
-{
-    for (const char *c = text; *c; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-              strchr("-_.", *c)))
-            return false;
-    return *text != 0;
-}
-
 int s3_options_check(const struct store_s3_options *o, struct s3_endpoint *out, struct err *e)
 {
-    if (o->region && !is_region(o->region))
+    if (o->region && !(*o->region && is_plain(o->region, "")))
         return err_set(e, ERR_USAGE, "region = %s: is not the name of a region", o->region);
     if (parse_endpoint(o, out, e))
         return -1;
-    if (o->addressing == STORE_ADDRESSING_VIRTUAL && !is_host(o->bucket, strlen(o->bucket)))
+    if (o->addressing == STORE_ADDRESSING_VIRTUAL && !is_plain(o->bucket, ""))
         return err_set(e, ERR_USAGE, "bucket %s: cannot be part of a host name: set addressing = path",
                        o->bucket);
     if (o->object_lock_days > DAYS_LIMIT)
         return err_set(e, ERR_USAGE, "object-lock-days = %u: more than %u days", o->object_lock_days,
                        DAYS_LIMIT);
-    if (o->signature == STORE_SIGNATURE_V2)
-        return check_v2(o, out, e);
     if (!out->tls && !o->insecure)
         return err_set(
             e, ERR_USAGE,
             "endpoint = %s: is not encrypted: use https://, or say insecure = yes when the network "
             "up to it may be trusted",
             o->endpoint);
-    return 0;
+    return o->signature == STORE_SIGNATURE_V2 ? check_v2(o, out, e) : 0;
 }
