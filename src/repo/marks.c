@@ -176,13 +176,15 @@ int marks_load(struct repo *r, unsigned kinds, struct marks *out, struct err *e)
         qsort(out->v, out->n, sizeof *out->v, by_kind_and_age);
     size_t kept = 0;
     for (size_t i = 0; i < out->n; i++) {
-        int rc = read_mark(r, &out->v[i], &out->unreadable, e);
+        struct mark m = out->v[i];
+        out->v[i] = (struct mark){0};
+        int rc = read_mark(r, &m, &out->unreadable, e);
+        if (rc > 0)
+            out->v[kept++] = m;
+        else
+            mark_free(&m);
         if (rc < 0)
             return marks_free(out), -1;
-        if (rc)
-            out->v[kept++] = out->v[i];
-        else
-            mark_free(&out->v[i]);
     }
     out->n = kept;
     return 0;

@@ -21,20 +21,37 @@ static char *fast_folder(void)
     return test_folder();
 }
 
-void world_new(struct world *w)
+static void world_begin(struct world *w, char *folder, bool is_local)
 {
     struct err e = ERR_INIT;
     AUTO(buf) text = BUF_NONE;
-    *w = (struct world){.folder = fast_folder(), .keys = keyring_new_random(), .bounds = GC_BOUNDS_DEFAULT};
+    *w = (struct world){
+        .folder = folder, .is_local = is_local, .keys = keyring_new_random(), .bounds = GC_BOUNDS_DEFAULT};
     keyring_write_writer_file(w->keys, &text);
     w->writer_keys = keyring_parse_writer_file(buf_bytes(&text), &e);
     assert_non_null(w->writer_keys);
-    w->store = store_mem_new(w->folder);
-    w->now_ns = 1000 * DAY;
-    store_mem_set_clock(w->store, w->now_ns);
     repo_clock = boot_clock;
     boot_ns = 1000;
     main_thread = pthread_self();
+}
+
+void world_new(struct world *w)
+{
+    struct err e = ERR_INIT;
+    world_begin(w, fast_folder(), false);
+    w->store = store_mem_new(w->folder);
+    w->now_ns = 1000 * DAY;
+    store_mem_set_clock(w->store, w->now_ns);
+    assert_ok(repo_create(w->store, w->keys, &e));
+}
+
+void world_new_local(struct world *w)
+{
+    struct err e = ERR_INIT;
+    world_begin(w, test_folder(), true);
+    AUTO_CHAR path = xasprintf("%s/store", w->folder);
+    w->store = store_local_new(&(struct store_local_options){.path = path, .create = true}, &e);
+    assert_non_null(w->store);
     assert_ok(repo_create(w->store, w->keys, &e));
 }
 
@@ -48,6 +65,7 @@ void world_free(struct world *w)
 
 void world_sleep(struct world *w, int64_t ns)
 {
+    assert_false(w->is_local);
     w->now_ns += ns;
     store_mem_set_clock(w->store, w->now_ns);
 }
@@ -191,6 +209,7 @@ int taking_begin(struct taking *b, struct host *h, const struct blocks *blocks, 
 {
     struct stream_options o = test_stream;
     *b = (struct taking){.h = h, .blocks = blocks};
+    o.frame = blocks->frame ? blocks->frame : o.frame;
     o.params = (struct chunk_params){.min = 32768, .mean = 65536, .max = 131072};
     if (repo_load(h->repo, e) || !(b->writer = writer_new(h->repo, e)))
         return -1;

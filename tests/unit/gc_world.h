@@ -14,12 +14,14 @@
 
 struct world {
     char *folder;
-    struct store *store; /* in memory */
+    struct store *store; /* in memory, or a folder */
+    bool is_local;
     struct keyring *keys, *writer_keys;
     struct gc_bounds bounds;
     int64_t now_ns;
 };
 void world_new(struct world *w);
+void world_new_local(struct world *w); /* on disk, by the machine's clock */
 void world_free(struct world *w);
 void world_wait(struct world *w, int64_t ns);  /* the store's clock and repo_clock go on */
 void world_sleep(struct world *w, int64_t ns); /* only the store's does: this machine was suspended */
@@ -45,7 +47,8 @@ void host_free(struct host *h);
 struct blocks {
     uint32_t *v;
     size_t n;
-    uint32_t size; /* at most 32 KiB */
+    uint32_t size;  /* at most 32 KiB */
+    uint32_t frame; /* bytes of a full frame; 0: as for databases */
 };
 void block_bytes(struct buf *out, uint32_t number, uint32_t size);
 
@@ -56,7 +59,6 @@ struct taking {
     struct writer *writer;
     struct stream *stream;
     size_t next;
-    uint32_t frame; /* of the stream; 0: database */
 };
 int taking_begin(struct taking *b, struct host *h, const struct blocks *blocks, struct err *e);
 int taking_write(struct taking *b, size_t blocks, struct err *e);

@@ -137,12 +137,84 @@ static void the_writer_key_keeps_at_most_two_and_a_half(void **state)
     assert_true(s.moved <= s.freed);
 }
 
+/* ---- a million chunks ---- */
+static size_t peak_kib;
+
+/* Heap and stacks; tables are mapped from files. */
+static void sample_memory(struct host *h)
+{
+    char line[200];
+    FILE *f = fopen("/proc/self/status", "re");
+    (void)h;
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f))
+        if (strncmp(line, "RssAnon:", 8) == 0)
+            peak_kib = MAX(peak_kib, strtoul(line + 8, NULL, 10));
+    fclose(f);
+}
+
+static void timed_prune(struct host *h, bool can_read, const char *what)
+{
+    const struct prune_options o = {.exclusive = true};
+    AUTO(prune_report) r = {0};
+    h->before = NULL;
+    host_reopen(h, can_read);
+    malloc_trim(0);
+    peak_kib = 0;
+    sample_memory(h);
+    size_t before = peak_kib;
+    h->before = sample_memory;
+    uint64_t started = time_monotonic_ns();
+    prune_ok(h, &o, &r);
+    printf(
+        "%s: %.1f s, at most %zu KiB of heap (%zu before); %.1f MB in %llu packs; moved %.1f MB, swept %.1f\n",
+        what, (double)(time_monotonic_ns() - started) / 1e9, peak_kib, before, (double)r.found.bytes / 1e6,
+        (unsigned long long)r.found.packs, (double)r.moved.bytes / 1e6, (double)r.swept.bytes / 1e6);
+    h->before = NULL;
+    assert_true(peak_kib < 48 << 10);
+}
+
+static void a_million_chunks(void **state)
+{
+    (void)state;
+    const char *count = getenv("LIFEBOAT_GC_CHUNKS");
+    if (!count)
+        skip();
+    struct err e = ERR_INIT;
+    struct world w;
+    struct host h;
+    struct blocks all = {.n = strtoull(count, NULL, 10), .size = 512, .frame = 4096}, rest;
+    AUTO(snapshot) one = {0}, two = {0};
+    world_new_local(&w);
+    w.bounds.undo_window_ns = 0;
+    host_new(&h, &w, true);
+    all.v = xcalloc(all.n, sizeof *all.v);
+    for (size_t i = 0; i < all.n; i++)
+        all.v[i] = (uint32_t)i;
+    backup_all(&h, &all, &one);
+    timed_prune(&h, true, "nothing to do");
+    rest = all;
+    rest.n = all.n * 3 / 5; /* of every three blocks of the first half one, and all of the second */
+    for (size_t i = 0, n = 0; i < all.n && n < rest.n; i++)
+        if (i >= all.n / 2 || i % 3 == 0)
+            rest.v[n++] = (uint32_t)i;
+    backup_all(&h, &rest, &two);
+    assert_ok(mark_forget(h.repo, &one.id, 1, &e));
+    timed_prune(&h, false, "a third of every pack of one half needed, writer key");
+    timed_prune(&h, true, "the same, identity");
+    assert_restores(&w, &two, &rest);
+    free(all.v);
+    host_free(&h);
+    world_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_identity_gets_to_the_ideal),
         cmocka_unit_test(thorough_gets_to_the_ideal),
         cmocka_unit_test(the_writer_key_keeps_at_most_two_and_a_half),
+        cmocka_unit_test(a_million_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
