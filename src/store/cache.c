@@ -31,28 +31,13 @@ static struct store *inner_of(struct store *s)
     return cache_of(s)->inner;
 }
 
-/* The part of a name that says what kind of object it is: "index/", "marks/pin/"; 0: it is not kept. */
-static size_t kind_length(const char *name)
+/* The folder for a kind of object ("CACHE/index"), by a name or a prefix; NULL: such objects are not kept. */
+static char *folder_for(const struct cache *c, const char *name)
 {
     const char *slash = strchr(name, '/');
     if (!slash || strncmp(name, "packs/", 6) == 0)
-        return 0;
-    if (strncmp(name, "marks/", 6) == 0)
-        slash = strchr(slash + 1, '/');
-    return slash ? (size_t)(slash + 1 - name) : 0;
-}
-
-/* The folder for a kind of object: "CACHE/index", "CACHE/marks-pin"; NULL: such objects are not kept. */
-static char *folder_for(const struct cache *c, const char *name)
-{
-    size_t n = kind_length(name);
-    if (n == 0)
         return NULL;
-    char *folder = xasprintf("%s/%.*s", c->folder, (int)n - 1, name);
-    char *inner = strchr(folder + strlen(c->folder) + 1, '/');
-    if (inner)
-        *inner = '-';
-    return folder;
+    return xasprintf("%s/%.*s", c->folder, (int)(slash - name), name);
 }
 
 /* The file for an object, or NULL for one that is not kept. *sha: what its bytes must be. */
@@ -114,6 +99,14 @@ static int put(struct store *s, const char *name, struct bytes data, struct err 
     return rc;
 }
 
+static int replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    int rc = driver_replace(inner_of(s), name, data, e);
+    if (rc == STORE_DONE)
+        keep(cache_of(s), name, data);
+    return rc;
+}
+
 static int del(struct store *s, const char *name, struct err *e)
 {
     struct store *in = inner_of(s);
@@ -166,12 +159,11 @@ static int list(struct store *s, const char *prefix, store_each *each, void *ctx
                 struct err *e)
 {
     struct store *in = inner_of(s);
-    size_t n = kind_length(prefix);
-    if (n == 0 || prefix[n]) /* not all of a kind */
+    AUTO_CHAR folder = folder_for(cache_of(s), prefix);
+    if (!folder || prefix[strcspn(prefix, "/") + 1]) /* not all of a kind */
         return in->ops->list(in, prefix, each, ctx, now_ns, e);
     struct listing l = {.each = each, .ctx = ctx, .whole = true};
     int rc = in->ops->list(in, prefix, hear, &l, now_ns, e);
-    AUTO_CHAR folder = folder_for(cache_of(s), prefix);
     if (rc == 0 && l.whole)
         tidy(folder, &l.names);
     strings_free(&l.names);
@@ -209,6 +201,27 @@ static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, s
     return in->ops->space(in, free_bytes, total_bytes, e);
 }
 
+static int get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
+                       struct err *e)
+{
+    return driver_get_version(inner_of(s), name, nth, limit, out, e);
+}
+
+static int retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
+{
+    return driver_retention(inner_of(s), name, until_ns, e);
+}
+
+static int extend(struct store *s, const char *name, int64_t until_ns, struct err *e)
+{
+    return driver_extend(inner_of(s), name, until_ns, e);
+}
+
+static void counts(struct store *s, struct store_counts *out)
+{
+    store_counts(inner_of(s), out);
+}
+
 static void cache_free(struct store *s)
 {
     struct cache *c = cache_of(s);
@@ -218,6 +231,7 @@ static void cache_free(struct store *s)
 }
 
 static const struct store_ops cache_ops = {.put = put,
+                                           .replace = replace,
                                            .tempfile = tempfile,
                                            .put_file = put_file,
                                            .get = get,
@@ -226,6 +240,10 @@ static const struct store_ops cache_ops = {.put = put,
                                            .list = list,
                                            .del = del,
                                            .space = space,
+                                           .get_version = get_version,
+                                           .retention = retention,
+                                           .extend = extend,
+                                           .counts = counts,
                                            .free = cache_free};
 
 struct store *store_cache_new(struct store *inner, const char *folder)

@@ -21,8 +21,12 @@ struct fixture *fixture_new(enum kind kind)
     f->store = local ? open_local(path, true, 0) : store_mem_new(f->folder);
     if (kind == LOCAL_NAMED)
         local_of(f->store)->unnamed = LINK_FAILS;
-    if (kind == FAULT_MEM || kind == FAULT_LOCAL)
+    if (kind == FAULT_MEM || kind == FAULT_LOCAL || kind == CACHE_MEM)
         f->store = store_fault_new(f->store, &f->plan);
+    if (kind == CACHE_MEM) {
+        AUTO_CHAR kept = xasprintf("%s/kept", f->folder);
+        f->store = store_cache_new(f->store, kept);
+    }
     if (kind == RETRY) {
         static const struct store_retry_options fast = {10000, 10000, 1, 1};
         f->plan = (struct store_fault){.fail_at = 1, .passing = true, .every = 3};
@@ -51,6 +55,11 @@ int set_up_fault(void **state)
 int set_up_retry(void **state)
 {
     return !(*state = fixture_new(RETRY));
+}
+
+int set_up_cache(void **state)
+{
+    return !(*state = fixture_new(CACHE_MEM));
 }
 
 int tear_down(void **state)

@@ -7,7 +7,7 @@
 #include "testing.h"
 
 /* LOCAL_NAMED: as on a file system where a file without a name cannot get one. */
-enum kind { MEM, LOCAL, LOCAL_NAMED, FAULT_MEM, FAULT_LOCAL, RETRY };
+enum kind { MEM, LOCAL, LOCAL_NAMED, FAULT_MEM, FAULT_LOCAL, RETRY, CACHE_MEM };
 struct fixture {
     char *folder; /* removed at the end */
     struct store *store;
@@ -22,6 +22,7 @@ int set_up_local(void **state);
 int set_up_named(void **state);
 int set_up_fault(void **state);
 int set_up_retry(void **state); /* over a store that fails for a while, again and again */
+int set_up_cache(void **state); /* over a store that counts its calls in `plan` */
 int tear_down(void **state);
 struct store *store_of(void **state);
 
