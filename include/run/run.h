@@ -106,6 +106,7 @@ struct run_backup_result {
     struct snapshot snapshot; /* filled also when it was not written: what each source said */
     bool written;             /* the snapshot is in the store */
     struct writer_stats stats;
+    struct store_counts requests; /* of the whole run */
 };
 /* 0 also when sources failed: see the verdicts; when all did, nothing is written. -1: the run failed; unless
  * `written`, there is no new snapshot. */

@@ -65,6 +65,23 @@ static json_t *source_json(const struct snapshot_source *s)
                      (json_int_t)s->files, "seconds", s->seconds, "reasons", reasons);
 }
 
+/* By class, all 0 where there is no server; and what of them was new objects. */
+static json_t *requests_json(const struct run_backup_result *r)
+{
+    json_t *o = json_pack("{s:I, s:I, s:I}", "put_packs", (json_int_t)r->stats.packs, "put_indexes",
+                          (json_int_t)r->stats.indexes, "put_snapshots", (json_int_t)(r->written ? 1 : 0));
+    uint64_t up = 0, down = 0;
+    for (unsigned i = 0; i < STORE_CLASSES; i++) {
+        json_object_set_new(o, store_class_name((enum store_class)i),
+                            json_integer((json_int_t)r->requests.of[i].requests));
+        up += r->requests.of[i].bytes_up;
+        down += r->requests.of[i].bytes_down;
+    }
+    json_object_set_new(o, "bytes_up", json_integer((json_int_t)up));
+    json_object_set_new(o, "bytes_down", json_integer((json_int_t)down));
+    return o;
+}
+
 static void print_summary_json(const struct run_backup_result *r)
 {
     char id[SHA_HEX];
@@ -72,11 +89,10 @@ static void print_summary_json(const struct run_backup_result *r)
     json_t *sources = json_array();
     for (size_t i = 0; i < r->snapshot.source_count; i++)
         json_array_append_new(sources, source_json(&r->snapshot.sources[i]));
-    print_json(json_pack("{s:s, s:o, s:s, s:f, s:o, s:{s:I, s:I, s:I}}", "type", "summary", "snapshot",
+    print_json(json_pack("{s:s, s:o, s:s, s:f, s:o, s:o}", "type", "summary", "snapshot",
                          r->written ? json_string(id) : json_null(), "verdict",
                          verdict_name(r->snapshot.verdict), "seconds", r->snapshot.seconds, "sources",
-                         sources, "requests", "put_packs", (json_int_t)r->stats.packs, "put_indexes",
-                         (json_int_t)r->stats.indexes, "put_snapshots", (json_int_t)(r->written ? 1 : 0)));
+                         sources, "requests", requests_json(r)));
 }
 
 static void print_source(const struct snapshot_source *s)
@@ -104,6 +120,19 @@ static void print_source(const struct snapshot_source *s)
     print_lines("      note: ", &s->notes);
 }
 
+static void print_requests(const struct store_counts *c)
+{
+    uint64_t n = 0, up = 0;
+    char sent[32];
+    for (unsigned i = 0; i < STORE_CLASSES; i++) {
+        n += c->of[i].requests;
+        up += c->of[i].bytes_up;
+    }
+    size_format(sent, up);
+    if (n)
+        printf("  %llu requests, %s sent\n", (unsigned long long)n, sent);
+}
+
 void backup_print(const struct run_backup_result *r)
 {
     char id[9], time[32];
@@ -113,6 +142,7 @@ void backup_print(const struct run_backup_result *r)
         printf("snapshot %s: %s, in %s\n", id, verdict_name(r->snapshot.verdict), time);
     for (size_t i = 0; i < r->snapshot.source_count; i++)
         print_source(&r->snapshot.sources[i]);
+    print_requests(&r->requests);
 }
 
 static int verdict_code(enum verdict v)

@@ -36,13 +36,12 @@ void repo_describe(const struct keyring *k, struct buf *out)
     buf_add_fmt(out, "{\"format\":%u,\"repository\":\"%s\"}\n", FORMAT_VERSION, id);
 }
 
-int repo_read_id(struct store *s, char out[REPOSITORY_ID_HEX], struct err *e)
+static int read_root(struct store *s, struct buf *text, char out[REPOSITORY_ID_HEX], struct err *e)
 {
-    AUTO(buf) text = BUF_NONE;
-    int rc = store_get(s, REPO_OBJECT, METADATA_MAX, &text, e);
+    int rc = store_get(s, REPO_OBJECT, METADATA_MAX, text, e);
     if (rc != STORE_DONE)
         return rc;
-    AUTO_JSON o = json_read(buf_bytes(&text), e);
+    AUTO_JSON o = json_read(buf_bytes(text), e);
     if (!o)
         return err_wrap(e, "%s: object " REPO_OBJECT, store_title(s));
     const char *id = json_text(o, "repository");
@@ -54,10 +53,17 @@ int repo_read_id(struct store *s, char out[REPOSITORY_ID_HEX], struct err *e)
     return STORE_DONE;
 }
 
+int repo_read_id(struct store *s, char out[REPOSITORY_ID_HEX], struct err *e)
+{
+    AUTO(buf) text = BUF_NONE;
+    return read_root(s, &text, out, e);
+}
+
 static int check_identity(struct store *s, const struct keyring *k, struct err *e)
 {
     char stored[REPOSITORY_ID_HEX], ours[REPOSITORY_ID_HEX];
-    int rc = repo_read_id(s, stored, e);
+    AUTO(buf) want = BUF_NONE, have = BUF_NONE;
+    int rc = read_root(s, &have, stored, e);
     if (rc == STORE_ABSENT)
         return err_set(e, ERR_USAGE,
                        "%s: holds no repository: make one with `lifeboat init`, or mount the disk it is on",
@@ -70,10 +76,7 @@ static int check_identity(struct store *s, const struct keyring *k, struct err *
                        "%s: holds repository %s, but the keys are for %s: another store, or it was tampered "
                        "with",
                        store_title(s), stored, ours);
-    AUTO(buf) want = BUF_NONE, have = BUF_NONE;
     repo_describe(k, &want);
-    if (store_get(s, REPO_OBJECT, METADATA_MAX, &have, e) == STORE_FAILED)
-        return -1;
     if (want.n != have.n || memcmp(want.p, have.p, want.n) != 0)
         log_warn("%s: object " REPO_OBJECT " was changed, its content still makes sense", store_title(s));
     return 0;

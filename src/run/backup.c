@@ -289,6 +289,8 @@ int run_backup(const struct run_backup_options *o, struct run_backup_result *out
         rc = lock < 0 ? -1 : back_up(&b, sources, n, e);
     writer_free(b.writer);
     snapshots_free(&b.before);
+    if (b.repo.store)
+        store_counts(b.repo.store, &out->requests);
     run_repo_free(&b.repo);
     fd_auto(&lock);
     for (size_t i = 0; i < n; i++)
