@@ -1,6 +1,8 @@
 /* The planned reader. The reference list is known before the first byte, so a window of references ahead is
- * resolved to frames; each frame is fetched, opened and verified by a worker shortly before its first use,
- * kept while the window still wants it and there is room, and the one wanted latest goes first. */
+ * resolved to frames; each frame is fetched (fetch.h), with its neighbours that are wanted soon, opened and
+ * verified by a worker shortly before its first use, kept while the window still wants it and there is room,
+ * and the one wanted latest goes first. */
+#include "repo/fetch.h"
 #include "repo/tree.h"
 
 #include "repo/stream.h"
@@ -10,9 +12,10 @@
 
 #define WINDOW       4096 /* references looked ahead: 128 KiB of bookkeeping, 64 to 256 MiB of stream */
 #define CACHE_BYTES  (16u << 20) /* opened frames kept */
-#define AHEAD_BYTES  (4u << 20)  /* of the stream, opened before they are needed */
+#define AHEAD_BYTES  (10u << 20) /* of the stream, on their way or opened before they are needed */
+#define GROUP        64          /* frames fetched in one range, at most */
 #define BUCKETS      (2 * WINDOW)
-#define IDLE_BUFFERS 32
+#define IDLE_BUFFERS 16
 #define NEVER        UINT64_MAX
 
 /* A chunk that a worker verifies in a frame it has opened. */
@@ -32,6 +35,7 @@ struct plan {
     enum { PLAN_IDLE, PLAN_LOADING, PLAN_READY, PLAN_BAD } state;
     uint64_t next_use, last_use; /* positions; next_use NEVER: not in the window any more */
     struct frame_source source;
+    struct fetch *fetch; /* while it is being loaded */
     struct buf raw;
     struct wanted *wanted;
     size_t wanted_count;
@@ -51,6 +55,7 @@ struct slot_in_window {
 struct stream_reader {
     struct repo *repo;
     struct ref_walk *walk;
+    struct fetcher *fetcher;
     struct codec **codecs, *own_codec;
     struct slot_in_window *window; /* a ring by position */
     uint64_t head, tail;           /* positions: next to hand out, next to fill */
@@ -76,9 +81,10 @@ static struct slot_in_window *at(struct stream_reader *s, uint64_t position)
 static void load(struct job *job, unsigned worker)
 {
     struct plan *p = CONTAINER(job, struct plan, job);
-    int rc = frame_read(p->repo, &p->source, p->codecs[worker], &p->raw, &p->error);
+    struct bytes sealed;
+    int rc = fetch_wait(p->fetch, &p->source, &sealed, &p->error);
     p->vanished = rc == FRAME_VANISHED;
-    if (rc)
+    if (rc || frame_open_bytes(p->repo, &p->source, sealed, p->codecs[worker], &p->raw, &p->error))
         return;
     for (size_t i = 0; i < p->wanted_count; i++) {
         struct wanted *w = &p->wanted[i];
@@ -99,6 +105,7 @@ struct stream_reader *stream_reader_new(struct repo *r, const struct stream_info
     struct stream_reader *s = xcalloc(1, sizeof *s);
     s->repo = r;
     s->walk = ref_walk_new(r, info);
+    s->fetcher = fetcher_new(r);
     s->codecs = xcalloc(pool_threads(r->pool), sizeof *s->codecs);
     for (unsigned i = 0; i < pool_threads(r->pool); i++)
         s->codecs[i] = codec_new();
@@ -213,6 +220,7 @@ static void settle(struct stream_reader *s, struct plan *p)
     if (p->state != PLAN_LOADING)
         return;
     pool_wait(s->repo->pool, &p->job);
+    fetch_end(STEAL(p->fetch));
     p->state = err_is_set(&p->error) ? PLAN_BAD : PLAN_READY;
     for (size_t i = 0; i < p->wanted_count; i++)
         if (p->wanted[i].position >= s->head)
@@ -271,7 +279,8 @@ static void want_all(struct stream_reader *s, struct plan *p)
     }
 }
 
-static int start_loading(struct stream_reader *s, struct plan *p, struct err *e)
+/* Makes the plan one that holds bytes. 1: where they lie is known; 0: they cannot be had; -1: *e. */
+static int reserve(struct stream_reader *s, struct plan *p, struct err *e)
 {
     uint64_t bytes = index_frame(&s->repo->index, p->frame)->raw_length;
     make_room(s, bytes);
@@ -293,8 +302,48 @@ static int start_loading(struct stream_reader *s, struct plan *p, struct err *e)
     if (s->idle_count)
         p->raw = s->idle[--s->idle_count];
     p->state = PLAN_LOADING;
-    pool_submit(s->repo->pool, &p->job);
-    return 0;
+    return 1;
+}
+
+/* Whether a frame lies so that the range that begins with `first` and ends at `end` may reach over it. */
+static bool is_near(const struct frame_info *first, uint64_t end, const struct frame_info *f)
+{
+    return f->pack == first->pack && f->offset >= end && f->offset - end <= FETCH_GAP &&
+           (uint64_t)f->offset + f->sealed_length - first->offset <= FETCH_MOST;
+}
+
+/* Starts to load the plan of the window's `position`, and with it what lies behind it in the pack and is
+ * wanted soon after. */
+static int start_loading(struct stream_reader *s, uint64_t position, struct err *e)
+{
+    struct plan *group[GROUP] = {at(s, position)->plan};
+    const struct frame_info first = *index_frame(&s->repo->index, group[0]->frame);
+    uint64_t end = (uint64_t)first.offset + first.sealed_length, seen = 0;
+    unsigned n = 1;
+    int rc = reserve(s, group[0], e);
+    if (rc <= 0)
+        return rc;
+    for (uint64_t i = position + 1; i < s->tail && n < GROUP && seen < FETCH_MOST; i++) {
+        struct plan *p = at(s, i)->plan;
+        seen += at(s, i)->ref.length;
+        if (!p || p->state != PLAN_IDLE)
+            continue;
+        const struct frame_info *f = index_frame(&s->repo->index, p->frame);
+        if (!is_near(&first, end, f))
+            continue;
+        end = (uint64_t)f->offset + f->sealed_length;
+        if ((rc = reserve(s, p, e)) < 0)
+            break;
+        if (rc > 0)
+            group[n++] = p;
+    }
+    struct fetch *x =
+        fetch_start(s->fetcher, group[0]->source.name, first.offset, (uint32_t)(end - first.offset), n);
+    for (unsigned i = 0; i < n; i++) {
+        group[i]->fetch = x;
+        pool_submit(s->repo->pool, &group[i]->job);
+    }
+    return rc < 0 ? -1 : 0;
 }
 
 /* Starts what will be needed soon. */
@@ -302,7 +351,7 @@ static int look_ahead(struct stream_reader *s, struct err *e)
 {
     while (s->loaded_to < s->tail && (s->ahead_bytes < AHEAD_BYTES || s->loaded_to == s->head)) {
         struct slot_in_window *w = at(s, s->loaded_to);
-        if (w->plan && w->plan->state == PLAN_IDLE && start_loading(s, w->plan, e))
+        if (w->plan && w->plan->state == PLAN_IDLE && start_loading(s, s->loaded_to, e))
             return -1;
         s->ahead_bytes += w->ref.length;
         s->loaded_to++;
@@ -315,7 +364,7 @@ static int take(struct stream_reader *s, struct slot_in_window *w, struct bytes 
 {
     struct plan *p = w->plan;
     s->current = p;
-    if (p && p->state == PLAN_IDLE && start_loading(s, p, e)) /* evicted before it was used again */
+    if (p && p->state == PLAN_IDLE && start_loading(s, s->head, e)) /* evicted before it was used again */
         return -1;
     if (p)
         settle(s, p);
@@ -401,6 +450,7 @@ void stream_reader_free(struct stream_reader *s)
     buf_free(&s->spare);
     while (s->idle_count)
         buf_free(&s->idle[--s->idle_count]);
+    fetcher_free(s->fetcher);
     ref_walk_free(s->walk);
     free(s);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define UPLOADS 2 /* packs that wait for the store while the next one fills */
+#define UPLOADS 3 /* packs that wait for the store while the next one fills */
 
 /* One frame being compressed and sealed. */
 struct sealing {

@@ -17,7 +17,7 @@
 #include <curl/curl.h>
 #include <pthread.h>
 
-#define S3_IDLE 8 /* connections kept open */
+#define S3_IDLE 16 /* connections kept open */
 
 enum s3_known { S3_UNKNOWN, S3_YES, S3_NO };
 struct s3 {

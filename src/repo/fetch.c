@@ -1,0 +1,89 @@
+#include "repo/fetch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define THREADS 12 /* requests in flight: 12 frames of 128 KiB each 50 ms are 30 MiB a second */
+#define IDLE    4  /* buffers kept for the next ranges */
+
+struct fetcher {
+    struct repo *repo;
+    struct pool *pool;
+    struct buf idle[IDLE];
+    size_t idle_count;
+};
+
+struct fetch {
+    struct job job;
+    struct fetcher *fetcher;
+    unsigned users;
+    char pack[NAME_SIZE];
+    uint32_t offset, length;
+    struct buf bytes;
+    struct err error;
+    bool vanished; /* the pack is not there any more */
+};
+
+struct fetcher *fetcher_new(struct repo *r)
+{
+    struct fetcher *f = xcalloc(1, sizeof *f);
+    f->repo = r;
+    f->pool = pool_new(THREADS);
+    return f;
+}
+
+void fetcher_free(struct fetcher *f)
+{
+    pool_free(f->pool);
+    while (f->idle_count)
+        buf_free(&f->idle[--f->idle_count]);
+    free(f);
+}
+
+static void get(struct job *job, unsigned worker)
+{
+    (void)worker;
+    struct fetch *x = CONTAINER(job, struct fetch, job);
+    struct store *s = x->fetcher->repo->store;
+    int rc = store_get_range(s, x->pack, x->offset, x->bytes.p, x->length, &x->error);
+    x->vanished = rc == STORE_ABSENT;
+    if (x->vanished)
+        err_set(&x->error, ERR_DAMAGED, "%s: is missing from %s", x->pack, store_title(s));
+}
+
+struct fetch *fetch_start(struct fetcher *f, const char *pack, uint32_t offset, uint32_t length,
+                          unsigned users)
+{
+    struct fetch *x = xcalloc(1, sizeof *x);
+    *x = (struct fetch){.job.run = get, .fetcher = f, .users = users, .offset = offset, .length = length};
+    snprintf(x->pack, sizeof x->pack, "%s", pack);
+    if (f->idle_count)
+        x->bytes = f->idle[--f->idle_count];
+    buf_reserve(&x->bytes, length);
+    pool_submit(f->pool, &x->job);
+    return x;
+}
+
+int fetch_wait(struct fetch *x, const struct frame_source *frame, struct bytes *out, struct err *e)
+{
+    pool_wait(x->fetcher->pool, &x->job);
+    if (err_is_set(&x->error)) {
+        *e = x->error;
+        return x->vanished ? FRAME_VANISHED : -1;
+    }
+    *out = BYTES(x->bytes.p + (frame->offset - x->offset), frame->sealed_length);
+    return 0;
+}
+
+void fetch_end(struct fetch *x)
+{
+    struct fetcher *f = x->fetcher;
+    if (--x->users)
+        return;
+    if (f->idle_count < IDLE) {
+        f->idle[f->idle_count++] = x->bytes;
+        x->bytes = (struct buf)BUF_NONE;
+    }
+    buf_free(&x->bytes);
+    free(x);
+}
