@@ -45,7 +45,7 @@ static int no_object(void *ctx, const struct store_object *o, struct err *e)
 
 /* W5. By this machine's clock the view may be so young that the store's need not be asked; W7 asks it anyway.
  */
-static int view_is_old(const struct repo *r, bool *old, struct err *e)
+int view_is_old(const struct repo *r, bool *old, struct err *e)
 {
     int64_t now_ns;
     *old = false;
@@ -54,6 +54,15 @@ static int view_is_old(const struct repo *r, bool *old, struct err *e)
     if (store_list(r->store, "lifeboat", no_object, NULL, &now_ns, e))
         return -1;
     *old = is_later(r, now_ns, gc_view_ns(&r->bounds));
+    return 0;
+}
+
+int view_is_late(const struct repo *r, bool *late, struct err *e)
+{
+    int64_t now_ns;
+    if (store_list(r->store, "lifeboat", no_object, NULL, &now_ns, e))
+        return -1;
+    *late = is_later(r, now_ns, gc_view_ns(&r->bounds) + gc_gap_ns(&r->bounds));
     return 0;
 }
 

@@ -81,6 +81,11 @@ int view_begin(struct repo *r, struct err *e) MUST_CHECK;
 /* All of it again, into the same index: what is known keeps its numbers. */
 int repo_refresh(struct repo *r, struct err *e) MUST_CHECK;
 
+/* ---- commit.c ---- */
+/* Whether the view is too old to commit on (W5); and, asked after a commit, whether that came too late (W7). */
+int view_is_old(const struct repo *r, bool *old, struct err *e) MUST_CHECK;
+int view_is_late(const struct repo *r, bool *late, struct err *e) MUST_CHECK;
+
 /* Walks the packs of an index object; *superseded gets the names of others, unsorted. */
 typedef int index_each(void *ctx, const struct sha *pack, uint64_t size, struct bytes table, struct err *e);
 int index_visit(struct bytes plain, struct sha_set *superseded, index_each *each, void *ctx,

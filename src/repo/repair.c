@@ -1,0 +1,318 @@
+/* repair: what a check finds wrong with the first store, put back from mirrors. Small objects come back under
+ * their names; packs that are damaged or that snapshots miss, too; then the snapshots that are wanted. Each
+ * mirror in turn gives what the ones before it could not. */
+#include "repo/copying.h"
+
+#include "base/child.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct repairing {
+    struct repo *first;
+    struct repo *const *mirrors;
+    size_t mirror_count;
+    const struct repair_options *o;
+    struct repair_report *out;
+    struct check_report found;
+    struct copy_report copied; /* by the mirror that is at work */
+    struct copying c;          /* from that mirror */
+};
+
+/* ---- small objects ---- */
+static bool is_small(const char *object)
+{
+    struct sha sha;
+    return strncmp(object, "packs/", 6) != 0 && name_sha(object, &sha);
+}
+
+static int on_done(void *ctx, struct transfer *t, struct err *e)
+{
+    struct repairing *r = ctx;
+    (void)e;
+    if (t->bad)
+        return 0;
+    r->out->bytes += t->size;
+    strings_add(&r->out->healed, t->name);
+    return 0;
+}
+
+/* Those that some mirror has; the rest is told of at the end. */
+static int heal_small(struct repairing *r, struct repo *mirror, struct err *e)
+{
+    AUTO(transfers) t = {.from = mirror, .to = r->first, .done = on_done, .ctx = r};
+    for (size_t i = 0; i < r->found.error_count; i++) {
+        const char *name = r->found.errors[i].object;
+        if (is_small(name) && !strings_has(&r->out->healed, name) && transfers_add(&t, name, 0, true, e))
+            return -1;
+    }
+    return transfers_finish(&t, e);
+}
+
+/* An index says nothing that packs do not say themselves: without a copy of it, it may go. */
+static void drop_indexes(struct repairing *r)
+{
+    for (size_t i = 0; i < r->found.error_count; i++) {
+        const char *name = r->found.errors[i].object;
+        struct err why = ERR_INIT;
+        if (strncmp(name, "index/", 6) != 0 || strings_has(&r->out->healed, name))
+            continue;
+        if (store_delete(r->first->store, name, &why) == STORE_FAILED)
+            strings_add_fmt(&r->out->notes, "no mirror has %s, and it could not be removed: %s", name,
+                            why.text);
+        else
+            strings_add_fmt(&r->out->notes,
+                            "%s was removed: no mirror has it, and its packs are read themselves", name);
+    }
+}
+
+/* Readers that were removed on purpose do not come back: so only where there is none left. */
+static int heal_keys(struct repairing *r, struct err *e)
+{
+    AUTO(strings) names = STRINGS_NONE;
+    if (list_names(r->first->store, "keys/", &names, e))
+        return -1;
+    return names.n == 0 ? copy_keys(&r->c, e) : 0;
+}
+
+/* ---- packs ---- */
+static const struct pack_info *on_mirror(const struct repairing *r, const struct sha *name)
+{
+    const struct index *x = &r->c.from->index;
+    uint32_t pack = index_find_pack(x, name);
+    const struct pack_info *p = pack == UINT32_MAX ? NULL : &x->packs[pack];
+    return p && (p->state & (PACK_LISTED | PACK_DAMAGED)) == PACK_LISTED ? p : NULL;
+}
+
+static bool was_found_bad(const struct repairing *r, const struct pack_info *p)
+{
+    char name[NAME_SIZE];
+    pack_name(name, &p->name);
+    for (size_t i = 0; i < r->found.error_count; i++)
+        if (strcmp(r->found.errors[i].object, name) == 0)
+            return true;
+    return (p->state & PACK_DAMAGED) != 0;
+}
+
+/* Those that are there with wrong bytes. */
+static int heal_packs(struct repairing *r, struct err *e)
+{
+    struct index *x = &r->first->index;
+    uint32_t count = x->pack_count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct pack_info *p = &x->packs[i];
+        const struct pack_info *there = on_mirror(r, &p->name);
+        if (!there || (p->state & (PACK_LISTED | PACK_CONDEMNED)) != PACK_LISTED || !was_found_bad(r, p))
+            continue;
+        p->state |= PACK_DAMAGED;
+        if (copy_pack(&r->c, there, e))
+            return -1;
+    }
+    return transfers_finish(&r->c.sending, e);
+}
+
+/* ---- chunks that snapshots miss ---- */
+/* Brings a pack in which the mirror has it, unless a sound one is there. A name that is condemned on the
+ * first store stays away. */
+static int bring(struct repairing *r, const struct chunk_id *id, struct err *e)
+{
+    uint64_t iter = BIGMAP_START;
+    struct place at;
+    const struct index *x = &r->c.from->index;
+    while (!index_has_sound(&r->first->index, id) && index_next_place(x, id, &iter, &at)) {
+        const struct pack_info *p = &x->packs[index_frame(x, at.frame)->pack];
+        if (!on_mirror(r, &p->name) || sha_set_has(&r->first->condemned, &p->name))
+            continue;
+        if (copy_pack(&r->c, p, e) || transfers_finish(&r->c.sending, e))
+            return -1;
+    }
+    return 0;
+}
+
+struct walk {
+    struct repairing *r;
+    struct bigmap *seen; /* list chunks */
+    struct list_reader lists, mirror_lists;
+};
+
+/* Replaces *out. 1: it cannot be had anywhere. */
+static int read_list(struct walk *w, const struct ref *ref, struct buf *out, struct err *e)
+{
+    struct err why = ERR_INIT, other = ERR_INIT;
+    if (list_read(&w->lists, ref, out, &why) == 0)
+        return 0;
+    if (why.kind != ERR_DAMAGED)
+        return *e = why, -1;
+    if (bring(w->r, &ref->id, e)) /* its pack is known to be bad now */
+        return -1;
+    if (list_read(&w->mirror_lists, ref, out, &other) == 0)
+        return 0;
+    return other.kind == ERR_DAMAGED ? 1 : (*e = other, -1);
+}
+
+static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct err *e)
+{
+    for (size_t i = 0; i < refs.n / TABLE_CHUNK_SIZE; i++) {
+        struct ref ref = chunk_at(refs, i);
+        uint64_t iter = BIGMAP_START, ignored;
+        AUTO(buf) list = BUF_NONE;
+        if (bring(w->r, &ref.id, e))
+            return -1;
+        if (depth == 0 || bigmap_next(w->seen, ref.id.b, &iter, &ignored))
+            continue;
+        int rc = stop_check(e) ? -1 : read_list(w, &ref, &list, e);
+        if (rc < 0 || bigmap_add(w->seen, ref.id.b, 1, e) ||
+            (rc == 0 && walk_refs(w, buf_bytes(&list), depth - 1, e)))
+            return -1;
+    }
+    return 0;
+}
+
+static int bring_missing(struct walk *w, const struct snapshots *all, struct err *e)
+{
+    for (size_t i = 0; i < all->n; i++)
+        for (size_t s = 0; s < all->v[i].source_count && !all->v[i].broken; s++)
+            for (size_t k = 0; k < all->v[i].sources[s].stream_count; k++) {
+                const struct stream_info *info = &all->v[i].sources[s].streams[k];
+                AUTO(buf) roots = BUF_NONE;
+                for (uint32_t n = 0; n < info->root_count; n++)
+                    add_chunk(&roots, &info->roots[n]);
+                if (walk_refs(w, buf_bytes(&roots), info->depth, e))
+                    return -1;
+            }
+    return 0;
+}
+
+static int heal_chunks(struct repairing *r, const struct snapshots *own, const struct snapshots *wanted,
+                       struct err *e)
+{
+    struct walk w = {.r = r,
+                     .seen = bigmap_new(r->first->spool_dir, 0, e),
+                     .lists.repo = r->first,
+                     .mirror_lists.repo = r->c.from};
+    int rc = !w.seen || bring_missing(&w, own, e) || bring_missing(&w, wanted, e) ? -1 : 0;
+    bigmap_free(w.seen);
+    list_reader_free(&w.lists);
+    list_reader_free(&w.mirror_lists);
+    return rc;
+}
+
+/* ---- snapshots ---- */
+static bool is_among(const struct snapshots *all, const struct sha *id)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (sha_equal(&all->v[i].id, id))
+            return true;
+    return false;
+}
+
+/* Leaves those of the mirror's that are to come back. */
+static void choose(const struct repairing *r, const struct snapshots *own, struct snapshots *mirror)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < mirror->n; i++) {
+        struct snapshot *s = &mirror->v[i];
+        bool wanted = !s->forgotten_ns && !s->broken && !is_among(own, &s->id) && r->o->wanted &&
+                      r->o->wanted(r->o->wanted_ctx, s);
+        if (wanted)
+            mirror->v[kept++] = *s;
+        else
+            snapshot_free(s);
+    }
+    mirror->n = kept;
+}
+
+/* ---- one mirror ---- */
+static void take_report(struct repairing *r)
+{
+    struct copy_report *c = &r->copied;
+    r->out->bytes += c->bytes;
+    for (size_t i = 0; i < c->notes.n; i++)
+        if (!strings_has(&r->out->notes, c->notes.v[i]))
+            strings_add(&r->out->notes, c->notes.v[i]);
+    copy_report_free(c);
+}
+
+static int heal_from(struct repairing *r, struct repo *mirror, struct err *e)
+{
+    AUTO(snapshots) own = {0}, wanted = {0};
+    struct copying *c = &r->c;
+    if (heal_small(r, mirror, e))
+        return -1;
+    *c = (struct copying){.from = mirror,
+                          .to = r->first,
+                          .out = &r->copied,
+                          .names = &r->out->healed,
+                          .progress = r->o->progress,
+                          .progress_ctx = r->o->progress_ctx};
+    copying_begin(c);
+    if (repo_load(r->first, e) || snapshots_load(mirror, &wanted, e) || repo_load(mirror, e) ||
+        snapshots_load(r->first, &own, e))
+        return -1;
+    choose(r, &own, &wanted);
+    return heal_keys(r, e) || heal_packs(r, e) || heal_chunks(r, &own, &wanted, e) || marks_heal(c, e) ||
+                   copy_indexes(c, e) || list_there(c, e) || copy_snapshots(c, &wanted, e) ||
+                   copy_receipts(c, e) || copy_marks(c, e)
+               ? -1
+               : 0;
+}
+
+/* ---- the whole ---- */
+static int heal_root(struct repairing *r, struct err *e)
+{
+    AUTO(buf) have = BUF_NONE, want = BUF_NONE;
+    repo_describe(r->first->keys, &want);
+    if (store_get(r->first->store, "lifeboat", METADATA_MAX, &have, e) == STORE_FAILED)
+        return -1;
+    if (have.n == want.n && memcmp(have.p, want.p, want.n) == 0)
+        return 0;
+    strings_add(&r->out->healed, "lifeboat");
+    return store_replace(r->first->store, "lifeboat", buf_bytes(&want), e);
+}
+
+/* What is still wrong, by the same eyes. */
+static int look_again(struct repairing *r, struct err *e)
+{
+    AUTO(check_report) now = {0};
+    const struct check_options o = {0};
+    if (repo_check(r->first, &o, &now, e))
+        return -1;
+    for (size_t i = 0; i < now.error_count; i++)
+        strings_add_fmt(&r->out->lost, "%s: %s", now.errors[i].object, now.errors[i].what);
+    return 0;
+}
+
+static int repair(struct repairing *r, struct err *e)
+{
+    const struct check_options o = {
+        .read_percent = r->o->read_percent, .progress = r->o->progress, .progress_ctx = r->o->progress_ctx};
+    if (heal_root(r, e) || repo_check(r->first, &o, &r->found, e))
+        return -1;
+    for (size_t i = 0; i < r->mirror_count; i++) {
+        int rc = heal_from(r, r->mirrors[i], e);
+        copying_free(&r->c);
+        take_report(r);
+        if (rc)
+            return -1;
+    }
+    drop_indexes(r);
+    return look_again(r, e);
+}
+
+int repo_repair(struct repo *first, struct repo *const *mirrors, size_t n, const struct repair_options *o,
+                struct repair_report *out, struct err *e)
+{
+    *out = (struct repair_report){0};
+    struct repairing r = {.first = first, .mirrors = mirrors, .mirror_count = n, .o = o, .out = out};
+    int rc = repair(&r, e);
+    check_report_free(&r.found);
+    return rc;
+}
+
+void repair_report_free(struct repair_report *r)
+{
+    strings_free(&r->healed);
+    strings_free(&r->lost);
+    strings_free(&r->notes);
+    *r = (struct repair_report){0};
+}
