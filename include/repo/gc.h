@@ -30,6 +30,15 @@ enum commit_result {
  * marked as broken. */
 int snapshot_commit(struct repo *r, struct snapshot *s, struct err *e) MUST_CHECK;
 
+/* ---- for stores that lock objects for a time ---- */
+/* Calls `each` for every object that the snapshot in the making needs besides itself: packs, their indexes,
+ * the keys. is_new: this run has put it. After writer_finish(). */
+typedef int repo_needed(void *ctx, const char *name, bool is_new, struct err *e);
+int repo_each_needed(struct repo *r, repo_needed *each, void *ctx, struct err *e) MUST_CHECK;
+/* From the next repo_load() on the pack counts as damaged for this run, so that what it holds is stored
+ * again. */
+void repo_distrust(struct repo *r, const char *name);
+
 /* ---- prune ---- */
 struct prune_options {
     const struct sha *forget; /* snapshots to forget now; who chose them is not prune's affair */

@@ -33,9 +33,11 @@ struct repo {
     struct strings bad_objects; /* indexes and marks that did not open: "name: why" (check reports them) */
     /* The view: what was listed when. */
     struct sha_set condemned, damaged; /* packs that marks name */
+    struct sha_set distrusted;         /* packs that this run does not rely on */
     int64_t view_ns;                   /* the store's clock before the first listing */
     uint64_t view_boot_ns;             /* this machine's at the same moment */
     int64_t newest_ns;                 /* of all that was listed */
+    struct mirrors *mirrors;           /* NULL: none */
 };
 
 #define NAME_SIZE    160        /* "receipts/<sha>/<sha>" */
@@ -64,6 +66,10 @@ int object_put(struct repo *r, const char *prefix, enum object_type type, struct
 int object_get(struct repo *r, const char *name, enum object_type type, uint64_t limit, struct buf *out,
                struct err *e) MUST_CHECK;
 
+/* The same from this store, whatever there is of mirrors. */
+int object_get_from(struct repo *r, struct store *s, const char *name, enum object_type type, uint64_t limit,
+                    struct buf *out, struct err *e) MUST_CHECK;
+
 /* Names below a prefix, sorted. */
 int list_names(struct store *s, const char *prefix, struct strings *out, struct err *e) MUST_CHECK;
 
@@ -74,6 +80,8 @@ void view_marks(struct repo *r, const struct marks *m);
 int view_packs(struct repo *r, struct err *e) MUST_CHECK;
 /* Reads the indexes that were not read yet, and the tails of packs that none names. */
 int view_indexes(struct repo *r, struct err *e) MUST_CHECK;
+/* Reads the indexes that another store has, too; packs they name are not listed. */
+int view_more_indexes(struct repo *r, struct store *s, struct err *e) MUST_CHECK;
 /* Marks and packs again, nothing else: what may still be relied on. */
 int view_again(struct repo *r, struct err *e) MUST_CHECK;
 /* Empties the index for a new view. */
@@ -82,7 +90,8 @@ int view_begin(struct repo *r, struct err *e) MUST_CHECK;
 int repo_refresh(struct repo *r, struct err *e) MUST_CHECK;
 
 /* ---- commit.c ---- */
-/* Whether the view is too old to commit on (W5); and, asked after a commit, whether that came too late (W7). */
+/* Whether the view is too old to commit on (W5); and, asked after a commit, whether that came too late (W7).
+ */
 int view_is_old(const struct repo *r, bool *old, struct err *e) MUST_CHECK;
 int view_is_late(const struct repo *r, bool *late, struct err *e) MUST_CHECK;
 
@@ -110,6 +119,8 @@ extern uint64_t (*repo_clock)(void);
 /* Reads the table of a pack from its tail. */
 int pack_read_table(struct repo *r, const struct sha *name, uint64_t size, struct buf *out,
                     struct err *e) MUST_CHECK;
+int pack_read_table_from(struct repo *r, struct store *s, const struct sha *name, uint64_t size,
+                         struct buf *out, struct err *e) MUST_CHECK;
 
 /* The key of a slot, from a small cache: opening a content slot costs an X25519 operation. Main thread only.
  */
@@ -127,10 +138,19 @@ struct frame_source {
 /* Fills *out for a frame of the index. ERR_DAMAGED when its pack is not in the store. */
 int frame_source(struct repo *r, uint32_t frame, struct frame_source *out, struct err *e) MUST_CHECK;
 /* Fetches, opens and decompresses into raw (replaced). Any thread, its own codec. ERR_DAMAGED names the pack.
- * FRAME_VANISHED, with the same: the pack is not there any more, a prune may have deleted it. */
-#define FRAME_VANISHED 1
+ * FRAME_VANISHED, with the same: the pack is not there any more, a prune may have deleted it.
+ * FRAME_ELSEWHERE, alone or with FRAME_VANISHED added: a mirror gave it, and *e says why not the store. */
+#define FRAME_VANISHED  1
+#define FRAME_ELSEWHERE 2
+static inline bool frame_was_read(int rc)
+{
+    return rc == 0 || (rc > 0 && (rc & FRAME_ELSEWHERE));
+}
 int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw,
                struct err *e) MUST_CHECK;
+/* After the store has failed with rc: tries the mirrors, and adds FRAME_ELSEWHERE to it. */
+int frame_elsewhere(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw, int rc,
+                    const struct err *why) MUST_CHECK;
 /* Opens the sealed bytes of a frame that are at hand. */
 int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes sealed, struct codec *c,
                      struct buf *raw, struct err *e) MUST_CHECK;
@@ -139,9 +159,9 @@ int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes 
  * resort. `not_frame`: skip this one (FRAME_NONE: none). ERR_DAMAGED names what was tried. */
 int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
                struct buf *raw, struct err *e) MUST_CHECK;
-/* A reader has met a frame that is not what it was: marks its pack, once, so that backups store its chunks
- * again; or one that has `vanished`: its pack is not listed any more. */
-void frame_met_bad(struct repo *r, uint32_t frame, bool vanished, const struct err *why);
+/* A reader has met a frame that is not what it was, and frame_read() has said rc: marks its pack, once, so
+ * that backups store its chunks again; or one that has vanished: its pack is not listed any more. */
+void frame_met_bad(struct repo *r, uint32_t frame, int rc, const struct err *why);
 /* Whether `data` is the chunk, by the id key of its slot's generation. Any thread. */
 bool chunk_verify(const struct repo *r, uint32_t generation, bool tree, struct bytes data,
                   const struct chunk_id *id);
@@ -151,6 +171,24 @@ bool frame_is_tree(const struct repo *r, uint32_t frame);
 
 /* Whether a mark carries no signature, or one that the proof key made. */
 bool mark_signature_holds(const struct repo *r, const json_t *mark);
+
+/* ---- mirror.c: reading from mirrors what the store does not give, for the reason `why` ---- */
+struct mirrors *mirrors_new(struct repo *r, const struct repo_options *o); /* NULL: there are none */
+void mirrors_free(struct mirrors *m);
+/* Whether the store is not to be asked any more: it has stopped to answer. */
+bool mirrors_instead(struct repo *r);
+/* STORE_DONE, or STORE_ABSENT: no mirror gave it. Any thread. */
+int mirror_object(struct repo *r, const char *name, enum object_type type, uint64_t limit, struct buf *out,
+                  const struct err *why) MUST_CHECK;
+int mirror_frame(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw,
+                 const struct err *why) MUST_CHECK;
+int mirror_table(struct repo *r, const struct sha *pack, uint64_t size, struct buf *out,
+                 const struct err *why) MUST_CHECK;
+/* Calls `each` for every mirror that can be opened; one that fails is a warning. -1: asked to stop. */
+int mirrors_each(struct repo *r, int (*each)(struct repo *r, struct store *s, void *ctx, struct err *e),
+                 void *ctx, struct err *e) MUST_CHECK;
+/* Takes up what the indexes of mirrors say, once: true when that was now. */
+bool mirrors_load_indexes(struct repo *r);
 
 /* ---- json.c ---- */
 /* Parses one object with an integer "format": 1. ERR_DAMAGED. The caller owns the reference. */

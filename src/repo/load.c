@@ -65,7 +65,7 @@ static int add_listed_pack(void *ctx, const struct store_object *o, struct err *
         p->marked = true;
         p->state |= PACK_DAMAGED;
     }
-    if (p->size != o->size)
+    if (p->size != o->size || sha_set_has(&r->distrusted, &sha))
         p->state |= PACK_DAMAGED;
     return 0;
 }
@@ -206,13 +206,13 @@ static int by_age(const void *a, const void *b)
 }
 
 /* An index that has gone was superseded while we looked, by one that came after our listing: list again. */
-static int load_indexes(struct repo *r, struct err *e)
+int view_more_indexes(struct repo *r, struct store *s, struct err *e)
 {
     bool gone = true;
     for (int listing = 0; gone && listing < LISTINGS; listing++) {
         size_t first = r->index_object_count;
         gone = false;
-        if (store_list(r->store, "index/", add_listed_index, r, NULL, e))
+        if (store_list(s, "index/", add_listed_index, r, NULL, e))
             return -1;
         if (r->index_object_count > first)
             qsort(r->index_objects + first, r->index_object_count - first, sizeof *r->index_objects, by_age);
@@ -226,7 +226,8 @@ static int load_indexes(struct repo *r, struct err *e)
     return 0;
 }
 
-int pack_read_table(struct repo *r, const struct sha *sha, uint64_t size, struct buf *out, struct err *e)
+int pack_read_table_from(struct repo *r, struct store *s, const struct sha *sha, uint64_t size,
+                         struct buf *out, struct err *e)
 {
     char name[NAME_SIZE];
     pack_name(name, sha);
@@ -234,9 +235,9 @@ int pack_read_table(struct repo *r, const struct sha *sha, uint64_t size, struct
     uint64_t offset = 0, length = 0;
     if (size < PACK_FOOTER || size > PACK_MAX)
         return err_set(e, ERR_DAMAGED, "%s: %llu bytes is no size of a pack", name, (unsigned long long)size);
-    int rc = store_get_range(r->store, name, size - PACK_FOOTER, footer, PACK_FOOTER, e);
+    int rc = store_get_range(s, name, size - PACK_FOOTER, footer, PACK_FOOTER, e);
     if (rc == STORE_ABSENT)
-        return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(r->store));
+        return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(s));
     if (rc != STORE_DONE)
         return -1;
     if (pack_open_footer(r->keys, BYTES(footer, PACK_FOOTER), size, &offset, &length, e))
@@ -246,14 +247,24 @@ int pack_read_table(struct repo *r, const struct sha *sha, uint64_t size, struct
     uint32_t generation = cursor_u32(&c);
     AUTO(buf) sealed = BUF_NONE;
     buf_reserve(&sealed, length);
-    rc = store_get_range(r->store, name, offset, sealed.p, length, e);
+    rc = store_get_range(s, name, offset, sealed.p, length, e);
     if (rc == STORE_ABSENT)
-        return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(r->store));
+        return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(s));
     if (rc != STORE_DONE)
         return -1;
     if (pack_open_table(r->keys, BYTES(sealed.p, length), generation, out, e))
         return err_wrap(e, "%s", name);
     return 0;
+}
+
+int pack_read_table(struct repo *r, const struct sha *sha, uint64_t size, struct buf *out, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (pack_read_table_from(r, r->store, sha, size, out, &why) == 0 ||
+        mirror_table(r, sha, size, out, &why) == STORE_DONE)
+        return 0;
+    *e = why;
+    return -1;
 }
 
 /* Packs that no index names: left by a run that was cut off, or their index is lost or not listed yet. */
@@ -292,7 +303,7 @@ static int load_orphans(struct repo *r, struct err *e)
 
 int view_indexes(struct repo *r, struct err *e)
 {
-    return load_indexes(r, e) || load_orphans(r, e) ? -1 : 0;
+    return view_more_indexes(r, r->store, e) || load_orphans(r, e) ? -1 : 0;
 }
 
 /* ---- all of it ---- */

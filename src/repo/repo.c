@@ -112,6 +112,7 @@ struct repo *repo_open(const struct repo_options *o, struct err *e)
                        .bounds = o->bounds ? *o->bounds : bounds,
                        .index = {.slots = BIGARRAY_NONE, .frames = BIGARRAY_NONE},
                        .slot_keys = slot_cache_new()};
+    r->mirrors = mirrors_new(r, o);
     return r;
 }
 
@@ -129,11 +130,13 @@ void repo_free(struct repo *r)
 {
     if (!r)
         return;
+    mirrors_free(r->mirrors);
     index_free(&r->index);
     slot_cache_free(r->slot_keys);
     strings_free(&r->bad_objects);
     sha_set_free(&r->condemned);
     sha_set_free(&r->damaged);
+    sha_set_free(&r->distrusted);
     free(r->index_objects);
     free(r->spool_dir);
     free(r);
@@ -161,11 +164,11 @@ int object_put(struct repo *r, const char *prefix, enum object_type type, struct
     return store_put(r->store, name, buf_bytes(&sealed), e);
 }
 
-int object_get(struct repo *r, const char *name, enum object_type type, uint64_t limit, struct buf *out,
-               struct err *e)
+int object_get_from(struct repo *r, struct store *s, const char *name, enum object_type type, uint64_t limit,
+                    struct buf *out, struct err *e)
 {
     AUTO(buf) sealed = BUF_NONE;
-    int rc = store_get(r->store, name, limit, &sealed, e);
+    int rc = store_get(s, name, limit, &sealed, e);
     if (rc != STORE_DONE)
         return rc;
     struct sha have, want;
@@ -176,6 +179,24 @@ int object_get(struct repo *r, const char *name, enum object_type type, uint64_t
     if (object_open(r->keys, type, buf_bytes(&sealed), out, e))
         return err_wrap(e, "%s", name);
     return STORE_DONE;
+}
+
+int object_get(struct repo *r, const char *name, enum object_type type, uint64_t limit, struct buf *out,
+               struct err *e)
+{
+    struct err why = ERR_INIT;
+    int rc = mirrors_instead(r) ? err_set(&why, ERR_NET, "%s: does not answer", store_title(r->store))
+                                : object_get_from(r, r->store, name, type, limit, out, &why);
+    if (rc == STORE_DONE)
+        return rc;
+    struct err reason = why;
+    if (rc == STORE_ABSENT)
+        err_set(&reason, ERR_DAMAGED, "%s: is missing from %s", name, store_title(r->store));
+    if (mirror_object(r, name, type, limit, out, &reason) == STORE_DONE)
+        return STORE_DONE;
+    if (rc != STORE_ABSENT)
+        *e = why;
+    return rc;
 }
 
 static int add_name(void *ctx, const struct store_object *o, struct err *e)

@@ -211,7 +211,9 @@ static int commit(struct backing_up *b, struct err *e)
     struct snapshot *s = &b->out->snapshot;
     if (writer_finish(b->writer, &b->out->stats, e) || stop_check(e))
         return -1;
-    int rc = snapshot_commit(b->repo.repo, s, e);
+    int rc = locks_extend(b->repo.repo, &b->o->config->stores[0], b->state_dir, e);
+    if (rc == COMMIT_DONE)
+        rc = snapshot_commit(b->repo.repo, s, e);
     if (rc != COMMIT_DONE)
         return rc;
     b->out->written = true;

@@ -113,7 +113,9 @@ int run_check(const struct run_access *a, unsigned read_percent, run_progress_fn
 {
     *out = (struct run_check_result){0};
     AUTO(run_repo) r = {0};
-    if (run_open_keys(&r, a, RUN_BEST, e))
+    struct run_access itself = *a;
+    itself.no_cache = true;
+    if (run_open_keys(&r, &itself, RUN_BEST, e))
         return -1;
     int root = check_root(&r, &out->report, e);
     if (root)

@@ -38,6 +38,12 @@ void last_load(const char *folder, const char *source, struct buf *state);
 void last_save(const char *folder, const struct snapshot *s, const struct snapshot_source *source,
                struct bytes state);
 
+/* ---- locks.c: object-lock-days ---- */
+/* Extends the locks of what the snapshot in the making needs, where they end within half of the store's days.
+ * What is known of them lies in `folder`, so that few must be asked for. COMMIT_REPEAT: some could not be
+ * extended, and what they hold is to be stored again. */
+int locks_extend(struct repo *r, const struct config_store *s, const char *folder, struct err *e) MUST_CHECK;
+
 /* ---- look.c ---- */
 /* A path as catalogs have it: no leading or trailing slashes, no "./"; "" is everything. */
 char *clean_path(const char *path);
