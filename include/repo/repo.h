@@ -18,6 +18,12 @@ struct repo_options {
     struct pool *pool;
     const char *spool_dir;          /* for unlinked temporary files */
     const struct gc_bounds *bounds; /* copied; NULL: GC_BOUNDS_DEFAULT */
+    /* Mirrors to read from what the store does not give; for reading alone, never where something is written
+     * or judged. mirror_open opens the one of that number when it is first needed, from any thread. */
+    const char *const *mirror_names; /* what messages call them */
+    size_t mirror_count;
+    struct store *(*mirror_open)(void *ctx, size_t number, struct err *e);
+    void *mirror_ctx;
 };
 /* Puts the `lifeboat` object. ERR_USAGE when the store already holds a repository. */
 int repo_create(struct store *s, const struct keyring *k, struct err *e) MUST_CHECK;
@@ -25,6 +31,7 @@ int repo_create(struct store *s, const struct keyring *k, struct err *e) MUST_CH
 struct repo *repo_open(const struct repo_options *o, struct err *e) MUST_CHECK;
 struct store *repo_store(const struct repo *r);
 const struct keyring *repo_keys(const struct repo *r);
+bool repo_used_mirror(const struct repo *r); /* something was read from one */
 /* The repository id in the store's `lifeboat` object (trusted for nothing). STORE_ABSENT: there is none. */
 int repo_read_id(struct store *s, char out[REPOSITORY_ID_HEX], struct err *e) MUST_CHECK;
 
@@ -125,6 +132,8 @@ struct snapshots {
 };
 /* Every snapshot there is. Works before repo_load and without the identity. */
 int snapshots_load(struct repo *r, struct snapshots *out, struct err *e) MUST_CHECK;
+/* Adds those that only mirrors have; marks of them are not looked at. */
+int snapshots_load_mirrors(struct repo *r, struct snapshots *all, struct err *e) MUST_CHECK;
 void snapshots_free(struct snapshots *s);
 AUTO_FOR(snapshots)
 

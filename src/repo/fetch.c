@@ -45,6 +45,10 @@ static void get(struct job *job, unsigned worker)
     (void)worker;
     struct fetch *x = CONTAINER(job, struct fetch, job);
     struct store *s = x->fetcher->repo->store;
+    if (mirrors_instead(x->fetcher->repo)) {
+        err_set(&x->error, ERR_NET, "%s: does not answer", store_title(s));
+        return;
+    }
     int rc = store_get_range(s, x->pack, x->offset, x->bytes.p, x->length, &x->error);
     x->vanished = rc == STORE_ABSENT;
     if (x->vanished)

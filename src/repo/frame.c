@@ -63,7 +63,7 @@ int frame_source(struct repo *r, uint32_t frame, struct frame_source *out, struc
     if (f->pack == PACK_PENDING)
         return err_set(e, ERR_FAILED, "a frame that is not in a pack yet was asked for");
     pack_name(out->name, &r->index.packs[f->pack].name);
-    if (!(r->index.packs[f->pack].state & PACK_LISTED))
+    if (!(r->index.packs[f->pack].state & PACK_LISTED) && !r->mirrors)
         return err_set(e, ERR_DAMAGED, "%s: is missing from %s", out->name, store_title(r->store));
     if (slot_key(r, f->slot, out->key, e))
         return err_wrap(e, "%s", out->name);
@@ -88,8 +88,11 @@ int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes 
     return 0;
 }
 
-int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw, struct err *e)
+static int read_own(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw,
+                    struct err *e)
 {
+    if (mirrors_instead(r))
+        return err_set(e, ERR_NET, "%s: does not answer", store_title(r->store));
     uint8_t *sealed = buf_reserve(codec_scratch(c, 0), f->sealed_length);
     int rc = store_get_range(r->store, f->name, f->offset, sealed, f->sealed_length, e);
     if (rc == STORE_ABSENT) {
@@ -99,6 +102,20 @@ int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, st
     if (rc != STORE_DONE)
         return -1;
     return frame_open_bytes(r, f, BYTES(sealed, f->sealed_length), c, raw, e);
+}
+
+int frame_elsewhere(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw, int rc,
+                    const struct err *why)
+{
+    if (mirror_frame(r, f, c, raw, why) != STORE_DONE)
+        return rc;
+    return rc == FRAME_VANISHED ? FRAME_VANISHED | FRAME_ELSEWHERE : FRAME_ELSEWHERE;
+}
+
+int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw, struct err *e)
+{
+    int rc = read_own(r, f, c, raw, e);
+    return rc ? frame_elsewhere(r, f, c, raw, rc, e) : 0;
 }
 
 bool chunk_verify(const struct repo *r, uint32_t generation, bool tree, struct bytes data,
@@ -119,9 +136,12 @@ static int read_place(struct repo *r, const struct ref *ref, bool tree, struct p
     struct frame_source f;
     if (frame_source(r, at.frame, &f, e))
         return -1;
-    int rc = frame_read(r, &f, c, frame, e);
+    struct err why = ERR_INIT;
+    int rc = frame_read(r, &f, c, frame, &why);
+    if (!frame_was_read(rc))
+        return *e = why, rc;
     if (rc)
-        return rc;
+        frame_met_bad(r, at.frame, rc, &why);
     if ((f.facts.kind == SLOT_TREE) != tree || at.offset > frame->n || ref->length > frame->n - at.offset ||
         !chunk_verify(r, f.facts.generation, tree, BYTES(frame->p + at.offset, ref->length), &ref->id))
         return err_set(e, ERR_DAMAGED,
@@ -130,23 +150,26 @@ static int read_place(struct repo *r, const struct ref *ref, bool tree, struct p
     return 0;
 }
 
-void frame_met_bad(struct repo *r, uint32_t frame, bool vanished, const struct err *why)
+void frame_met_bad(struct repo *r, uint32_t frame, int rc, const struct err *why)
 {
     uint32_t number = index_frame(&r->index, frame)->pack;
     struct pack_info *pack = number == PACK_PENDING ? NULL : &r->index.packs[number];
     struct err lost = ERR_INIT;
-    if (pack && vanished)
+    if (why->kind != ERR_DAMAGED)
+        return;
+    if (pack && rc > 0 && (rc & FRAME_VANISHED))
         pack->state &= ~(unsigned)PACK_LISTED;
     if (!pack || !(pack->state & PACK_LISTED) || (pack->state & PACK_DAMAGED))
         return;
     pack->state |= PACK_DAMAGED;
-    log_warn("%s (another place is looked for)", why->text);
+    if (rc < 0) /* what a mirror gave instead was said */
+        log_warn("%s (another place is looked for)", why->text);
     if (mark_damaged(r, &pack->name, why->text, &lost))
         log_warn("the pack could not be marked as damaged: %s", lost.text);
 }
 
-int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
-               struct buf *raw, struct err *e)
+static int read_anywhere(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame,
+                         struct codec *c, struct buf *raw, struct err *e)
 {
     /* Sound packs first, then those that are said to be bad: half a pack may be fine. */
     struct err first = ERR_INIT;
@@ -166,7 +189,7 @@ int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_fr
             }
             if (why.kind != ERR_DAMAGED)
                 return *e = why, -1;
-            frame_met_bad(r, at.frame, rc == FRAME_VANISHED, &why);
+            frame_met_bad(r, at.frame, rc, &why);
             if (!err_is_set(&first))
                 first = why;
         }
@@ -179,4 +202,16 @@ int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_fr
                    "%s %.12s...: no pack holds it: a pack is missing from %s (the next backup stores it "
                    "again if the source still has it)",
                    tree ? "list" : "chunk", hex, store_title(r->store));
+}
+
+int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
+               struct buf *raw, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (read_anywhere(r, ref, tree, not_frame, c, raw, &why) == 0)
+        return 0;
+    if (why.kind == ERR_DAMAGED && mirrors_load_indexes(r))
+        return read_anywhere(r, ref, tree, not_frame, c, raw, e);
+    *e = why;
+    return -1;
 }

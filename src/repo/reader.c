@@ -40,7 +40,7 @@ struct plan {
     struct wanted *wanted;
     size_t wanted_count;
     struct err error;
-    bool vanished; /* its pack is not there any more */
+    int result; /* as frame_read() */
     struct plan *next_in_bucket;
 };
 
@@ -83,8 +83,12 @@ static void load(struct job *job, unsigned worker)
     struct plan *p = CONTAINER(job, struct plan, job);
     struct bytes sealed;
     int rc = fetch_wait(p->fetch, &p->source, &sealed, &p->error);
-    p->vanished = rc == FRAME_VANISHED;
-    if (rc || frame_open_bytes(p->repo, &p->source, sealed, p->codecs[worker], &p->raw, &p->error))
+    if (rc == 0)
+        rc = frame_open_bytes(p->repo, &p->source, sealed, p->codecs[worker], &p->raw, &p->error);
+    if (rc)
+        rc = frame_elsewhere(p->repo, &p->source, p->codecs[worker], &p->raw, rc, &p->error);
+    p->result = rc;
+    if (!frame_was_read(rc))
         return;
     for (size_t i = 0; i < p->wanted_count; i++) {
         struct wanted *w = &p->wanted[i];
@@ -160,6 +164,16 @@ static void drop_plan(struct stream_reader *s, struct plan *p)
     free_plan(p);
 }
 
+/* A place that is not sound here may be so on a mirror. */
+static bool choose_elsewhere(const struct stream_reader *s, const struct ref *ref, struct place *out)
+{
+    uint64_t iter = BIGMAP_START;
+    while (s->repo->mirrors && index_next_place(&s->repo->index, &ref->id, &iter, out))
+        if (!frame_is_tree(s->repo, out->frame))
+            return true;
+    return false;
+}
+
 /* The place to read a chunk from: one that is resident or planned already, else the first that is sound,
  * rather in a pack that is not condemned. */
 static bool choose_place(struct stream_reader *s, const struct ref *ref, struct place *out)
@@ -178,7 +192,7 @@ static bool choose_place(struct stream_reader *s, const struct ref *ref, struct 
         found = true;
         stays |= usable;
     }
-    return found;
+    return found || choose_elsewhere(s, ref, out);
 }
 
 /* Takes references into the window until it is full. */
@@ -221,7 +235,9 @@ static void settle(struct stream_reader *s, struct plan *p)
         return;
     pool_wait(s->repo->pool, &p->job);
     fetch_end(STEAL(p->fetch));
-    p->state = err_is_set(&p->error) ? PLAN_BAD : PLAN_READY;
+    p->state = frame_was_read(p->result) ? PLAN_READY : PLAN_BAD;
+    if (p->state == PLAN_READY && p->result)
+        frame_met_bad(s->repo, p->frame, p->result, &p->error);
     for (size_t i = 0; i < p->wanted_count; i++)
         if (p->wanted[i].position >= s->head)
             at(s, p->wanted[i].position)->verified = p->wanted[i].sound;
@@ -293,6 +309,7 @@ static int reserve(struct stream_reader *s, struct plan *p, struct err *e)
     p->error = (struct err)ERR_INIT;
     if (frame_source(s->repo, p->frame, &p->source, &p->error)) {
         p->state = PLAN_BAD;
+        p->result = -1;
         if (p->error.kind == ERR_DAMAGED)
             return 0;
         *e = p->error;
@@ -373,7 +390,7 @@ static int take(struct stream_reader *s, struct slot_in_window *w, struct bytes 
         return -1;
     }
     if (p && p->state == PLAN_BAD)
-        frame_met_bad(s->repo, p->frame, p->vanished, &p->error);
+        frame_met_bad(s->repo, p->frame, p->result, &p->error);
     if (p && p->state == PLAN_READY) {
         *out = BYTES(p->raw.p + w->offset, w->ref.length);
         bool inside = w->offset <= p->raw.n && w->ref.length <= p->raw.n - w->offset;

@@ -280,6 +280,42 @@ int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
     return 0;
 }
 
+static bool is_among(const struct snapshots *all, const struct sha *id)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (sha_equal(&all->v[i].id, id))
+            return true;
+    return false;
+}
+
+static int load_from(struct repo *r, struct store *s, void *ctx, struct err *e)
+{
+    struct snapshots *all = ctx;
+    AUTO(snapshots) more = {0};
+    size_t kept = 0;
+    if (store_list(s, "snapshots/", add_listed, &more, NULL, e))
+        return -1;
+    for (size_t i = 0; i < more.n; i++)
+        if (!is_among(all, &more.v[i].id))
+            more.v[kept++] = more.v[i];
+    more.n = kept;
+    if (load_listed(r, &more, e))
+        return -1;
+    all->v = xrealloc(all->v, all->n + more.n, sizeof *all->v);
+    while (more.n)
+        all->v[all->n++] = more.v[--more.n];
+    return 0;
+}
+
+int snapshots_load_mirrors(struct repo *r, struct snapshots *all, struct err *e)
+{
+    if (mirrors_each(r, load_from, all, e))
+        return -1;
+    if (all->n)
+        qsort(all->v, all->n, sizeof *all->v, by_time);
+    return 0;
+}
+
 void snapshots_free(struct snapshots *s)
 {
     for (size_t i = 0; i < s->n; i++)

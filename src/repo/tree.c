@@ -68,10 +68,10 @@ static bool take_from_frame(struct list_reader *l, const struct ref *ref, struct
                 frame_source(l->repo, at.frame, &f, &ignored))
                 continue;
             int rc = frame_read(l->repo, &f, l->codec, &l->frame, &ignored);
-            if (rc) {
+            if (rc)
+                frame_met_bad(l->repo, at.frame, rc, &ignored);
+            if (!frame_was_read(rc)) {
                 l->frame.n = 0;
-                if (ignored.kind == ERR_DAMAGED)
-                    frame_met_bad(l->repo, at.frame, rc == FRAME_VANISHED, &ignored);
                 continue;
             }
             l->cached_frame = at.frame;
