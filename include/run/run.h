@@ -252,6 +252,23 @@ int run_check(const struct run_access *a, unsigned read_percent, run_progress_fn
 void run_check_result_free(struct run_check_result *r);
 AUTO_FOR(run_check_result)
 
+/* What a store can and cannot do, found out by doing it with an object named "probe". */
+struct run_store_check {
+    const char *name; /* "put", "clock", "public" */
+    bool ok;
+    char *said;
+};
+struct run_store_checks {
+    char *store; /* its URL */
+    bool works;  /* objects can be put, read and listed */
+    struct run_store_check *v;
+    size_t n;
+};
+int run_check_store(const struct run_access *a, struct run_store_checks *out, struct err *e) MUST_CHECK;
+bool run_store_is_good(const struct run_store_checks *c);
+void run_store_checks_free(struct run_store_checks *c);
+AUTO_FOR(run_store_checks)
+
 /* ---- readers ---- */
 struct run_readers {
     char id[REPOSITORY_ID_HEX];

@@ -150,6 +150,19 @@ int store_retention(struct store *s, const char *name, int64_t *until_ns, struct
 /* Locks it until `until_ns` at least; a longer lock stays. ERR_FAILED where the store keeps no locks. */
 int store_extend(struct store *s, const char *name, int64_t until_ns, struct err *e) MUST_CHECK;
 
+/* ---- what a store is like, as far as it says so ---- */
+enum store_answer { STORE_UNKNOWN, STORE_YES, STORE_NO };
+struct store_traits {
+    enum store_answer versions;   /* what is deleted or overwritten stays as a version */
+    enum store_answer locks;      /* it has Object Lock */
+    unsigned default_lock_days;   /* that it puts on every object of itself; 0: none */
+    enum store_answer is_public;  /* somebody without a key may read or list */
+    enum store_answer on_root;    /* a folder: it lies on the file system of "/" */
+    enum store_answer is_durable; /* a folder: its file system takes fsync, also of folders */
+};
+/* `name` is an object that is there. STORE_DONE; what cannot be learned is STORE_UNKNOWN. */
+int store_traits(struct store *s, const char *name, struct store_traits *out, struct err *e) MUST_CHECK;
+
 /* ---- what was asked of a server so far: every request counts, also one that failed ---- */
 enum store_class { STORE_PUT, STORE_GET, STORE_LIST, STORE_HEAD, STORE_DELETE, STORE_CLASSES };
 struct store_counts {

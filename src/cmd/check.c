@@ -72,10 +72,50 @@ static void print_report_json(const struct check_report *c)
                          (json_int_t)c->bytes_read, "errors", errors));
 }
 
+/* ---- --store ---- */
+static void print_store_json(const struct run_store_checks *r)
+{
+    json_t *checks = json_array();
+    for (size_t i = 0; i < r->n; i++)
+        json_array_append_new(checks, json_pack("{s:s, s:b, s:o}", "name", r->v[i].name, "ok", r->v[i].ok,
+                                                "said", text_json(r->v[i].said)));
+    print_json(json_pack("{s:s, s:o, s:b, s:o}", "type", "summary", "store", text_json(r->store), "ok",
+                         run_store_is_good(r), "checks", checks));
+}
+
+static void print_store(const struct run_store_checks *r)
+{
+    print_text(r->store);
+    putchar('\n');
+    for (size_t i = 0; i < r->n; i++) {
+        if (cli.quiet && r->v[i].ok)
+            continue;
+        printf("  %-9s %-5s ", r->v[i].name, r->v[i].ok ? "ok" : "LOOK");
+        print_text(r->v[i].said);
+        putchar('\n');
+    }
+}
+
+static int check_store(const struct run_access *access, struct err *e)
+{
+    AUTO(run_store_checks) r = {0};
+    if (args.percent)
+        return err_set(e, ERR_USAGE, "--store and --read-data are two different checks: give one of them");
+    if (run_check_store(access, &r, e))
+        return -1;
+    if (cli.json)
+        print_store_json(&r);
+    else
+        print_store(&r);
+    return !r.works ? EXIT_FAILED : run_store_is_good(&r) ? EXIT_GOOD : EXIT_DEGRADED;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     AUTO(run_check_result) r = {0};
     const struct run_access access = cli_access(c);
+    if (c->probe)
+        return check_store(&access, e);
     if (run_check(&access, args.percent, ui_progress(), NULL, &r, e))
         return -1;
     ui_clear();
@@ -93,10 +133,13 @@ const struct command command_check = {
     .about =
         "Looks at every small object and at whether every chunk that a snapshot needs is there; with --read-data\n"
         "also at the bytes themselves. Bad packs are marked, so that the next backup stores what they held\n"
-        "again. The writer key is enough; with the identity content is opened and compared as well.",
+        "again. The writer key is enough; with the identity content is opened and compared as well.\n"
+        "With --store and no URL, no key is needed: an object named \"probe\" is put, read, listed and deleted,\n"
+        "and the store is asked for its clock, versions, locks and who may read it.",
     .example = "lifeboat check --read-data=15%",
-    .exits = "5 damaged: the objects and the snapshots that are hit are named",
+    .exits =
+        "3 --store: something to look at; 5 damaged: the objects and the snapshots that are hit are named",
     .options = options,
-    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE,
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_PROBE,
     .run = run,
 };

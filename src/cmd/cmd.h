@@ -23,6 +23,7 @@ enum option_kind {
     OPTION_LIST,    /* struct strings: may be repeated */
     OPTION_NUMBER,  /* unsigned, 1 to 64 */
     OPTION_PERCENT, /* unsigned, 1 to 100; the value may be left out: 100 */
+    OPTION_STORE,   /* --store of check: cli.store, or without a value bool */
 };
 struct option_spec {
     char letter; /* or 0 */
@@ -36,6 +37,7 @@ enum {
     TAKES_STORE = 2,    /* --store */
     TAKES_SELECT = 4,   /* --host, --tag, --at */
     TAKES_CONFIG = 8,   /* -c; wanted unless --store is given */
+    TAKES_PROBE = 32,   /* --store without a value, too */
     TAKES_COMMAND = 16, /* its arguments are a command: options end with the first */
 };
 struct cli;
@@ -57,7 +59,7 @@ struct cli {
     char **arguments;
     size_t count;
     const char *config_file, *store, *identity, *passphrase_file, *kit, *host, *tag, *at;
-    bool quiet, verbose, json;
+    bool quiet, verbose, json, probe;
     mode_t umask;          /* that we were started with */
     struct config *config; /* read, when the command takes one; NULL with --store alone */
 };

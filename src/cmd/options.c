@@ -31,6 +31,11 @@ static const struct option_spec store_options[] = {
      "look into this store (file:///PATH); then no configuration is read unless -c names one"},
     {0},
 };
+static const struct option_spec probe_options[] = {
+    {0, "store", "[URL]", OPTION_STORE, &cli.probe,
+     "what the store can and cannot do, tried out; with URL: look into that store, as other commands do"},
+    {0},
+};
 static const struct option_spec select_options[] = {
     {0, "host", "HOST", OPTION_TEXT, &cli.host, "only snapshots of this host"},
     {0, "tag", "TAG", OPTION_TEXT, &cli.tag, "only snapshots with this tag"},
@@ -58,7 +63,7 @@ static void set_for(struct option_set *s, const struct command *c)
     add_group(s, c ? c->options : NULL);
     add_group(s, takes & TAKES_SELECT ? select_options : NULL);
     add_group(s, takes & TAKES_KEYS ? key_options : NULL);
-    add_group(s, takes & TAKES_STORE ? store_options : NULL);
+    add_group(s, takes & TAKES_PROBE ? probe_options : takes & TAKES_STORE ? store_options : NULL);
     add_group(s, global_options);
 }
 
@@ -93,6 +98,12 @@ static int set_value(const struct option_spec *o, const char *value, struct err 
         return set_number(o, value, 64, e);
     case OPTION_PERCENT:
         return set_number(o, value, 100, e);
+    case OPTION_STORE:
+        if (value)
+            cli.store = value;
+        else
+            *(bool *)o->to = true;
+        return 0;
     }
     return 0;
 }
@@ -143,6 +154,7 @@ static int parse(const struct option_set *s, int argc, char **argv, bool stop_at
         const struct option_spec *o = s->v[i];
         int argument = o->kind == OPTION_FLAG      ? no_argument
                        : o->kind == OPTION_PERCENT ? optional_argument
+                       : o->kind == OPTION_STORE   ? optional_argument
                                                    : required_argument;
         longs[i] = (struct option){.name = o->name, .has_arg = argument, .val = LONG_BASE + (int)i};
         if (o->letter)
@@ -160,6 +172,8 @@ static int parse(const struct option_set *s, int argc, char **argv, bool stop_at
                 o = s->v[i];
         if (!o || got == '?' || got == ':')
             return bad_option(s, argv, got, e);
+        if (o->kind == OPTION_STORE && !optarg && optind < argc && argv[optind][0] != '-')
+            optarg = argv[optind++];
         if (set_value(o, optarg, e))
             return -1;
     }

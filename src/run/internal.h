@@ -18,6 +18,10 @@ bool file_is_there(const char *path);
 int make_parent_folder(const char *path, struct err *e) MUST_CHECK;
 
 /* ---- open.c ---- */
+/* What --store means: a [store NAME], or an URL. *own is filled for an URL, and *out points to what counts.
+ */
+int find_store(const struct run_access *a, struct config_store *own, const struct config_store **out,
+               struct err *e) MUST_CHECK;
 /* The store of the access: what --store names, or the first [store]. */
 struct store *open_store(const struct run_access *a, bool create, struct err *e) MUST_CHECK;
 /* One [store]. With `c` small objects of a bucket are kept in its cache folder. */

@@ -65,10 +65,8 @@ struct store *open_configured(const struct config_store *s, const struct config 
     return store_cache_new(bucket, kept);
 }
 
-/* What --store means: a [store NAME], or an URL. *own is filled for an URL, and *out points to what counts.
- */
-static int named_store(const struct run_access *a, struct config_store *own, const struct config_store **out,
-                       struct err *e)
+int find_store(const struct run_access *a, struct config_store *own, const struct config_store **out,
+               struct err *e)
 {
     for (size_t i = 0; a->config && i < a->config->store_count; i++)
         if (!a->store_url || strcmp(a->config->stores[i].name, a->store_url) == 0) {
@@ -84,7 +82,7 @@ struct store *open_store(const struct run_access *a, bool create, struct err *e)
     AUTO(config_store) own = {0};
     AUTO_CHAR spool_dir = spool_folder(a, RUN_READ, e);
     const struct config_store *s;
-    if (!spool_dir || named_store(a, &own, &s, e))
+    if (!spool_dir || find_store(a, &own, &s, e))
         return NULL;
     return open_configured(s, a->no_cache ? NULL : a->config, create, spool_dir, e);
 }
@@ -94,7 +92,7 @@ char *store_url(const struct run_access *a)
     AUTO(config_store) own = {0};
     const struct config_store *s;
     struct err ignored = ERR_INIT;
-    return named_store(a, &own, &s, &ignored) ? xstrdup(a->store_url) : config_store_url(s);
+    return find_store(a, &own, &s, &ignored) ? xstrdup(a->store_url) : config_store_url(s);
 }
 
 /* ---- who reads ---- */

@@ -217,6 +217,11 @@ static int extend(struct store *s, const char *name, int64_t until_ns, struct er
     return driver_extend(inner_of(s), name, until_ns, e);
 }
 
+static int traits(struct store *s, const char *name, struct store_traits *out, struct err *e)
+{
+    return driver_traits(inner_of(s), name, out, e);
+}
+
 static void counts(struct store *s, struct store_counts *out)
 {
     store_counts(inner_of(s), out);
@@ -243,6 +248,7 @@ static const struct store_ops cache_ops = {.put = put,
                                            .get_version = get_version,
                                            .retention = retention,
                                            .extend = extend,
+                                           .traits = traits,
                                            .counts = counts,
                                            .free = cache_free};
 

@@ -34,11 +34,12 @@ struct store_ops {
     int (*space)(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e);
     /* NULL: put replaces in any case. */
     int (*replace)(struct store *s, const char *name, struct bytes data, struct err *e);
-    /* NULL: one version of each object, no locks, no server. */
+    /* NULL: one version of each object, no locks, nothing to be said of it, no server. */
     int (*get_version)(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
                        struct err *e);
     int (*retention)(struct store *s, const char *name, int64_t *until_ns, struct err *e);
     int (*extend)(struct store *s, const char *name, int64_t until_ns, struct err *e);
+    int (*traits)(struct store *s, const char *name, struct store_traits *out, struct err *e);
     void (*counts)(struct store *s, struct store_counts *out);
     void (*free)(struct store *s);
 };
@@ -55,6 +56,7 @@ int driver_get_version(struct store *s, const char *name, unsigned nth, uint64_t
                        struct err *e);
 int driver_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e);
 int driver_extend(struct store *s, const char *name, int64_t until_ns, struct err *e);
+int driver_traits(struct store *s, const char *name, struct store_traits *out, struct err *e);
 
 /* For tests: the time a store in memory believes it is; 0: the machine's. */
 void store_mem_set_clock(struct store *s, int64_t now_ns);

@@ -112,6 +112,11 @@ static int extend(struct store *s, const char *name, int64_t until_ns, struct er
     return driver_extend(fault_of(s)->inner, name, until_ns, e);
 }
 
+static int traits(struct store *s, const char *name, struct store_traits *out, struct err *e)
+{
+    return driver_traits(fault_of(s)->inner, name, out, e);
+}
+
 static void counts(struct store *s, struct store_counts *out)
 {
     store_counts(fault_of(s)->inner, out);
@@ -138,6 +143,7 @@ static const struct store_ops fault_ops = {.put = put,
                                            .get_version = get_version,
                                            .retention = retention,
                                            .extend = extend,
+                                           .traits = traits,
                                            .counts = counts,
                                            .free = fault_free};
 

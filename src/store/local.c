@@ -118,6 +118,18 @@ static int size_of(struct store *s, const char *name, uint64_t *size, struct err
     return STORE_DONE;
 }
 
+static int traits(struct store *s, const char *name, struct store_traits *out, struct err *e)
+{
+    struct local *l = local_of(s);
+    struct stat here, root;
+    (void)name;
+    if (fstat(l->dirfd, &here) != 0 || stat("/", &root) != 0)
+        return local_errno(l, e, "stat");
+    out->on_root = here.st_dev == root.st_dev ? STORE_YES : STORE_NO;
+    out->is_durable = fsync(l->dirfd) == 0 ? STORE_YES : STORE_NO; /* of files a put has just shown it */
+    return STORE_DONE;
+}
+
 /* ---- opening ---- */
 static void local_free(struct store *s)
 {
@@ -142,6 +154,7 @@ static const struct store_ops local_ops = {.put = local_put,
                                            .list = local_list,
                                            .del = local_delete,
                                            .space = local_space,
+                                           .traits = traits,
                                            .free = local_free};
 
 /* stat() of the folder, or of the nearest one above it that exists. */

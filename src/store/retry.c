@@ -165,6 +165,11 @@ static int extend(struct store *s, const char *name, int64_t until_ns, struct er
     TRY(name, driver_extend(in, name, until_ns, &f.why));
 }
 
+static int traits(struct store *s, const char *name, struct store_traits *out, struct err *e)
+{
+    TRY("what it is like", driver_traits(in, name, out, &f.why));
+}
+
 /* ---- a listing that broke off starts anew, and what was handed on already is passed over ---- */
 struct resumed {
     store_each *each;
@@ -241,6 +246,7 @@ static const struct store_ops retry_ops = {.put = put,
                                            .get_version = get_version,
                                            .retention = retention,
                                            .extend = extend,
+                                           .traits = traits,
                                            .counts = counts,
                                            .free = retry_free};
 

@@ -185,6 +185,7 @@ static const struct store_ops s3_ops = {.put = put,
                                         .get_version = s3_get_version,
                                         .retention = s3_retention,
                                         .extend = s3_extend,
+                                        .traits = s3_traits,
                                         .counts = counts,
                                         .free = s3_free};
 

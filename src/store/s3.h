@@ -4,7 +4,8 @@
  *   s3.c          the operations of a store; opening
  *   s3_list.c     listings
  *   s3_lock.c     Object Lock
- *   s3_version.c  versioned buckets: what a marker hides, deletion by version */
+ *   s3_version.c  versioned buckets: what a marker hides, deletion by version
+ *   s3_traits.c   what the bucket is like */
 #ifndef LIFEBOAT_STORE_S3_H
 #define LIFEBOAT_STORE_S3_H
 
@@ -50,6 +51,7 @@ static inline struct s3 *s3_of(struct store *s)
 struct s3_request {
     enum store_class class;
     const char *method;
+    bool anonymous;                     /* without a signature */
     const char *name;                   /* of the object; NULL: the bucket itself */
     struct query *query;                /* NULL: none */
     const struct sigv4_header *headers; /* x-amz-..., besides the usual */
@@ -128,6 +130,9 @@ int s3_lock_check(struct s3 *s, const char *name, const struct s3_reply *put, st
 bool s3_is_locked(const struct s3_reply *head);
 int s3_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e);
 int s3_extend(struct store *s, const char *name, int64_t until_ns, struct err *e);
+
+/* s3_traits.c */
+int s3_traits(struct store *s, const char *name, struct store_traits *out, struct err *e);
 
 /* s3_version.c */
 int s3_delete(struct store *s, const char *name, struct err *e);

@@ -175,13 +175,19 @@ void s3_error_text_free(struct s3_error_text *t)
     *t = (struct s3_error_text)S3_ERROR_TEXT_NONE;
 }
 
-bool s3_setting_is(struct bytes document, const char *path, const char *value)
+char *s3_setting_value(struct bytes document, const char *path)
 {
     AUTO(xml) x = xml_of(document);
     enum xml_event event;
-    bool is = false;
+    AUTO_CHAR found = NULL;
     while ((event = xml_next(&x)) == XML_OPEN || event == XML_CLOSE)
         if (event == XML_CLOSE && xml_is(&x, path))
-            is = strcmp(buf_cstr(&x.text), value) == 0;
-    return is && event == XML_END;
+            set_text(&found, buf_cstr(&x.text));
+    return event == XML_END ? STEAL(found) : NULL;
+}
+
+bool s3_setting_is(struct bytes document, const char *path, const char *value)
+{
+    AUTO_CHAR is = s3_setting_value(document, path);
+    return is && strcmp(is, value) == 0;
 }

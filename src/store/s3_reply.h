@@ -44,6 +44,8 @@ bool s3_error_parse(struct bytes xml, struct s3_error_text *out);
 void s3_error_text_free(struct s3_error_text *t);
 AUTO_FOR(s3_error_text)
 
+/* What the element at `path` holds; NULL: there is none. The caller frees it. */
+char *s3_setting_value(struct bytes xml, const char *path);
 /* Whether the element at `path` holds `value`. */
 bool s3_setting_is(struct bytes xml, const char *path, const char *value);
 

@@ -196,7 +196,7 @@ static struct curl_slist *make_headers(struct s3 *s, const struct s3_request *r,
     add_head(&heads, "host", s->host);
     add_head(&heads, "x-amz-date", date);
     add_head(&heads, "x-amz-content-sha256", sha);
-    add_head(&heads, "x-amz-security-token", s->credentials.session_token);
+    add_head(&heads, "x-amz-security-token", r->anonymous ? NULL : s->credentials.session_token);
     add_head(&heads, "content-md5", md5);
     for (size_t i = 0; i < r->header_count; i++)
         add_head(&heads, r->headers[i].name, r->headers[i].value);
@@ -210,7 +210,8 @@ static struct curl_slist *make_headers(struct s3 *s, const struct s3_request *r,
     line.n = 0;
     buf_add_str(&line, "Authorization: ");
     sigv4_sign(&to_sign, &key, date, &line);
-    add_line(&list, buf_cstr(&line));
+    if (!r->anonymous)
+        add_line(&list, buf_cstr(&line));
     if (!r->body && strcmp(r->method, "DELETE") == 0)
         add_line(&list, "Content-Length: 0"); /* some servers wait for a body otherwise */
     if (!r->body || r->body->size < EXPECT_FROM)

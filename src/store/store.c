@@ -202,6 +202,19 @@ int store_extend(struct store *s, const char *name, int64_t until_ns, struct err
     return say(s, driver_extend(s, name, until_ns, e), "lock", name, e);
 }
 
+int driver_traits(struct store *s, const char *name, struct store_traits *out, struct err *e)
+{
+    return s->ops->traits ? s->ops->traits(s, name, out, e) : STORE_DONE;
+}
+
+int store_traits(struct store *s, const char *name, struct store_traits *out, struct err *e)
+{
+    *out = (struct store_traits){0};
+    if (!store_name_is_valid(name))
+        return refuse(s, "look at", name, e);
+    return say(s, driver_traits(s, name, out, e), "ask", "what it is like", e);
+}
+
 void store_counts(struct store *s, struct store_counts *out)
 {
     *out = (struct store_counts){0};
