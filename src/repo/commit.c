@@ -124,7 +124,9 @@ static int check_time(struct repo *r, const struct snapshot *s, bool *late, stru
     char name[NAME_SIZE];
     int64_t put_ns = INT64_MIN, now_ns;
     object_name(name, "snapshots/", &s->id);
-    if (store_list(r->store, name, note_time, &put_ns, &now_ns, e))
+    if (store_list(r->store, name, note_time, &put_ns, NULL, e))
+        return -1;
+    if (put_ns == INT64_MIN && store_list(r->store, "lifeboat", no_object, NULL, &now_ns, e))
         return -1;
     if (put_ns == INT64_MIN)
         put_ns = now_ns;

@@ -50,6 +50,7 @@ struct marks {
     int64_t now_ns;            /* the store's clock before the listing */
     struct strings unreadable; /* "marks/...: why" */
 };
+#define MARKS_NO_CLOCK (1u << 31) /* with the kinds: now_ns is not wanted, which may spare requests */
 /* One listing, then every mark of the kinds (MARK_BIT). One that is void (a bad signature) is left out with a
  * warning. */
 int marks_load(struct repo *r, unsigned kinds, struct marks *out, struct err *e) MUST_CHECK;

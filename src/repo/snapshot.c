@@ -223,7 +223,7 @@ static int by_time(const void *a, const void *b)
 static int load_marks(struct repo *r, struct snapshots *all, struct err *e)
 {
     AUTO(marks) m = {0};
-    if (marks_load(r, MARKS_OF_SNAPSHOTS, &m, e))
+    if (marks_load(r, MARKS_OF_SNAPSHOTS | MARKS_NO_CLOCK, &m, e))
         return -1;
     for (size_t i = 0; i < m.unreadable.n; i++)
         log_warn("%s", m.unreadable.v[i]);
@@ -267,7 +267,7 @@ static int load_listed(struct repo *r, struct snapshots *all, struct err *e)
 int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
 {
     *out = (struct snapshots){0};
-    if (store_list(r->store, "snapshots/", add_listed, out, &out->now_ns, e) || load_listed(r, out, e)) {
+    if (store_list(r->store, "snapshots/", add_listed, out, NULL, e) || load_listed(r, out, e)) {
         snapshots_free(out);
         return -1;
     }

@@ -3,7 +3,7 @@
 
 It writes FOLDER/port when it listens, a line "METHOD CLASS STATUS" for each request to FOLDER/log (classes as lifeboat
 counts them; STATUS is the fault's name where one struck), and looks into FOLDER/plan for each request:
-{"delay_ms": 50, "faults": {"500": 0.1, ...}, "seed": 1}. Without a plan it only logs. The Host header is passed on as it
+{"delay_ms": 50, "faults": {"500": 0.1, ...}, "seed": 1, "refuse": "PUT .*/packs/"}. Without a plan it only logs. The Host header is passed on as it
 is, so signatures hold. Runs until it is killed."""
 import json
 import os
@@ -79,7 +79,7 @@ def class_of(method, path):
     return {"PUT": "put", "HEAD": "head", "DELETE": "delete"}[method]
 
 
-def choose():
+def choose(request):
     """The delay of this request, and its fault or None."""
     global dice, plan_text
     try:
@@ -93,6 +93,8 @@ def choose():
             dice, plan_text = random.Random(plan.get("seed", 1)), text
         left = dice.random()
         pause = dice.random() * plan.get("jitter_ms", 0) / 1000
+    if re.match(plan.get("refuse", "$"), request):
+        return 0, "refused"
     for fault, share in plan.get("faults", {}).items():
         left -= share
         if left < 0:
@@ -157,12 +159,14 @@ def send_down(client, server, method, answer, fault):
 
 def exchange(client, server, head):
     method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-    delay, fault = choose()
+    delay, fault = choose(f"{method} {path}")
     status = fault
     time.sleep(delay)
     try:
         if fault == "500":
             refuse(client, 500, "InternalError")
+        if fault == "refused":
+            refuse(client, 403, "AccessDenied")
         if fault == "slow":
             refuse(client, 503, "SlowDown", "Retry-After: 1\r\n")
         answer = send_up(client, server, head, fault)
