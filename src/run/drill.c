@@ -53,7 +53,8 @@ static void choose(const struct config *c, const struct snapshots *all, const ch
 {
     for (size_t i = all->n; i-- > 0;) {
         const struct snapshot *s = &all->v[i];
-        for (size_t k = 0; k < s->source_count && strcmp(s->host, host) == 0; k++) {
+        bool counts = snapshot_counts(s) && strcmp(s->host, host) == 0;
+        for (size_t k = 0; k < s->source_count && counts; k++) {
             const char *name = s->sources[k].name;
             if (s->sources[k].verdict == VERDICT_GOOD && is_wanted(c, name) && !has_target(out, name))
                 strings_add(&target_for(out, s)->sources, name);
