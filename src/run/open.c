@@ -65,10 +65,8 @@ struct store *open_configured(const struct config_store *s, const struct config 
     return store_cache_new(bucket, kept);
 }
 
-/* What --store means: a [store NAME], or an URL. *own is filled for an URL, and *out points to what counts.
- */
-static int named_store(const struct run_access *a, struct config_store *own, const struct config_store **out,
-                       struct err *e)
+int find_store(const struct run_access *a, struct config_store *own, const struct config_store **out,
+               struct err *e)
 {
     for (size_t i = 0; a->config && i < a->config->store_count; i++)
         if (!a->store_url || strcmp(a->config->stores[i].name, a->store_url) == 0) {
@@ -84,7 +82,7 @@ struct store *open_store(const struct run_access *a, bool create, struct err *e)
     AUTO(config_store) own = {0};
     AUTO_CHAR spool_dir = spool_folder(a, RUN_READ, e);
     const struct config_store *s;
-    if (!spool_dir || named_store(a, &own, &s, e))
+    if (!spool_dir || find_store(a, &own, &s, e))
         return NULL;
     return open_configured(s, a->no_cache ? NULL : a->config, create, spool_dir, e);
 }
@@ -94,7 +92,7 @@ char *store_url(const struct run_access *a)
     AUTO(config_store) own = {0};
     const struct config_store *s;
     struct err ignored = ERR_INIT;
-    return named_store(a, &own, &s, &ignored) ? xstrdup(a->store_url) : config_store_url(s);
+    return find_store(a, &own, &s, &ignored) ? xstrdup(a->store_url) : config_store_url(s);
 }
 
 /* ---- who reads ---- */
@@ -254,16 +252,18 @@ int run_open_keys(struct run_repo *out, const struct run_access *a, enum run_nee
     return 0;
 }
 
-int run_open(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
+static int open_named(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
 {
     if (run_open_keys(out, a, need, e))
         return -1;
     const struct gc_bounds bounds = run_bounds(a->config);
-    const struct repo_options o = {.store = out->store,
-                                   .keys = out->keys,
-                                   .pool = out->pool,
-                                   .spool_dir = out->spool_dir,
-                                   .bounds = &bounds};
+    struct repo_options o = {.store = out->store,
+                             .keys = out->keys,
+                             .pool = out->pool,
+                             .spool_dir = out->spool_dir,
+                             .bounds = &bounds};
+    out->reading = reading_new(a, out->spool_dir);
+    reading_set(out->reading, &o);
     out->repo = repo_open(&o, e);
     if (out->repo)
         return 0;
@@ -271,9 +271,19 @@ int run_open(struct run_repo *out, const struct run_access *a, enum run_need nee
     return -1;
 }
 
+int run_open(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (open_named(out, a, need, &why) == 0 || open_instead(out, a, need, &why) == 0)
+        return 0;
+    *e = why;
+    return -1;
+}
+
 void run_repo_free(struct run_repo *r)
 {
     repo_free(r->repo);
+    reading_free(r->reading);
     pool_free(r->pool);
     keyring_free(r->keys);
     store_free(r->store);
