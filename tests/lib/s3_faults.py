@@ -90,9 +90,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.meets("resetup"):
             self.rfile.read(size // 2)
             return self.reset()
-        if self.meets("refuseup"):  # an early "no", and the line goes dead
+        if self.meets("refuseup"):  # an early "no", and then nothing
             self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
-            return self.reset()
+            return self.wait_for_end()
         body = self.rfile.read(size)
         if self.meets(self.fault if self.fault in REFUSALS else "no"):
             return self.refuse(self.fault)
