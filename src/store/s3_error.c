@@ -36,7 +36,8 @@ int s3_explain_short(const struct s3_request *r, const struct s3_reply *reply, u
                 r->range_size);
         return STORE_AGAIN;
     }
-    return err_set(e, ERR_DAMAGED, "ends at byte %llu", (unsigned long long)(r->range_offset + received));
+    unsigned long long end = r->range_offset + received;
+    return err_set(e, ERR_DAMAGED, "ends at byte %llu", end);
 }
 
 /* ---- what helps ---- */
