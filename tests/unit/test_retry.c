@@ -4,7 +4,6 @@
 
 #include "base/child.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
 /* A driver whose next calls end as the test says, and then well. */
@@ -175,28 +174,18 @@ static void test_listing_that_breaks_off(void **state)
     expect_listing(&m, STORE_FAILED, "b 1, a 1");
 }
 
-static void *ask_to_stop(void *ctx)
-{
-    (void)ctx;
-    usleep(100000);
-    stop_requested = 1;
-    return NULL;
-}
-
 static void test_stop(void **state)
 {
     (void)state;
     struct err e;
-    pthread_t thread;
     static const int ends[] = {STORE_AGAIN_AFTER(60), STORE_DONE};
     const struct store_retry_options o = {
         .first_limit_ms = 100000, .limit_ms = 100000, .pause_ms = 1, .longest_pause_ms = 1};
     struct moody m = moody_of(ends);
     AUTO_PTR(store) s = store_retry_new(&m.base, &o);
     uint64_t start = time_monotonic_ns();
-    assert_int_equal(pthread_create(&thread, NULL, ask_to_stop, NULL), 0);
+    stop_in(300);
     assert_int_equal(try_put(s, &e), STORE_FAILED);
-    pthread_join(thread, NULL);
     stop_requested = 0;
     assert_int_equal(e.kind, ERR_STOPPED);
     assert_text(e, "mood 1");

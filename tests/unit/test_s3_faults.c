@@ -5,7 +5,6 @@
 #include "base/child.h"
 #include "codec/digest.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
 #include <unistd.h>
@@ -365,31 +364,20 @@ static void test_session_token(void **state)
     assert_ok(put_object(s, &e));
 }
 
-/* What was asked for while a server does not answer: to stop. */
-static void *ask_to_stop(void *ctx)
-{
-    (void)ctx;
-    usleep(300000);
-    stop_requested = 1;
-    return NULL;
-}
-
 static void test_stop(void **state)
 {
     (void)state;
     static const char *const buckets[] = {"silent", "slow", "stall"};
     for (size_t i = 0; i < ARRAY_LEN(buckets); i++) {
         struct err e = ERR_INIT;
-        pthread_t thread;
         struct store_s3_options o = options(buckets[i]);
         o.timeout_s = 30;
         if (i == 2)
             prepare(&o);
         AUTO_PTR(store) s = open_retried(&o, 60000);
         uint64_t start = time_monotonic_ns();
-        assert_int_equal(pthread_create(&thread, NULL, ask_to_stop, NULL), 0);
+        stop_in(300);
         assert_int_equal(get_object(s, &e), STORE_FAILED);
-        pthread_join(thread, NULL);
         stop_requested = 0;
         assert_int_equal(e.kind, ERR_STOPPED);
         assert_true(time_monotonic_ns() - start < 3000000000ull);
