@@ -42,6 +42,7 @@ struct game {
     struct blocks files; /* what the source looks like now */
     uint32_t next_block;
     bool nested;
+    uint64_t sleepy;   /* one jump in so many is a sleep */
     int64_t lag_ns;    /* of listings */
     int64_t behind_ns; /* how far the store's clock was put back */
     /* what happened, for the end */
@@ -82,7 +83,8 @@ static void change_files(struct game *g)
 {
     size_t changes = 1 + roll(g, 1 + roll(g, g->files.n));
     for (size_t i = 0; i < changes; i++)
-        g->files.v[roll(g, g->files.n)] = one_in(g, 4) ? (uint32_t)roll(g, g->next_block) : g->next_block++;
+        g->files.v[roll(g, g->files.n)] = /* what was there lately comes back as often as not */
+            one_in(g, 2) ? g->next_block - 1 - (uint32_t)roll(g, MIN(g->next_block, 100u)) : g->next_block++;
 }
 
 static struct blocks copy_blocks(const struct blocks *from)
@@ -326,7 +328,7 @@ static void play(struct player *p)
 
 static void jump(struct game *g)
 {
-    if (one_in(g, 40)) { /* this machine sleeps: only the store's clock goes on */
+    if (one_in(g, g->sleepy)) { /* this machine sleeps: only the store's clock goes on */
         world_sleep(&g->w, (int64_t)roll(g, 2 * DAY));
         g->jumps++;
     } else if (one_in(g, 60)) { /* the store's clock is put back */
@@ -405,6 +407,8 @@ static void game_new(struct game *g, uint64_t seed)
 {
     *g = (struct game){.seed = seed, .random = seed};
     world_new(&g->w);
+    g->w.bounds.undo_window_ns = one_in(g, 2) ? 3 * DAY : HOUR;
+    g->sleepy = one_in(g, 2) ? 40 : 8;
     g->lag_ns = one_in(g, 2) ? g->w.bounds.lag_ns : 0;
     store_mem_set_lag(g->w.store, g->lag_ns);
     g->files = (struct blocks){.v = xcalloc(40, sizeof *g->files.v), .n = 8 + roll(g, 32), .size = BLOCK};

@@ -260,6 +260,84 @@ static void a_commit_after_sleep_is_broken(void **state)
     commit_late(true, false, COMMIT_REPEAT);
 }
 
+/* What a long backup has uploaded itself may be condemned, too. */
+static void own_packs_are_looked_at_again(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    scene_new(&s, 10);
+    struct host other;
+    struct taking b;
+    struct blocks big = blocks_new(2600, 5000); /* three packs: the first has gone out for sure */
+    AUTO(snapshot) two = {0}, again = {0};
+    AUTO(prune_report) r = {0};
+    host_new(&other, &s.w, false);
+    assert_ok(taking_begin(&b, &other, &big, &e));
+    assert_ok(taking_write(&b, 2600, &e));
+    world_wait(&s.w, 4 * DAY);
+    prune_report_of(&s, &nothing, &r);
+    assert_in_range(r.dead.packs, 1, 3);
+    assert_int_equal(taking_end(&b, &two, &e), COMMIT_REPEAT);
+    taking_free(&b);
+    backup_all(&other, &big, &again);
+    assert_in_range(again.sources[0].streams[0].new_bytes, r.dead.packs * 800 * BLOCK, 2600 * BLOCK);
+    assert_restores(&s.w, &again, &big);
+    free(big.v);
+    host_free(&other);
+    scene_free(&s);
+}
+
+/* ---- a host that looks while others prune ---- */
+struct meanwhile {
+    struct scene *s;
+    unsigned at; /* before this operation */
+    bool done;
+};
+
+/* Everything that is due goes, and the marks that told of it. */
+static void prune_meanwhile(struct host *h)
+{
+    struct meanwhile *m = h->ctx;
+    if (m->done || h->calls + 1 < m->at)
+        return;
+    m->done = true;
+    for (int i = 0; i < 4; i++) {
+        AUTO(prune_report) r = {0};
+        prune_report_of(m->s, &nothing, &r);
+        world_wait(&m->s->w, 2 * HOUR);
+    }
+}
+
+static void others_prune_at_any_moment_of_a_backup(void **state)
+{
+    (void)state;
+    unsigned last = 100;
+    for (unsigned at = 1; at <= last; at++) {
+        struct scene s;
+        scene_new(&s, 10);
+        forget(&s, &s.one);
+        world_wait(&s.w, 4 * DAY);
+        AUTO(prune_report) r = {0};
+        prune_report_of(&s, &nothing, &r);
+        assert_int_equal(r.dead.packs, 1);
+        world_wait(&s.w, DAY);
+        struct host other;
+        struct meanwhile m = {.s = &s, .at = at};
+        AUTO(snapshot) two = {0};
+        host_new(&other, &s.w, false);
+        other.calls = 0;
+        other.ctx = &m;
+        other.before = prune_meanwhile;
+        backup_all(&other, &s.blocks, &two);
+        last = MIN(last, other.calls);
+        assert_restores(&s.w, &two, &s.blocks);
+        host_free(&other);
+        scene_free(&s);
+    }
+    assert_in_range(last, 5, 50);
+}
+
 static void a_young_view_costs_one_request(void **state)
 {
     (void)state;
@@ -356,6 +434,40 @@ static void chunks_are_moved_with_the_identity(void **state)
 {
     (void)state;
     thin_packs_are_moved(true);
+}
+
+/* Two hosts store the same at the same time: one copy stays, whole. */
+static void of_two_copies_one_stays(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    scene_new(&s, 1);
+    struct blocks same = blocks_new(20, 700);
+    struct host hosts[2];
+    struct taking b[2];
+    AUTO(snapshot) one = {0}, two = {0};
+    for (int i = 0; i < 2; i++) {
+        host_new(&hosts[i], &s.w, false);
+        assert_ok(taking_begin(&b[i], &hosts[i], &same, &e));
+    }
+    assert_int_equal(taking_end(&b[0], &one, &e), COMMIT_DONE);
+    assert_int_equal(taking_end(&b[1], &two, &e), COMMIT_DONE);
+    for (int i = 0; i < 2; i++) {
+        taking_free(&b[i]);
+        host_free(&hosts[i]);
+    }
+    AUTO(prune_report) r = {0}, swept = {0};
+    world_wait(&s.w, 4 * DAY);
+    prune_report_of(&s, &nothing, &r);
+    assert_int_equal(r.dead.packs, 1);
+    world_wait(&s.w, DAY);
+    prune_report_of(&s, &nothing, &swept);
+    assert_int_equal(count_objects(&s.w, "packs/"), 2);
+    assert_restores(&s.w, &one, &same);
+    assert_restores(&s.w, &two, &same);
+    free(same.v);
+    scene_free(&s);
 }
 
 static void damage_is_not_copied(void **state)
@@ -708,10 +820,13 @@ int main(void)
         cmocka_unit_test(what_is_needed_after_all_is_moved),
         cmocka_unit_test(an_old_view_is_taken_again),
         cmocka_unit_test(a_commit_after_sleep_is_broken),
+        cmocka_unit_test(own_packs_are_looked_at_again),
+        cmocka_unit_test(others_prune_at_any_moment_of_a_backup),
         cmocka_unit_test(a_young_view_costs_one_request),
         cmocka_unit_test(packs_of_a_writer_at_work_stay),
         cmocka_unit_test(frames_are_moved_unopened),
         cmocka_unit_test(chunks_are_moved_with_the_identity),
+        cmocka_unit_test(of_two_copies_one_stays),
         cmocka_unit_test(damage_is_not_copied),
         cmocka_unit_test(small_packs_and_indexes_are_merged),
         cmocka_unit_test(what_cannot_be_read_stops_it),
