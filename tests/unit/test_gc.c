@@ -8,10 +8,10 @@
 
 #include "store/driver.h"
 
-#define HOSTS     3
-#define SNAPSHOTS 24 /* the model's memory; the oldest are forgotten before it is full */
-#define STEPS     120
-#define BLOCK     1500u
+#define HOSTS       3
+#define SNAPSHOTS   24 /* the model's memory; the oldest are forgotten before it is full */
+#define STEPS       120
+#define SMALL_BLOCK 1500u
 
 /* ---- the model ---- */
 struct known {
@@ -398,7 +398,7 @@ static void check_end(struct game *g)
         fail_game(g, "marks are left: %zu condemn, %zu swept, %zu forget, %zu broken",
                   count_objects(&g->w, "marks/condemn/"), count_objects(&g->w, "marks/swept/"),
                   count_objects(&g->w, "marks/forget/"), count_objects(&g->w, "marks/broken/"));
-    uint64_t needed = last ? last->blocks.n * BLOCK * 3 / 2 + 10 * PACK_PADDING : 0;
+    uint64_t needed = last ? last->blocks.n * SMALL_BLOCK * 3 / 2 + 10 * PACK_PADDING : 0;
     if (count_bytes(&g->w, "packs/") > needed)
         fail_game(g, "%llu bytes are left", (unsigned long long)count_bytes(&g->w, "packs/"));
 }
@@ -411,7 +411,8 @@ static void game_new(struct game *g, uint64_t seed)
     g->sleepy = one_in(g, 2) ? 40 : 8;
     g->lag_ns = one_in(g, 2) ? g->w.bounds.lag_ns : 0;
     store_mem_set_lag(g->w.store, g->lag_ns);
-    g->files = (struct blocks){.v = xcalloc(40, sizeof *g->files.v), .n = 8 + roll(g, 32), .size = BLOCK};
+    g->files =
+        (struct blocks){.v = xcalloc(40, sizeof *g->files.v), .n = 8 + roll(g, 32), .size = SMALL_BLOCK};
     for (size_t i = 0; i < g->files.n; i++)
         g->files.v[i] = g->next_block++;
     for (int i = 0; i < HOSTS; i++) {
