@@ -220,8 +220,18 @@ int run_open(struct run_repo *out, const struct run_access *a, enum run_need nee
 {
     if (run_open_keys(out, a, need, e))
         return -1;
-    const struct repo_options o = {
-        .store = out->store, .keys = out->keys, .pool = out->pool, .spool_dir = out->spool_dir};
+    struct gc_bounds bounds = GC_BOUNDS_DEFAULT;
+    if (a->config) {
+        const struct config_retention *r = &a->config->retention;
+        bounds = (struct gc_bounds){.grace_ns = (int64_t)r->grace_s * 1000000000,
+                                    .lag_ns = config_lag_ns(r),
+                                    .undo_window_ns = (int64_t)r->undo_window_s * 1000000000};
+    }
+    const struct repo_options o = {.store = out->store,
+                                   .keys = out->keys,
+                                   .pool = out->pool,
+                                   .spool_dir = out->spool_dir,
+                                   .bounds = &bounds};
     out->repo = repo_open(&o, e);
     if (out->repo)
         return 0;
