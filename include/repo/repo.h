@@ -114,6 +114,11 @@ struct snapshot {
 const struct snapshot_source *snapshot_find_source(const struct snapshot *s, const char *name); /* or NULL */
 const struct stream_info *snapshot_find_stream(const struct snapshot_source *s,
                                                const char *name); /* or NULL */
+/* It is neither on its way out nor put too late to be trusted. */
+static inline bool snapshot_counts(const struct snapshot *s)
+{
+    return !s->forgotten_ns && !s->broken;
+}
 /* Every source was taken, and the proof of each holds. */
 bool snapshot_is_proven(const struct snapshot *s);
 struct snapshot_source *snapshot_add_source(struct snapshot *s); /* zeroed; valid until the next add */

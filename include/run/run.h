@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "repo/copy.h"
 #include "repo/gc.h"
 #include "repo/receipt.h"
 #include "source/catalog.h"
@@ -15,6 +16,8 @@ struct run_access {
     const struct config *config; /* NULL: none was read; then store_url is set */
     const char *store_url;       /* the name of a [store] or an URL; NULL: the first [store] */
     bool no_cache;               /* ask the store itself, also for what this host has kept of it */
+    bool mirrors;                /* to look and to restore: what the first store does not give is read from
+                                  * mirrors; when it cannot be opened, one of them is, with a warning */
     const char *identity_file;   /* "-": stdin; NULL: the configuration's */
     const char *passphrase_file; /* or NULL */
 };
@@ -31,12 +34,15 @@ struct run_repo {
     struct repo *repo; /* not loaded yet */
     char *spool_dir;
     char id[REPOSITORY_ID_HEX];
+    const char *instead;     /* the mirror that was opened because the first store could not be; or NULL */
+    struct reading *reading; /* private: mirrors that stand in for single objects */
 };
 /* The store and the keys, without looking at the `lifeboat` object; run_open() does that too. ERR_USAGE: a
  * key is missing ("--identity FILE or --passphrase-file FILE"), unfit, or another repository's. */
 int run_open_keys(struct run_repo *out, const struct run_access *a, enum run_need need,
                   struct err *e) MUST_CHECK;
 int run_open(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e) MUST_CHECK;
+bool run_used_mirror(const struct run_repo *r);
 void run_repo_free(struct run_repo *r);
 AUTO_FOR(run_repo)
 
@@ -49,6 +55,7 @@ enum run_init_outcome {
     RUN_INIT_CREATED,  /* a new repository */
     RUN_INIT_FINISHED, /* one that an earlier init had begun */
     RUN_INIT_JOINED,   /* it was there: this host has got its writer.key */
+    RUN_INIT_MIRRORED, /* it was set up already, but for mirrors */
 };
 struct run_init_result {
     enum run_init_outcome outcome;
@@ -59,8 +66,11 @@ struct run_init_result {
     bool has_space;
     uint64_t free_bytes, total_bytes;
     uint64_t device;
+    struct strings mirrors;     /* names of those that were made, or were there */
+    struct strings not_mirrors; /* "NAME: why" of those that could not be */
 };
-/* Killed at any moment, nothing is lost, and the same call finishes the work. */
+/* Also makes the mirrors; one that cannot be is a result. Killed at any moment, nothing is lost, and the same
+ * call finishes the work. */
 int run_init(const struct run_init_options *o, struct run_init_result *out, struct err *e) MUST_CHECK;
 void run_init_result_free(struct run_init_result *r);
 AUTO_FOR(run_init_result)
@@ -84,14 +94,44 @@ int run_narrow(struct snapshots *all, const struct run_select *select, struct er
 const struct snapshot *run_pick(const struct snapshots *all, const char *word,
                                 const struct run_select *select, struct err *e) MUST_CHECK;
 
-/* ---- backup ---- */
 struct run_progress {
-    const char *what;     /* a source */
+    const char *what;     /* a source, a mirror */
     uint64_t done, total; /* bytes; total 0: unknown */
     bool is_backup;
     uint64_t fresh; /* of a backup: bytes that the repository did not have; lags behind done a little */
 };
 typedef void run_progress_fn(void *ctx, const struct run_progress *p);
+
+/* ---- mirrors ---- */
+struct run_copied {
+    char *name; /* of the mirror */
+    struct copy_report report;
+    char *error; /* why the copy could not go on; NULL */
+};
+struct run_copy_result {
+    struct run_copied *v;
+    size_t n;
+};
+bool run_copied_is_good(const struct run_copied *c); /* and nothing waits */
+/* Brings the mirrors of those names (none: all) up to date. 0 also when some could not be: see the results.
+ * ERR_USAGE: there is no such mirror. */
+int run_copy(const struct run_access *a, const struct strings *names, run_progress_fn *progress,
+             void *progress_ctx, struct run_copy_result *out, struct err *e) MUST_CHECK;
+void run_copy_result_free(struct run_copy_result *r);
+AUTO_FOR(run_copy_result)
+
+struct run_repair_options {
+    struct run_access access;
+    const char *from; /* the mirror to take from; NULL: all of them, in their order */
+    bool read_data;   /* look at every byte of the first store */
+    bool new_disk;    /* the first store may be empty */
+    run_progress_fn *progress;
+    void *progress_ctx;
+};
+/* Heals the first store from its mirrors. ERR_USAGE: it is not there, or empty and not said to be new. */
+int run_repair(const struct run_repair_options *o, struct repair_report *out, struct err *e) MUST_CHECK;
+
+/* ---- backup ---- */
 
 struct run_backup_options {
     const struct config *config;
@@ -106,10 +146,11 @@ struct run_backup_result {
     struct snapshot snapshot; /* filled also when it was not written: what each source said */
     bool written;             /* the snapshot is in the store */
     struct writer_stats stats;
+    struct run_copy_result mirrors;
     struct store_counts requests; /* of the whole run */
 };
 /* 0 also when sources failed: see the verdicts; when all did, nothing is written. -1: the run failed; unless
- * `written`, there is no new snapshot. */
+ * `written`, there is no new snapshot. What was written goes to every mirror; one that fails is a result. */
 int run_backup(const struct run_backup_options *o, struct run_backup_result *out, struct err *e) MUST_CHECK;
 void run_backup_result_free(struct run_backup_result *r);
 AUTO_FOR(run_backup_result)
@@ -225,15 +266,23 @@ struct run_pruned {
     bool goes;
     struct strings why; /* a line for each source */
 };
+struct run_pruned_mirror {
+    char *name, *error; /* error: why it was not pruned; NULL */
+    uint64_t forgotten; /* snapshots that the first store does not have any more */
+    struct prune_report report;
+};
 struct run_prune_result {
     struct run_pruned *v; /* every snapshot that counts, oldest first */
     size_t n;
     struct strings alarms; /* what a person should look at first */
     bool stopped;          /* for these: nothing was done */
     struct prune_report report;
+    struct run_pruned_mirror *mirrors;
+    size_t mirror_count;
 };
 /* Applies [retention], then collects garbage. ERR_DAMAGED: something cannot be read, and nothing was deleted.
- */
+ * Then each mirror is brought up to date and pruned by marks of its own, unless it holds more snapshots that
+ * stay than the first store. A mirror that fails is a result. */
 int run_prune(const struct run_prune_options *o, struct run_prune_result *out, struct err *e) MUST_CHECK;
 void run_prune_result_free(struct run_prune_result *r);
 AUTO_FOR(run_prune_result)

@@ -89,10 +89,13 @@ static void print_summary_json(const struct run_backup_result *r)
     json_t *sources = json_array();
     for (size_t i = 0; i < r->snapshot.source_count; i++)
         json_array_append_new(sources, source_json(&r->snapshot.sources[i]));
-    print_json(json_pack("{s:s, s:o, s:s, s:f, s:o, s:o}", "type", "summary", "snapshot",
-                         r->written ? json_string(id) : json_null(), "verdict",
-                         verdict_name(r->snapshot.verdict), "seconds", r->snapshot.seconds, "sources",
-                         sources, "requests", requests_json(r)));
+    json_t *o = json_pack("{s:s, s:o, s:s, s:f, s:o, s:o}", "type", "summary", "snapshot",
+                          r->written ? json_string(id) : json_null(), "verdict",
+                          verdict_name(r->snapshot.verdict), "seconds", r->snapshot.seconds, "sources",
+                          sources, "requests", requests_json(r));
+    if (r->mirrors.n)
+        json_object_set_new(o, "mirrors", copy_json(&r->mirrors));
+    print_json(o);
 }
 
 static void print_source(const struct snapshot_source *s)
@@ -143,6 +146,7 @@ void backup_print(const struct run_backup_result *r)
     for (size_t i = 0; i < r->snapshot.source_count; i++)
         print_source(&r->snapshot.sources[i]);
     print_requests(&r->requests);
+    copy_print(&r->mirrors);
 }
 
 static int verdict_code(enum verdict v)
@@ -181,7 +185,10 @@ static int run(struct cli *c, struct err *e)
     else if (!c->quiet)
         backup_print(&r);
     say_failures(&r);
-    return rc ? -1 : verdict_code(r.snapshot.verdict);
+    int code = verdict_code(r.snapshot.verdict);
+    if (!copy_say(&r.mirrors) && code == EXIT_GOOD)
+        code = EXIT_DEGRADED;
+    return rc ? -1 : code;
 }
 
 const struct command command_backup = {
@@ -193,7 +200,7 @@ const struct command command_backup = {
         "the repository does not have yet is stored. A source that fails does not stop the others; the snapshot\n"
         "says so. The writer key is enough.",
     .example = "lifeboat backup --pin 'before the reset' app uploads",
-    .exits = "3 degraded (taken, with something to look at)",
+    .exits = "3 degraded (taken, with something to look at), or a mirror is not up to date",
     .options = options,
     .takes = TAKES_CONFIG,
     .most = 1000,

@@ -23,7 +23,7 @@ const struct command command_cat = {
         "command had printed. Other streams of a source have names (`lifeboat show SNAP`), such as globals: the\n"
         "roles of a database server; a database of several is app/NAME.",
     .example = "lifeboat cat latest:uploads uploads | tar tv",
-    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 2,
     .most = 2,
     .run = run,

@@ -37,7 +37,8 @@ enum {
     TAKES_STORE = 2,    /* --store */
     TAKES_SELECT = 4,   /* --host, --tag, --at */
     TAKES_CONFIG = 8,   /* -c; wanted unless --store is given */
-    TAKES_PROBE = 32,   /* --store without a value, too */
+    TAKES_MIRRORS = 32, /* goes on with a mirror where the first store fails */
+    TAKES_PROBE = 64,   /* --store without a value, too */
     TAKES_COMMAND = 16, /* its arguments are a command: options end with the first */
 };
 struct cli;
@@ -97,6 +98,12 @@ int backup_dry_run(const struct config *c, const struct strings *names,
 void drill_print(const struct receipt *r);
 void drill_add_json(const struct receipt *r, json_t *list);
 
+/* ---- copy.c, for backup too ---- */
+void copy_print(const struct run_copy_result *r);
+json_t *copy_json(const struct run_copy_result *r);
+/* Says on standard error what failed or waits. Whether all is well. */
+bool copy_say(const struct run_copy_result *r);
+
 /* ---- ui.c: standard error ---- */
 void ui_start(void);                                 /* the listener of log.h */
 void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* "lifeboat: backup: ..." */
@@ -121,7 +128,8 @@ const char *print_finish(void);
 
 extern const struct command command_init, command_backup, command_list, command_show, command_ls,
     command_find_files, command_cat, command_restore, command_drill, command_guard, command_status,
-    command_prune, command_forget, command_undo, command_pin, command_unpin, command_check, command_key_show,
-    command_key_kit, command_key_add, command_key_remove, command_key_passphrase;
+    command_prune, command_copy, command_repair, command_forget, command_undo, command_pin, command_unpin,
+    command_check, command_key_show, command_key_kit, command_key_add, command_key_remove,
+    command_key_passphrase;
 
 #endif

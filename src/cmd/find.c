@@ -81,7 +81,7 @@ const struct command command_find_files = {
         "snapshot that has it.",
     .example = "lifeboat find '*.xlsx' --source uploads",
     .options = options,
-    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 1,
     .most = 1,
     .run = run,

@@ -203,6 +203,7 @@ static int run(struct cli *c, struct err *e)
     if (code)
         return code;
     report(&g, true);
+    copy_say(&g.backup.mirrors);
     char id[9];
     short_id(id, &g.backup.snapshot.id);
     ui_say("snapshot %s is good%s and pinned: `lifeboat restore %s` brings it back", id,

@@ -2,31 +2,15 @@
 
 #include <string.h>
 
-const struct command *const commands[] = {&command_init,
-                                          &command_backup,
-                                          &command_list,
-                                          &command_show,
-                                          &command_ls,
-                                          &command_find_files,
-                                          &command_cat,
-                                          &command_restore,
-                                          &command_drill,
-                                          &command_guard,
-                                          &command_check,
-                                          &command_status,
-                                          &command_prune,
-                                          &command_forget,
-                                          &command_undo,
-                                          &command_pin,
-                                          &command_unpin,
-                                          &command_key_show,
-                                          &command_key_kit,
-                                          &command_key_add,
-                                          &command_key_remove,
-                                          &command_key_passphrase,
-                                          &command_help,
-                                          &command_version,
-                                          NULL};
+const struct command *const commands[] = {&command_init,    &command_backup,     &command_list,
+                                          &command_show,    &command_ls,         &command_find_files,
+                                          &command_cat,     &command_restore,    &command_drill,
+                                          &command_guard,   &command_check,      &command_status,
+                                          &command_prune,   &command_copy,       &command_repair,
+                                          &command_forget,  &command_undo,       &command_pin,
+                                          &command_unpin,   &command_key_show,   &command_key_kit,
+                                          &command_key_add, &command_key_remove, &command_key_passphrase,
+                                          &command_help,    &command_version,    NULL};
 
 /* ---- finding a command; those of `key` have two words ---- */
 static bool is_group(const char *word)

@@ -19,7 +19,8 @@ static const struct option_spec options[] = {
 
 static const char *outcome_text(enum run_init_outcome o)
 {
-    return o == RUN_INIT_CREATED ? "created" : o == RUN_INIT_FINISHED ? "finished" : "joined";
+    static const char *const texts[] = {"created", "finished", "joined", "mirrored"};
+    return texts[o];
 }
 
 static void print_space(const struct run_init_result *r)
@@ -35,11 +36,17 @@ static void print_space(const struct run_init_result *r)
 
 static void print_result(const struct config *c, const struct run_init_result *r)
 {
-    static const char *const said[] = {"A new repository is set up.",
-                                       "The repository that an earlier init had begun is set up.",
-                                       "This host has joined the repository that was there."};
+    static const char *const said[] = {
+        "A new repository is set up.", "The repository that an earlier init had begun is set up.",
+        "This host has joined the repository that was there.",
+        "The repository was set up already; its mirrors are, too, as far as they "
+        "could be."};
     printf("%s\n\n  repository  %s\n  store       %s\n", said[r->outcome], r->id, c->stores[0].url);
     print_space(r);
+    for (size_t i = 0; i < r->mirrors.n; i++)
+        printf("  mirror      %s\n", r->mirrors.v[i]);
+    if (r->outcome == RUN_INIT_MIRRORED)
+        return;
     printf("  writer key  %s\n", c->writer_key);
     if (r->identity_path)
         printf("  identity    %s\n", r->identity_path);
@@ -87,7 +94,11 @@ static int run(struct cli *c, struct err *e)
         print_result(c->config, &r);
     if (!r.identity && args.kit)
         return err_set(e, ERR_USAGE, "--kit: a kit holds an identity, and a passphrase was used");
-    return r.identity && (args.kit || !c->json) && give_kit(c->config, &r, e) ? -1 : EXIT_GOOD;
+    if (r.identity && (args.kit || !c->json) && give_kit(c->config, &r, e))
+        return -1;
+    for (size_t i = 0; i < r.not_mirrors.n; i++)
+        ui_say("mirror %s", r.not_mirrors.v[i]);
+    return r.not_mirrors.n ? EXIT_DEGRADED : EXIT_GOOD;
 }
 
 const struct command command_init = {
@@ -98,8 +109,10 @@ const struct command command_init = {
         "Makes the store's folder, the keys that [keys] names, and the repository; says which set-up it is, and\n"
         "prints the recovery kit: keep that away from this machine. Key files that are there are never\n"
         "overwritten. An init that was cut off is finished by the next one. Where the store holds a repository\n"
-        "already, --identity or --passphrase-file lets this host join it: it gets a writer.key.",
+        "already, --identity or --passphrase-file lets this host join it: it gets a writer.key. Mirrors, the other\n"
+        "stores of the configuration, are made as well; after one was added, init makes that one.",
     .example = "lifeboat init --kit /root/kit.txt",
+    .exits = "3 a mirror could not be made",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS,
     .run = run,

@@ -74,6 +74,6 @@ const struct command command_list = {
     .summary = "list the snapshots",
     .about = "Oldest first. The writer key is enough.",
     .example = "lifeboat list --host web --at 2026-03-01",
-    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .run = run,
 };

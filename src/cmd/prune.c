@@ -84,6 +84,20 @@ static json_t *count_json(const struct prune_count *c)
     return json_pack("{s:I, s:I}", "packs", (json_int_t)c->packs, "bytes", (json_int_t)c->bytes);
 }
 
+static json_t *mirrors_json(const struct run_prune_result *r)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < r->mirror_count; i++) {
+        const struct run_pruned_mirror *m = &r->mirrors[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "name", m->name, "ok", !m->error,
+                            "forgotten", (json_int_t)m->forgotten, "removed", list_json(&m->report.removed),
+                            "swept", count_json(&m->report.swept), "waiting", count_json(&m->report.waiting),
+                            "error", m->error ? text_json(m->error) : json_null()));
+    }
+    return list;
+}
+
 static void print_result_json(const struct run_prune_result *r)
 {
     const struct prune_report *p = &r->report;
@@ -107,6 +121,8 @@ static void print_result_json(const struct run_prune_result *r)
                   {"retained", &p->retained}, {"young", &p->young}};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++)
         json_object_set_new(o, counts[i].name, count_json(counts[i].count));
+    if (r->mirror_count)
+        json_object_set_new(o, "mirrors", mirrors_json(r));
     json_object_set_new(o, "garbage_left", json_integer((json_int_t)p->garbage_left));
     json_object_set_new(o, "notes", list_json(&p->notes));
     print_json(o);
@@ -131,6 +147,19 @@ static void print_count(const char *what, const struct prune_count *c)
         printf("%s: %llu packs, %s\n", what, (unsigned long long)c->packs, size);
 }
 
+static void print_mirror(const struct run_pruned_mirror *m)
+{
+    if (m->error)
+        return;
+    printf("mirror %s: %llu snapshots forgotten, %zu gone for good\n", m->name,
+           (unsigned long long)m->forgotten, m->report.removed.n);
+    print_count("    swept", &m->report.swept);
+    print_count("    moved", &m->report.moved);
+    print_count("    waiting for their grace", &m->report.waiting);
+    print_count("    retained by the store's own lock", &m->report.retained);
+    print_lines("    note: ", &m->report.notes);
+}
+
 static void print_result(const struct run_prune_result *r)
 {
     const struct prune_report *p = &r->report;
@@ -152,6 +181,20 @@ static void print_result(const struct run_prune_result *r)
     print_count("waiting for their grace", &p->waiting);
     print_count("retained by the store's own lock", &p->retained);
     print_lines("note: ", &p->notes);
+    for (size_t i = 0; i < r->mirror_count; i++)
+        print_mirror(&r->mirrors[i]);
+}
+
+/* Whether each mirror was pruned. */
+static bool say_mirrors(const struct run_prune_result *r)
+{
+    bool all = true;
+    for (size_t i = 0; i < r->mirror_count; i++)
+        if (r->mirrors[i].error) {
+            ui_say("mirror %s: %s", r->mirrors[i].name, r->mirrors[i].error);
+            all = false;
+        }
+    return all;
 }
 
 static int run(struct cli *c, struct err *e)
@@ -180,7 +223,7 @@ static int run(struct cli *c, struct err *e)
         ui_say("%s", r.alarms.v[i]);
     if (r.stopped)
         ui_say("nothing was done: look at the list above, then prune --yes");
-    return r.stopped || r.report.clock_went_back ? EXIT_DEGRADED : EXIT_GOOD;
+    return !say_mirrors(&r) || r.stopped || r.report.clock_went_back ? EXIT_DEGRADED : EXIT_GOOD;
 }
 
 const struct command command_prune = {
@@ -194,7 +237,9 @@ const struct command command_prune = {
         "always kept. Several hosts may back up and prune at the same time. With the identity at hand more space\n"
         "comes back.",
     .example = "lifeboat prune --dry-run",
-    .exits = "3 stopped: more would go, or more has come, than is usual (--yes after looking); 5 damaged",
+    .exits =
+        "3 stopped: more would go, or more has come, than is usual (--yes after looking), or a mirror was not\n"
+        "pruned; 5 damaged",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS,
     .run = run,

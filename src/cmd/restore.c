@@ -28,7 +28,7 @@ static const struct option_spec options[] = {
     {0},
 };
 
-static void print_result_json(const struct snapshot *s, const struct run_restore_result *r)
+static void print_result_json(const struct snapshot *s, const struct run_restore_result *r, bool mirror)
 {
     char id[SHA_HEX];
     sha_hex(id, &s->id);
@@ -41,8 +41,8 @@ static void print_result_json(const struct snapshot *s, const struct run_restore
                                               "skipped", (json_int_t)v->skipped, "seconds", v->seconds,
                                               "notes", list_json(&v->notes)));
     }
-    print_json(json_pack("{s:s, s:s, s:b, s:o}", "type", "summary", "snapshot", id, "dry_run", args.dry_run,
-                         "sources", list));
+    print_json(json_pack("{s:s, s:s, s:b, s:b, s:o}", "type", "summary", "snapshot", id, "dry_run",
+                         args.dry_run, "mirror", mirror, "sources", list));
 }
 
 /* Standard output may be the target, so the report has its own place then. */
@@ -117,7 +117,7 @@ static int run(struct cli *c, struct err *e)
     if (rc)
         return -1;
     if (c->json)
-        print_result_json(s, &result);
+        print_result_json(s, &result, run_used_mirror(&r));
     else if (!c->quiet)
         print_result(strcmp(args.to, "-") == 0 ? stderr : stdout, &result);
     return code;
@@ -136,7 +136,7 @@ const struct command command_restore = {
     .example = "lifeboat restore latest:uploads uploads --to /srv/uploads --path 2026/03",
     .exits = "3 degraded (restored, but something could not be set: it is named); 5 damaged",
     .options = options,
-    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 1,
     .most = 1000,
     .run = run,

@@ -151,7 +151,7 @@ const struct command command_show = {
         "SNAP is an id or how it begins, latest, or latest:SOURCE (the newest that holds that source). Shows\n"
         "verdicts, reasons, notes, sizes, streams and what drills found. The writer key is enough.",
     .example = "lifeboat show latest:uploads",
-    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 1,
     .most = 1,
     .run = run,

@@ -41,32 +41,10 @@ void drill_layer_add(struct drill_result *r, const char *name, uint64_t started_
     l->seconds = (double)(time_monotonic_ns() - started_ns) / 1e9;
 }
 
-/* A private server needs what the databases took on theirs, and some more while indexes are built. Old
- * snapshots do not say it: then twice their dumps. */
-static bool has_room(const struct drill_env *env, struct drill_result *out)
-{
-    const struct snapshot_source *s = env->source;
-    uint64_t need = s->database_bytes ? s->database_bytes / 5 * 6 : 2 * s->bytes,
-             room = scratch_room(env->scratch);
-    char need_text[32], more[32];
-    if (strcmp(s->type, "postgres") != 0 || !drill_is_private(env->settings) || need <= room)
-        return true;
-    size_format(need_text, need);
-    size_format(more, need - room);
-    drill_unable(
-        out,
-        "restoring it takes about %s in %s, which wants %s more: free it, or name another place in [drill] "
-        "directory",
-        need_text, env->settings->directory, more);
-    return false;
-}
-
 int drill_source(const struct drill_env *env, struct drill_result *out, struct err *e)
 {
     uint64_t started = time_monotonic_ns();
     const char *type = env->source->type;
-    if (!has_room(env, out))
-        return 0;
     int rc = strcmp(type, "postgres") == 0 ? drill_postgres(env, out, e)
              : strcmp(type, "volume") == 0 ? drill_volume(env, out, e)
                                            : drill_command(env, out, e);

@@ -41,6 +41,8 @@ int pg_after_restore(const struct pg_drill_database *b, bool *held, struct err *
         return 0;
     if (stop_check(e))
         return -1;
+    for (char *c = why.text; *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
     drill_differs(b->d->out, "%s%s", b->prefix, why.text);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* Roles for scratch: names, memberships and BYPASSRLS as they are at home, and nothing that lets anybody in.
  * A dump needs them for owners, privileges, policies, and values of type regrole. Without the globals they
- * are known from the owners in the fingerprint, and from what the server misses in a trial (pg_drill.c). */
+ * are known from the owners in the fingerprint, and from what the server misses in a trial. */
 #include "pg_drill.h"
 
 #include "base/log.h"
@@ -12,7 +12,8 @@
 /* The mark of those that we made in a server which is not ours. */
 #define MARK "made by a drill of lifeboat"
 
-#define TRIALS 20 /* each shows at least one role more */
+#define TRIALS           20 /* each shows at least one role more */
+#define DUPLICATE_OBJECT "42710"
 
 struct stubs {
     struct pg_drill_database *b;
@@ -55,12 +56,16 @@ static int make_role(struct pg *p, const char *name, bool superuser, bool bypass
     return run(p, sql, e);
 }
 
-/* Inside the folder of the cluster, when that is ours. */
+/* Inside the folder of the cluster, when that is ours. Servers before 15 may not know how. */
 static int make_tablespace(struct stubs *s, const char *name, struct err *e)
 {
     AUTO_CHAR quoted = pg_quote_name(name);
     AUTO_CHAR sql = xasprintf("CREATE TABLESPACE %s LOCATION ''", quoted);
-    return run(&s->p, "SET allow_in_place_tablespaces = on", e) < 0 || run(&s->p, sql, e) < 0 ? -1 : 0;
+    int allowed = run(&s->p, "SET allow_in_place_tablespaces = on", e);
+    int made = allowed < 0 ? -1 : run(&s->p, sql, e);
+    if (made > 0 && strcmp(s->p.sqlstate, DUPLICATE_OBJECT) != 0)
+        s->b->tablespaces = false;
+    return made < 0 ? -1 : 0;
 }
 
 /* ---- from the globals ---- */
@@ -171,9 +176,9 @@ static int use_tablespaces(struct stubs *s, struct err *e)
     AUTO(strings) names = STRINGS_NONE;
     if (fingerprint_tablespaces(buf_bytes(&s->b->stored), &names, e))
         return -1;
-    s->b->tablespaces = names.n == 0 || s->b->d->server.is_private;
+    s->b->tablespaces &= names.n == 0 || s->b->d->server.is_private;
     for (size_t i = 0; i < names.n && s->b->tablespaces; i++)
-        if (make_tablespace(s, names.v[i], e))
+        if (strncmp(names.v[i], "pg_", 3) != 0 && make_tablespace(s, names.v[i], e)) /* these are there */
             return -1;
     return 0;
 }
@@ -211,6 +216,7 @@ static int try_roles(struct stubs *s, struct err *e)
 int pg_roles_make(struct pg_drill_database *b, struct err *e)
 {
     struct stubs s = {.b = b};
+    b->tablespaces = true;
     int rc = pg_drill_connect(b->d, &s.p, "template1", e) || find_powerful(&s, e) || use_globals(&s, e) ||
              use_owners(&s, e) || use_tablespaces(&s, e) || try_roles(&s, e);
     pg_free(&s.p);

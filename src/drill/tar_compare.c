@@ -82,7 +82,7 @@ static int missing(struct comparing *c, struct err *e)
     probe_make(&c->probe, c->stored.ae, c->stored.path);
     bool refused = find_refused(c, &f, "such an entry", c->probe.made);
     if (!refused)
-        findings_add(&f, "is missing");
+        tell(&f, "is missing");
     say(c, c->stored.path, &f);
     return refused ? leave_out(c, e) : 0;
 }
@@ -95,7 +95,7 @@ static void surplus(struct comparing *c)
                        tar_path_is_below(c->stored.path, c->reread.path);
     if (leads_there)
         return;
-    findings_add(&f, "was not there");
+    tell(&f, "was not there");
     say(c, c->reread.path, &f);
 }
 

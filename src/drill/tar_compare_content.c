@@ -52,8 +52,8 @@ int compare_contents(struct comparing *c, uint64_t size, struct findings *f, str
     group_digits(count, d.count);
     group_digits(first, d.first);
     if (d.count == 1)
-        findings_add(f, "1 byte differs at %s", first);
+        tell(f, "1 byte differs at %s", first);
     else if (d.count)
-        findings_add(f, "%s bytes differ, the first at %s", count, first);
+        tell(f, "%s bytes differ, the first at %s", count, first);
     return 0;
 }

@@ -14,7 +14,7 @@ void findings_free(struct findings *f)
     buf_free(&f->refused);
 }
 
-void findings_add(struct findings *f, const char *fmt, ...)
+void tell(struct findings *f, const char *fmt, ...)
 {
     char text[1000];
     va_list ap;
@@ -72,7 +72,7 @@ static void compare_mode(struct comparing *c, struct findings *f)
     if (!c->o->is_root && (was & ~(mode_t)(S_ISUID | S_ISGID)) == is) /* they would lend out another owner */
         c->tally->modes++;
     else if (!find_refused(c, f, "its mode", probe_of(c)->mode))
-        findings_add(f, "mode %04o, was %04o", (unsigned)is, (unsigned)was);
+        tell(f, "mode %04o, was %04o", (unsigned)is, (unsigned)was);
 }
 
 static void compare_owner(struct comparing *c, struct findings *f)
@@ -84,7 +84,7 @@ static void compare_owner(struct comparing *c, struct findings *f)
     if (!c->o->is_root)
         c->tally->owners++;
     else if (!find_refused(c, f, "its owner", probe_of(c)->owner))
-        findings_add(f, "owner %lld:%lld, was %lld:%lld", uid_now, gid_now, uid, gid);
+        tell(f, "owner %lld:%lld, was %lld:%lld", uid_now, gid_now, uid, gid);
 }
 
 static void show_time(char out[80], struct archive_entry *ae)
@@ -107,7 +107,7 @@ static void compare_time(struct comparing *c, struct findings *f)
         return;
     show_time(was, c->stored.ae);
     show_time(is, c->reread.ae);
-    findings_add(f, "time %s, was %s", is, was);
+    tell(f, "time %s, was %s", is, was);
 }
 
 static void compare_target(struct comparing *c, struct findings *f)
@@ -117,7 +117,7 @@ static void compare_target(struct comparing *c, struct findings *f)
         return;
     AUTO_CHAR was_shown = tar_shown_path(was ? was : "");
     AUTO_CHAR is_shown = tar_shown_path(is ? is : "");
-    findings_add(f, "leads to %s, led to %s", is_shown, was_shown);
+    tell(f, "leads to %s, led to %s", is_shown, was_shown);
 }
 
 static void compare_device(struct comparing *c, struct findings *f)
@@ -127,7 +127,7 @@ static void compare_device(struct comparing *c, struct findings *f)
              major_now = (unsigned)archive_entry_rdevmajor(c->reread.ae),
              minor_now = (unsigned)archive_entry_rdevminor(c->reread.ae);
     if (major != major_now || minor != minor_now)
-        findings_add(f, "device %u:%u, was %u:%u", major_now, minor_now, major, minor);
+        tell(f, "device %u:%u, was %u:%u", major_now, minor_now, major, minor);
 }
 
 /* ---- extended attributes ---- */
@@ -164,7 +164,7 @@ static void attribute_is_gone(struct comparing *c, struct findings *f, const str
     if (!c->o->is_root && strncmp(was->name, "user.", 5) != 0)
         c->tally->attributes++;
     else if (!find_refused(c, f, what, probe_xattr(probe_of(c), was->name, was->value)))
-        findings_add(f, "%s %s", what, how);
+        tell(f, "%s %s", what, how);
 }
 
 static void attribute_is_new(struct comparing *c, struct findings *f, const struct attribute *is)
@@ -172,7 +172,7 @@ static void attribute_is_new(struct comparing *c, struct findings *f, const stru
     bool by_system =
         strcmp(is->name, "security.selinux") == 0 || (!c->o->is_root && strncmp(is->name, "user.", 5) != 0);
     if (!by_system)
-        findings_add(f, "extended attribute %s was not there", is->name);
+        tell(f, "extended attribute %s was not there", is->name);
 }
 
 static void compare_attributes(struct comparing *c, struct findings *f)
@@ -209,7 +209,7 @@ static void compare_acl(struct comparing *c, struct findings *f, int type, const
     AUTO_CHAR is = acl_of(c->reread.ae, type);
     if (strcmp(was ? was : "", is ? is : "") == 0 || find_refused(c, f, what, probe_acl(probe_of(c))))
         return;
-    findings_add(f, "%s is %.*s, was %.*s", what, SHOWN_ACL, is ? is : "none", SHOWN_ACL, was ? was : "none");
+    tell(f, "%s is %.*s, was %.*s", what, SHOWN_ACL, is ? is : "none", SHOWN_ACL, was ? was : "none");
 }
 
 /* ---- content ---- */
@@ -229,7 +229,7 @@ static int compare_file(struct comparing *c, struct findings *f, struct err *e)
 {
     long long was = archive_entry_size(c->stored.ae), is = archive_entry_size(c->reread.ae);
     if (was != is) {
-        findings_add(f, "size %lld, was %lld", is, was);
+        tell(f, "size %lld, was %lld", is, was);
         return 0;
     }
     if (!same_holes(c->stored.ae, c->reread.ae))
@@ -244,11 +244,11 @@ static bool compare_links(struct comparing *c, struct findings *f)
     AUTO_CHAR was_shown = tar_shown_path(was ? was : "");
     AUTO_CHAR is_shown = tar_shown_path(is ? is : "");
     if (was && is && strcmp(was, is) != 0)
-        findings_add(f, "is a hard link to %s, was one to %s", is_shown, was_shown);
+        tell(f, "is a hard link to %s, was one to %s", is_shown, was_shown);
     else if (was && !is)
-        findings_add(f, "is no hard link to %s any more", was_shown);
+        tell(f, "is no hard link to %s any more", was_shown);
     else if (is && !was)
-        findings_add(f, "is a hard link to %s, had its own content", is_shown);
+        tell(f, "is a hard link to %s, had its own content", is_shown);
     return was || is;
 }
 
@@ -257,7 +257,7 @@ int compare_entries(struct comparing *c, struct findings *f, struct err *e)
     if (compare_links(c, f)) /* the rest is said of the first name */
         return 0;
     if (archive_entry_filetype(c->stored.ae) != archive_entry_filetype(c->reread.ae)) {
-        findings_add(f, "is %s, was %s", kind_of(c->reread.ae), kind_of(c->stored.ae));
+        tell(f, "is %s, was %s", kind_of(c->reread.ae), kind_of(c->stored.ae));
         return 0;
     }
     compare_mode(c, f);

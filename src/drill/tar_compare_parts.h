@@ -25,7 +25,7 @@ struct findings {
 };
 void findings_free(struct findings *f);
 AUTO_FOR(findings)
-void findings_add(struct findings *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void tell(struct findings *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Whether `what` is as it is because the kernel said `why`; keeps that. */
 bool find_refused(struct comparing *c, struct findings *f, const char *what, int why);
 

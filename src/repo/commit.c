@@ -86,11 +86,11 @@ static int check_view(struct repo *r, struct err *e)
     bool old, clean;
     if (view_is_old(r, &old, e))
         return COMMIT_FAILED;
-    if (!old)
-        return COMMIT_DONE;
-    log_info("the view of the repository has become old: it is taken again");
-    if (view_again(r, e))
-        return COMMIT_FAILED;
+    if (old) {
+        log_info("the view of the repository has become old: it is taken again");
+        if (view_again(r, e))
+            return COMMIT_FAILED;
+    }
     for (uint32_t i = 0; i < r->index.pack_count; i++) {
         const struct pack_info *p = &r->index.packs[i];
         char name[NAME_SIZE];
@@ -102,8 +102,8 @@ static int check_view(struct repo *r, struct err *e)
             continue;
         pack_name(name, &p->name);
         log_warn(
-            "%s, which this backup needs, was condemned or deleted by a prune meanwhile: its chunks are stored "
-            "again",
+            "%s, which this backup needs, has been condemned or deleted by a prune, or damaged, since it looked: "
+            "its chunks are stored again",
             name);
         return COMMIT_REPEAT;
     }

@@ -95,10 +95,9 @@ int repo_refresh(struct repo *r, struct err *e) MUST_CHECK;
 int view_is_old(const struct repo *r, bool *old, struct err *e) MUST_CHECK;
 int view_is_late(const struct repo *r, bool *late, struct err *e) MUST_CHECK;
 
-/* Walks the packs of an index object; *superseded gets the names of others, unsorted. */
+/* Walks the packs of an index object. */
 typedef int index_each(void *ctx, const struct sha *pack, uint64_t size, struct bytes table, struct err *e);
-int index_visit(struct bytes plain, struct sha_set *superseded, index_each *each, void *ctx,
-                struct err *e) MUST_CHECK;
+int index_visit(struct bytes plain, index_each *each, void *ctx, struct err *e) MUST_CHECK;
 /* Gathers tables of packs into index objects of INDEX_FULL bytes. */
 struct index_builder {
     struct repo *repo;

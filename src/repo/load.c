@@ -103,7 +103,7 @@ static int load_pack(void *ctx, const struct sha *name, uint64_t size, struct by
     if (pack == UINT32_MAX)
         return -1;
     struct pack_info *p = &x->packs[pack];
-    if ((p->state & PACK_INDEXED) && !(p->state & PACK_ORPHAN))
+    if (p->index_object != INDEX_OBJECT_NONE && !l->r->index_objects[p->index_object].superseded)
         return 0;
     p->index_object = (uint32_t)(l->object - l->r->index_objects);
     p->state &= ~(unsigned)PACK_ORPHAN;
@@ -116,18 +116,24 @@ static int load_pack(void *ctx, const struct sha *name, uint64_t size, struct by
     return index_add_table(x, pack, table, &used, e);
 }
 
-int index_visit(struct bytes plain, struct sha_set *superseded, index_each *each, void *ctx, struct err *e)
+/* Appends the names to *out, which may be NULL. */
+static void read_superseded(struct cursor *c, struct sha_set *out)
+{
+    uint32_t count = cursor_u32(c);
+    for (uint32_t i = 0; i < count && !c->bad; i++) {
+        struct bytes b = cursor_take(c, SHA_SIZE);
+        struct sha sha;
+        if (c->bad || !out)
+            continue;
+        memcpy(sha.b, b.p, SHA_SIZE);
+        sha_set_add(out, &sha);
+    }
+}
+
+int index_visit(struct bytes plain, index_each *each, void *ctx, struct err *e)
 {
     struct cursor c = cursor_of(plain);
-    uint32_t count = cursor_u32(&c);
-    for (uint32_t i = 0; i < count && !c.bad; i++) {
-        struct bytes b = cursor_take(&c, SHA_SIZE);
-        struct sha sha;
-        if (c.bad)
-            break;
-        memcpy(sha.b, b.p, SHA_SIZE);
-        sha_set_add(superseded, &sha);
-    }
+    read_superseded(&c, NULL);
     uint32_t packs = cursor_u32(&c);
     for (uint32_t i = 0; i < packs && !c.bad; i++) {
         struct bytes sha = cursor_take(&c, SHA_SIZE);
@@ -145,10 +151,13 @@ int index_visit(struct bytes plain, struct sha_set *superseded, index_each *each
 }
 
 /* Those that an index supersedes say nothing new: they are not read, and may be deleted. */
-static void supersede(struct repo *r, const struct sha_set *names, int64_t mtime_ns)
+static void supersede(struct repo *r, struct bytes plain, int64_t mtime_ns)
 {
-    for (size_t i = 0; i < names->n; i++) {
-        struct index_object *o = find_index(r, &names->v[i]);
+    AUTO(sha_set) names = {0};
+    struct cursor c = cursor_of(plain);
+    read_superseded(&c, &names);
+    for (size_t i = 0; i < names.n; i++) {
+        struct index_object *o = find_index(r, &names.v[i]);
         if (!o)
             continue;
         o->superseded_ns = o->superseded ? MIN(o->superseded_ns, mtime_ns) : mtime_ns;
@@ -160,7 +169,6 @@ static void supersede(struct repo *r, const struct sha_set *names, int64_t mtime
 static int load_index(struct repo *r, size_t number, struct err *e)
 {
     AUTO(buf) plain = BUF_NONE;
-    AUTO(sha_set) superseded = {0};
     struct err bad = ERR_INIT;
     char name[NAME_SIZE];
     struct index_loading l = {.r = r, .object = &r->index_objects[number]};
@@ -168,7 +176,9 @@ static int load_index(struct repo *r, size_t number, struct err *e)
     int rc = object_get(r, name, OBJECT_INDEX, INDEX_MAX, &plain, &bad);
     if (rc == STORE_ABSENT)
         return 1;
-    if (rc == STORE_DONE && index_visit(buf_bytes(&plain), &superseded, load_pack, &l, &bad)) {
+    if (rc == STORE_DONE) /* first, so that its packs become its own */
+        supersede(r, buf_bytes(&plain), l.object->mtime_ns);
+    if (rc == STORE_DONE && index_visit(buf_bytes(&plain), load_pack, &l, &bad)) {
         (void)!err_wrap(&bad, "%s", name);
         rc = STORE_FAILED;
     }
@@ -176,7 +186,6 @@ static int load_index(struct repo *r, size_t number, struct err *e)
         return *e = bad, -1;
     if (rc == STORE_DONE) {
         l.object->is_read = true;
-        supersede(r, &superseded, l.object->mtime_ns);
     } else if (!strings_has(&r->bad_objects, bad.text)) {
         strings_add(&r->bad_objects, bad.text);
         log_warn("%s (its packs are read themselves)", bad.text);

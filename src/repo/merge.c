@@ -61,12 +61,15 @@ static size_t choose(const struct merging *m, bool *merge)
     return n;
 }
 
+/* An entry that another index has as well, which stays, is left to that one. */
 static int keep_pack(void *ctx, const struct sha *name, uint64_t size, struct bytes table, struct err *e)
 {
     struct merging *m = ctx;
-    uint32_t pack = index_find_pack(&m->p->repo->index, name);
-    /* An entry that another index has as well is left to that one. */
-    if (pack == UINT32_MAX || m->p->repo->index.packs[pack].index_object != m->object || !stays(m, pack))
+    const struct repo *r = m->p->repo;
+    uint32_t pack = index_find_pack(&r->index, name);
+    uint32_t owner = pack == UINT32_MAX ? INDEX_OBJECT_NONE : r->index.packs[pack].index_object;
+    if (owner == INDEX_OBJECT_NONE || (owner != m->object && !r->index_objects[owner].superseded) ||
+        !stays(m, pack))
         return 0;
     return index_builder_add(&m->builder, name, size, table, e);
 }
@@ -77,12 +80,11 @@ static int copy_object(struct merging *m, struct err *e)
     struct repo *r = m->p->repo;
     char name[NAME_SIZE];
     AUTO(buf) plain = BUF_NONE;
-    AUTO(sha_set) superseded = {0};
     object_name(name, "index/", &r->index_objects[m->object].name);
     int rc = object_get(r, name, OBJECT_INDEX, INDEX_MAX, &plain, e);
     if (rc != STORE_DONE)
         return rc == STORE_ABSENT ? 1 : -1;
-    return index_visit(buf_bytes(&plain), &superseded, keep_pack, m, e);
+    return index_visit(buf_bytes(&plain), keep_pack, m, e);
 }
 
 static int merge_chosen(struct merging *m, const bool *merge, struct err *e)

@@ -150,7 +150,8 @@ void writer_count_new(struct writer *w, uint32_t bytes)
 }
 
 /* ---- indexes ---- */
-/* Packs that no index names get into one of ours. */
+/* Packs that no index names get into one of ours. One that cannot be read any more is let be, unless it is
+ * needed. */
 static int adopt_orphans(struct writer *w, struct err *e)
 {
     struct index *x = &w->repo->index;
@@ -160,8 +161,14 @@ static int adopt_orphans(struct writer *w, struct err *e)
             (PACK_ORPHAN | PACK_LISTED))
             continue;
         AUTO(buf) table = BUF_NONE;
-        if (pack_read_table(w->repo, &p->name, p->size, &table, e) ||
-            index_builder_add(&w->indexes, &p->name, p->size, buf_bytes(&table), e))
+        struct err why = ERR_INIT;
+        if (pack_read_table(w->repo, &p->name, p->size, &table, &why)) {
+            if (why.kind != ERR_DAMAGED)
+                return *e = why, -1;
+            p->state |= PACK_DAMAGED;
+            continue;
+        }
+        if (index_builder_add(&w->indexes, &p->name, p->size, buf_bytes(&table), e))
             return -1;
         p->state &= ~(unsigned)PACK_ORPHAN;
         w->stats.adopted_packs++;

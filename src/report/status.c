@@ -35,7 +35,7 @@ static void look_back(struct source_status *s, const struct snapshots *all, cons
     for (size_t i = 0; i < all->n; i++) { /* oldest first */
         const struct snapshot *snapshot = &all->v[i];
         const struct snapshot_source *src = snapshot_find_source(snapshot, s->name);
-        if (!src || strcmp(snapshot->host, host) != 0)
+        if (!src || !snapshot_counts(snapshot) || strcmp(snapshot->host, host) != 0)
             continue;
         s->type = src->type;
         s->last = snapshot;

@@ -293,6 +293,9 @@ int run_backup(const struct run_backup_options *o, struct run_backup_result *out
     snapshots_free(&b.before);
     if (b.repo.store)
         store_counts(b.repo.store, &out->requests);
+    if (rc == 0 && out->written)
+        rc = copy_to_mirrors(&b.repo, o->config, &(struct strings){0}, o->progress, o->progress_ctx,
+                             &out->mirrors, e);
     run_repo_free(&b.repo);
     fd_auto(&lock);
     for (size_t i = 0; i < n; i++)
@@ -307,5 +310,6 @@ int run_backup(const struct run_backup_options *o, struct run_backup_result *out
 void run_backup_result_free(struct run_backup_result *r)
 {
     snapshot_free(&r->snapshot);
+    run_copy_result_free(&r->mirrors);
     *r = (struct run_backup_result){0};
 }

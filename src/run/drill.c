@@ -53,7 +53,8 @@ static void choose(const struct config *c, const struct snapshots *all, const ch
 {
     for (size_t i = all->n; i-- > 0;) {
         const struct snapshot *s = &all->v[i];
-        for (size_t k = 0; k < s->source_count && strcmp(s->host, host) == 0; k++) {
+        bool counts = snapshot_counts(s) && strcmp(s->host, host) == 0;
+        for (size_t k = 0; k < s->source_count && counts; k++) {
             const char *name = s->sources[k].name;
             if (s->sources[k].verdict == VERDICT_GOOD && is_wanted(c, name) && !has_target(out, name))
                 strings_add(&target_for(out, s)->sources, name);
@@ -146,6 +147,25 @@ static int add_server_ids(struct drilling *d, struct err *e)
     return 0;
 }
 
+/* Once more when the server is used; here before anything is. */
+static int refuse_sources(const struct drilling *d, struct err *e)
+{
+    AUTO(pg) p = PG_NONE;
+    if (drill_is_private(&d->settings))
+        return 0;
+    if (pg_connect(&p, d->settings.scratch, NULL, e)) {
+        e->kind = ERR_UNPROVEN;
+        return err_wrap(e, "[drill] scratch");
+    }
+    AUTO_CHAR id = pg_system_identifier(&p);
+    if (id && strings_has(&d->server_ids, id))
+        return err_set(
+            e, ERR_USAGE,
+            "[drill] scratch leads to the server of a source: a drill needs one that holds nothing of "
+            "value; leave the key out for a private one");
+    return 0;
+}
+
 /* ---- one source ---- */
 static void on_progress(void *ctx, const char *step, uint64_t done, uint64_t total)
 {
@@ -208,7 +228,7 @@ static int drill(struct drilling *d, struct receipt *out, struct err *e)
             return -1;
     add_folders(d);
     const struct scratch_options place = {.directory = d->settings.directory, .keep_out = &d->keep_out};
-    if (add_server_ids(d, e))
+    if (add_server_ids(d, e) || refuse_sources(d, e))
         return -1;
     d->scratch = scratch_new(&place, e);
     if (!d->scratch || drill_sources(d, out, e))

@@ -31,6 +31,42 @@ static void keep_identity(struct initialising *n, struct identity *id, const cha
     n->out->identity_path = path ? xstrdup(path) : NULL;
 }
 
+/* ---- mirrors ---- */
+/* 1: made, 0: it was there. */
+static int make_mirror(const struct config_store *s, const struct config *c, const struct keyring *k,
+                       struct err *e)
+{
+    char ours[REPOSITORY_ID_HEX], there[REPOSITORY_ID_HEX];
+    AUTO_PTR(store) store = open_configured(s, NULL, true, c->state_dir, e);
+    if (!store)
+        return -1;
+    int rc = repo_read_id(store, there, e);
+    keyring_repository_hex(k, ours);
+    if (rc == STORE_ABSENT)
+        return repo_create(store, k, e) ? -1 : 1;
+    if (rc != STORE_DONE || strcmp(ours, there) == 0)
+        return rc;
+    return err_set(e, ERR_USAGE, "%s: holds repository %s, and this is %s: it is not touched",
+                   store_title(store), there, ours);
+}
+
+/* The number of those that were made. One that cannot be does no harm to the others. */
+static size_t make_mirrors(struct initialising *n, const struct keyring *k)
+{
+    size_t made = 0;
+    for (size_t i = 1; i < n->config->store_count; i++) {
+        const struct config_store *s = &n->config->stores[i];
+        struct err why = ERR_INIT;
+        int rc = make_mirror(s, n->config, k, &why);
+        made += rc > 0;
+        if (rc < 0)
+            strings_add_fmt(&n->out->not_mirrors, "%s: %s", s->name, why.text);
+        else
+            strings_add(&n->out->mirrors, s->name);
+    }
+    return made;
+}
+
 /* Steps 4 and 5, as far as they are not done. */
 static int publish(struct initialising *n, const struct keyring *k, struct err *e)
 {
@@ -45,6 +81,7 @@ static int publish(struct initialising *n, const struct keyring *k, struct err *
     if (!n->has_root && repo_create(n->store, k, e))
         return -1;
     memcpy(n->out->id, id, sizeof id);
+    make_mirrors(n, k);
     return 0;
 }
 
@@ -110,7 +147,13 @@ static int finish_with_writer(struct initialising *n, struct err *e)
     if (!k)
         return -1;
     keyring_repository_hex(k, id);
-    if (n->has_root && strcmp(id, n->root_id) == 0)
+    bool is_set_up = n->has_root && strcmp(id, n->root_id) == 0;
+    if (is_set_up && (make_mirrors(n, k) || n->out->not_mirrors.n)) { /* one was added */
+        n->out->outcome = RUN_INIT_MIRRORED;
+        memcpy(n->out->id, id, sizeof id);
+        return 0;
+    }
+    if (is_set_up)
         return err_set(e, ERR_USAGE, "repository %s in %s is set up already, with %s: nothing was changed",
                        id, store_title(n->store), n->config->writer_key);
     if (n->has_root)
@@ -213,5 +256,7 @@ void run_init_result_free(struct run_init_result *r)
 {
     identity_free(r->identity);
     free(r->identity_path);
+    strings_free(&r->mirrors);
+    strings_free(&r->not_mirrors);
     *r = (struct run_init_result){0};
 }

@@ -2,6 +2,7 @@
 #ifndef LIFEBOAT_RUN_INTERNAL_H
 #define LIFEBOAT_RUN_INTERNAL_H
 
+#include "policy/retention.h"
 #include "run/run.h"
 #include "target/stream_feed.h"
 #include "target/target.h"
@@ -33,6 +34,49 @@ const char *identity_file(const struct run_access *a); /* named or configured; N
  * identity, if it was one. */
 struct keyring *open_reader(const struct run_access *a, struct store *s, struct identity **id,
                             struct err *e) MUST_CHECK;
+
+/* ---- mirror.c: for reading ---- */
+struct reading *reading_new(const struct run_access *a, const char *spool_dir); /* NULL: none are wanted */
+void reading_set(struct reading *m, struct repo_options *o);
+void reading_free(struct reading *m);
+/* Opens a mirror in place of the first store, which cannot be for the reason `why`. */
+int open_instead(struct run_repo *out, const struct run_access *a, enum run_need need,
+                 const struct err *why) MUST_CHECK;
+
+/* ---- copy.c ---- */
+/* ERR_USAGE unless there are mirrors, and all that are named are. */
+int check_mirrors(const struct config *c, const struct strings *names, struct err *e) MUST_CHECK;
+/* With the keys and the pool of `first`, which it must not outlive. */
+int open_mirror(const struct run_repo *first, const struct config_store *s, const struct config *c,
+                struct run_repo *out, struct err *e) MUST_CHECK;
+int copy_to(const struct run_repo *first, struct repo *mirror, const struct config_store *s,
+            run_progress_fn *progress, void *ctx, struct copy_report *out, struct err *e) MUST_CHECK;
+/* `out` is empty. -1: asked to stop. */
+int copy_to_mirrors(const struct run_repo *first, const struct config *c, const struct strings *names,
+                    run_progress_fn *progress, void *ctx, struct run_copy_result *out,
+                    struct err *e) MUST_CHECK;
+
+/* ---- retain.c: what [retention] says of the snapshots of a repository ---- */
+struct line { /* of snapshots: what retention looks at together */
+    const char *host, *source;
+};
+struct retaining {
+    const struct config *config;
+    struct snapshots all; /* those that count: neither forgotten nor broken */
+    bool *drop;           /* of each */
+    struct line *lines;
+    size_t line_count;
+    struct retention retention;
+    struct zone *zone;
+};
+/* ERR_DAMAGED: a snapshot cannot be read. */
+int retaining_load(struct retaining *t, const struct config *c, struct repo *r, struct err *e) MUST_CHECK;
+/* `out`, when not NULL, gets what becomes of each, and why. */
+int retaining_decide(struct retaining *t, struct run_prune_result *out, struct err *e) MUST_CHECK;
+/* What a person should look at first; last_ns: of the last prune, or 0. */
+void retaining_alarms(const struct retaining *t, int64_t last_ns, struct strings *out);
+void retaining_free(struct retaining *t);
+AUTO_FOR(retaining)
 
 /* ---- lock.c: one backup at a time for a repository on this host ---- */
 int lock_take(const char *state_dir, const char *id, struct err *e) MUST_CHECK; /* an fd: closing ends it */

@@ -252,16 +252,18 @@ int run_open_keys(struct run_repo *out, const struct run_access *a, enum run_nee
     return 0;
 }
 
-int run_open(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
+static int open_named(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
 {
     if (run_open_keys(out, a, need, e))
         return -1;
     const struct gc_bounds bounds = run_bounds(a->config);
-    const struct repo_options o = {.store = out->store,
-                                   .keys = out->keys,
-                                   .pool = out->pool,
-                                   .spool_dir = out->spool_dir,
-                                   .bounds = &bounds};
+    struct repo_options o = {.store = out->store,
+                             .keys = out->keys,
+                             .pool = out->pool,
+                             .spool_dir = out->spool_dir,
+                             .bounds = &bounds};
+    out->reading = reading_new(a, out->spool_dir);
+    reading_set(out->reading, &o);
     out->repo = repo_open(&o, e);
     if (out->repo)
         return 0;
@@ -269,9 +271,19 @@ int run_open(struct run_repo *out, const struct run_access *a, enum run_need nee
     return -1;
 }
 
+int run_open(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (open_named(out, a, need, &why) == 0 || open_instead(out, a, need, &why) == 0)
+        return 0;
+    *e = why;
+    return -1;
+}
+
 void run_repo_free(struct run_repo *r)
 {
     repo_free(r->repo);
+    reading_free(r->reading);
     pool_free(r->pool);
     keyring_free(r->keys);
     store_free(r->store);

@@ -3,7 +3,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "policy/retention.h"
 #include "repo/gc.h"
 
 #include <jansson.h>
@@ -24,16 +23,18 @@ struct gc_bounds run_bounds(const struct config *c)
     return b;
 }
 
-/* ---- what the last prune of this repository left behind: STATE/<repository>/prune.json ---- */
-static char *state_path(const struct config *c, const char *id)
+/* ---- what the last prune of this store left behind: STATE/<repository>/prune.json or prune-<mirror>.json
+ * ----
+ */
+static char *state_path(const struct config *c, const char *id, const char *mirror)
 {
-    return xasprintf("%s/%s/prune.json", c->state_dir, id);
+    return xasprintf("%s/%s/prune%s%s.json", c->state_dir, id, mirror ? "-" : "", mirror ? mirror : "");
 }
 
 /* The store's time of the last prune; 0: there was none, or nobody remembers. */
-static int64_t last_prune(const struct config *c, const char *id)
+static int64_t last_prune(const struct config *c, const char *id, const char *mirror)
 {
-    AUTO_CHAR path = state_path(c, id);
+    AUTO_CHAR path = state_path(c, id, mirror);
     AUTO(buf) text = BUF_NONE;
     struct err why = ERR_INIT;
     int64_t ns = 0;
@@ -51,197 +52,32 @@ static int64_t last_prune(const struct config *c, const char *id)
     return ns;
 }
 
-static void remember_prune(const struct config *c, const char *id, int64_t now_ns)
+static void remember_prune(const struct config *c, const char *id, const char *mirror, int64_t now_ns)
 {
     char time[40];
     struct err why = ERR_INIT;
-    AUTO_CHAR path = state_path(c, id);
+    AUTO_CHAR path = state_path(c, id, mirror);
     time_format_utc(time, now_ns);
     AUTO_CHAR text = xasprintf("{\"store_time\":\"%s\"}\n", time);
     if (make_parent_folder(path, &why) || file_write(path, BYTES_STR(text), 0600, false, &why))
         log_warn("%s", why.text);
 }
 
-/* ---- snapshots as the policy sees them ---- */
-struct line { /* of snapshots: what retention looks at together */
-    const char *host, *source;
-};
-
+/* ---- one store ---- */
 struct pruning {
     const struct run_prune_options *o;
     struct run_prune_result *out;
     struct run_repo repo;
-    struct snapshots all; /* those that count: neither forgotten nor broken */
-    int64_t *stored_ns;   /* of each, by the store's clock */
-    int64_t last_ns;
-    struct line *lines;
-    size_t line_count;
-    struct retention retention;
-    struct zone *zone;
-    bool *drop;
-    bool alarmed;
+    struct retaining retaining; /* of the first store */
 };
 
-static int note_time(void *ctx, const struct store_object *o, struct err *e)
-{
-    struct pruning *p = ctx;
-    const char *slash = strrchr(o->name, '/');
-    struct sha id;
-    (void)e;
-    if (!sha_parse(&id, slash + 1, strlen(slash + 1)))
-        return 0;
-    for (size_t i = 0; i < p->all.n; i++)
-        if (sha_equal(&p->all.v[i].id, &id))
-            p->stored_ns[i] = o->mtime_ns;
-    return 0;
-}
-
-/* A snapshot that is on its way out is nobody's replacement. */
-static void leave_out_forgotten(struct snapshots *all)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < all->n; i++) {
-        if (all->v[i].forgotten_ns || all->v[i].broken)
-            snapshot_free(&all->v[i]);
-        else
-            all->v[kept++] = all->v[i];
-    }
-    all->n = kept;
-}
-
-static int load(struct pruning *p, struct err *e)
-{
-    AUTO(receipts) receipts = {0};
-    if (snapshots_load(p->repo.repo, &p->all, e) || receipts_load(p->repo.repo, NULL, &receipts, e))
-        return -1;
-    if (p->all.unreadable.n)
-        return err_set(e, ERR_DAMAGED,
-                       "%s: nothing is pruned while a snapshot cannot be read: `lifeboat check`",
-                       p->all.unreadable.v[0]);
-    receipts_apply(&receipts, &p->all);
-    leave_out_forgotten(&p->all);
-    p->stored_ns = xcalloc(p->all.n, sizeof *p->stored_ns);
-    for (size_t i = 0; i < p->all.n; i++)
-        p->stored_ns[i] = p->all.v[i].time_ns;
-    return store_list(p->repo.store, "snapshots/", note_time, p, &p->retention.now_ns, e) ? -1 : 0;
-}
-
-/* ---- what may go ---- */
-static struct run_pruned *decided(struct pruning *p, size_t snapshot)
-{
-    return &p->out->v[snapshot];
-}
-
-/* The moments of one source of one host. *out: free(). */
-static size_t collect(const struct pruning *p, const struct line *l, struct moment **out)
-{
-    size_t n = 0;
-    *out = xcalloc(p->all.n, sizeof **out);
-    for (size_t i = 0; i < p->all.n; i++) {
-        const struct snapshot *s = &p->all.v[i];
-        const struct snapshot_source *src = snapshot_find_source(s, l->source);
-        if (!src || strcmp(s->host, l->host) != 0)
-            continue;
-        (*out)[n++] = (struct moment){.snapshot = i,
-                                      .time_ns = MIN(s->time_ns, p->stored_ns[i]),
-                                      .stored_ns = p->stored_ns[i],
-                                      .sequence = src->sequence,
-                                      .verdict = src->verdict,
-                                      .pinned = s->pins.n > 0,
-                                      .proven = src->proof.state == PROOF_HOLDS};
-    }
-    return n;
-}
-
-static void explain(struct pruning *p, const char *source, const struct moment *m, const struct decision *d,
-                    size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        AUTO(strings) why = STRINGS_NONE;
-        AUTO(buf) line = BUF_NONE;
-        retention_explain(&p->retention, &m[i], &d[i], &why);
-        buf_add_fmt(&line, "%s: ", source);
-        for (size_t k = 0; k < why.n; k++)
-            buf_add_fmt(&line, "%s%s", k ? ", " : "", why.v[k]);
-        strings_add(&decided(p, m[i].snapshot)->why, buf_cstr(&line));
-    }
-}
-
-/* The sources of every host, each once; borrowed texts. */
-static void find_lines(struct pruning *p)
-{
-    for (size_t i = 0; i < p->all.n; i++)
-        for (size_t k = 0; k < p->all.v[i].source_count; k++) {
-            const struct line l = {p->all.v[i].host, p->all.v[i].sources[k].name};
-            size_t n = 0;
-            while (n < p->line_count &&
-                   (strcmp(p->lines[n].host, l.host) != 0 || strcmp(p->lines[n].source, l.source) != 0))
-                n++;
-            if (n < p->line_count)
-                continue;
-            p->lines = xrealloc(p->lines, n + 1, sizeof *p->lines);
-            p->lines[p->line_count++] = l;
-        }
-}
-
-static void decide_line(struct pruning *p, const struct line *l)
-{
-    struct moment *m;
-    size_t n = collect(p, l, &m);
-    struct decision *d = xcalloc(n, sizeof *d);
-    p->retention.keep = *config_keep_rules(p->o->config, l->source);
-    retention_decide(&p->retention, m, n, d);
-    retention_combine(m, d, n, p->drop);
-    explain(p, l->source, m, d, n);
-    free(d);
-    free(m);
-}
-
-static void alarm_line(struct pruning *p, const struct line *l)
-{
-    struct moment *m;
-    struct retention_alarm alarm;
-    AUTO(strings) why = STRINGS_NONE;
-    size_t n = collect(p, l, &m);
-    retention_alarm(m, n, p->drop, p->last_ns ? p->last_ns : RETENTION_NEVER, p->retention.now_ns, &alarm);
-    retention_alarm_explain(&alarm, &why);
-    for (size_t i = 0; i < why.n; i++)
-        strings_add_fmt(&p->out->alarms, "%s on %s: %s", l->source, l->host, why.v[i]);
-    free(m);
-}
-
-static int decide(struct pruning *p, struct err *e)
-{
-    const char *zone = p->o->config->retention.time_zone;
-    if (zone && !(p->zone = zone_load(zone, e)))
-        return -1;
-    p->retention.zone = p->zone;
-    p->drop = xcalloc(p->all.n, sizeof *p->drop);
-    p->out->v = xcalloc(p->all.n, sizeof *p->out->v);
-    p->out->n = p->all.n;
-    for (size_t i = 0; i < p->all.n; i++) {
-        p->drop[i] = p->all.v[i].source_count > 0;
-        p->out->v[i] = (struct run_pruned){
-            .id = p->all.v[i].id, .time_ns = p->all.v[i].time_ns, .host = xstrdup(p->all.v[i].host)};
-    }
-    find_lines(p);
-    for (size_t i = 0; i < p->line_count; i++)
-        decide_line(p, &p->lines[i]);
-    for (size_t i = 0; i < p->all.n; i++)
-        p->out->v[i].goes = p->drop[i];
-    for (size_t i = 0; i < p->line_count; i++)
-        alarm_line(p, &p->lines[i]);
-    return 0;
-}
-
-/* ---- the run ---- */
 static int check_exclusive(const struct pruning *p, struct err *e)
 {
-    for (size_t i = 0; p->o->exclusive && i < p->all.n; i++) {
-        const struct snapshot *s = &p->all.v[i];
+    for (size_t i = 0; p->o->exclusive && i < p->retaining.all.n; i++) {
+        const struct snapshot *s = &p->retaining.all.v[i];
         char time[40];
         if (strcmp(s->host, p->o->config->host) == 0 ||
-            p->retention.now_ns - MAX(s->time_ns, p->stored_ns[i]) > OTHER_HOST_NS)
+            p->retaining.retention.now_ns - MAX(s->time_ns, s->stored_ns) > OTHER_HOST_NS)
             continue;
         time_format_local(time, s->time_ns);
         return err_set(
@@ -261,43 +97,123 @@ static void on_progress(void *ctx, const char *what, uint64_t done, uint64_t tot
         p->o->progress(p->o->progress_ctx, &now);
 }
 
-static int collect_garbage(struct pruning *p, struct err *e)
+/* Forgets what is to be dropped, and collects. mirror: its name; NULL: the first store. */
+static int collect_garbage(struct pruning *p, struct repo *r, const struct retaining *t, const char *mirror,
+                           struct prune_report *out, struct err *e)
 {
-    struct sha *forget = xcalloc(p->all.n, sizeof *forget);
+    const struct config *c = p->o->config;
+    struct sha *forget = xcalloc(t->all.n, sizeof *forget);
     size_t n = 0;
-    for (size_t i = 0; i < p->all.n; i++)
-        if (p->drop[i])
-            forget[n++] = p->all.v[i].id;
+    for (size_t i = 0; i < t->all.n; i++)
+        if (t->drop[i])
+            forget[n++] = t->all.v[i].id;
     const struct prune_options o = {.forget = forget,
                                     .forget_count = n,
-                                    .last_now_ns = p->last_ns,
+                                    .last_now_ns = last_prune(c, p->repo.id, mirror),
                                     .exclusive = p->o->exclusive,
                                     .thorough = p->o->exclusive,
                                     .dry_run = p->o->dry_run,
                                     .progress = on_progress,
                                     .progress_ctx = p};
-    int rc = repo_prune(p->repo.repo, &o, &p->out->report, e);
+    int rc = repo_prune(r, &o, out, e);
     free(forget);
     if (rc == 0 && !p->o->dry_run)
-        remember_prune(p->o->config, p->repo.id, p->out->report.now_ns);
+        remember_prune(c, p->repo.id, mirror, out->now_ns);
     return rc;
 }
 
+/* ---- mirrors ---- */
+/* Whether the snapshot is on the first store, and stays there. */
+static bool stays_on_first(const struct pruning *p, const struct sha *id)
+{
+    for (size_t i = 0; i < p->retaining.all.n; i++)
+        if (sha_equal(&p->retaining.all.v[i].id, id))
+            return !p->retaining.drop[i];
+    return false;
+}
+
+static size_t count_staying(const struct retaining *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->all.n; i++)
+        n += !t->drop[i];
+    return n;
+}
+
+/* What the first store keeps is kept. Whatever has become of that store, a mirror that holds more is not
+ * pruned down to it. */
+static int decide_mirror(const struct pruning *p, struct retaining *t, uint64_t *forgotten, struct err *e)
+{
+    size_t there = count_staying(&p->retaining);
+    if (retaining_decide(t, NULL, e))
+        return -1;
+    for (size_t i = 0; i < t->all.n; i++) {
+        t->drop[i] &= !stays_on_first(p, &t->all.v[i].id);
+        *forgotten += t->drop[i];
+    }
+    size_t here = count_staying(t);
+    return here <= there
+               ? 0
+               : err_set(
+                     e, ERR_FAILED,
+                     "holds %zu snapshots that stay, and the first store %zu: not pruned. Is the first store "
+                     "whole? `lifeboat repair` brings snapshots back that it has lost",
+                     here, there);
+}
+
+static int prune_mirror(struct pruning *p, const struct config_store *s, struct run_pruned_mirror *out,
+                        struct err *e)
+{
+    AUTO(run_repo) mirror = {0};
+    AUTO(retaining) t = {0};
+    AUTO(copy_report) copied = {0};
+    if (open_mirror(&p->repo, s, p->o->config, &mirror, e))
+        return -1;
+    /* First: what the first store's prune has moved need not be moved there, too. */
+    if (!p->o->dry_run && copy_to(&p->repo, mirror.repo, s, p->o->progress, p->o->progress_ctx, &copied, e))
+        return -1;
+    if (retaining_load(&t, p->o->config, mirror.repo, e) || decide_mirror(p, &t, &out->forgotten, e))
+        return -1;
+    return collect_garbage(p, mirror.repo, &t, s->name, &out->report, e);
+}
+
+static int prune_mirrors(struct pruning *p, struct err *e)
+{
+    const struct config *c = p->o->config;
+    p->out->mirrors = xcalloc(c->store_count, sizeof *p->out->mirrors);
+    for (size_t i = 1; i < c->store_count; i++) {
+        struct run_pruned_mirror *out = &p->out->mirrors[p->out->mirror_count++];
+        struct err why = ERR_INIT;
+        out->name = xstrdup(c->stores[i].name);
+        if (prune_mirror(p, &c->stores[i], out, &why) == 0)
+            continue;
+        if (why.kind == ERR_STOPPED)
+            return *e = why, -1;
+        out->error = xstrdup(why.text);
+    }
+    return 0;
+}
+
+/* ---- the run ---- */
 static int prune(struct pruning *p, struct err *e)
 {
     const struct run_access access = {.config = p->o->config,
                                       .identity_file = p->o->identity_file,
                                       .passphrase_file = p->o->passphrase_file};
+    struct retaining *t = &p->retaining;
     if (run_open(&p->repo, &access, RUN_BEST, e))
         return -1;
     AUTO_FD lock = p->o->exclusive ? lock_take(p->o->config->state_dir, p->repo.id, e) : -1;
     if (p->o->exclusive && lock < 0)
         return -1;
-    p->last_ns = last_prune(p->o->config, p->repo.id);
-    if (load(p, e) || check_exclusive(p, e) || decide(p, e))
+    if (retaining_load(t, p->o->config, p->repo.repo, e) || check_exclusive(p, e) ||
+        retaining_decide(t, p->out, e))
         return -1;
+    retaining_alarms(t, last_prune(p->o->config, p->repo.id, NULL), &p->out->alarms);
     p->out->stopped = p->out->alarms.n && !p->o->yes && !p->o->dry_run;
-    return p->out->stopped ? 0 : collect_garbage(p, e);
+    if (p->out->stopped)
+        return 0;
+    return collect_garbage(p, p->repo.repo, t, NULL, &p->out->report, e) || prune_mirrors(p, e) ? -1 : 0;
 }
 
 int run_prune(const struct run_prune_options *o, struct run_prune_result *out, struct err *e)
@@ -305,12 +221,8 @@ int run_prune(const struct run_prune_options *o, struct run_prune_result *out, s
     *out = (struct run_prune_result){0};
     struct pruning p = {.o = o, .out = out};
     int rc = prune(&p, e);
-    snapshots_free(&p.all);
+    retaining_free(&p.retaining);
     run_repo_free(&p.repo);
-    zone_free(p.zone);
-    free(p.stored_ns);
-    free(p.lines);
-    free(p.drop);
     return rc;
 }
 
@@ -323,6 +235,12 @@ void run_prune_result_free(struct run_prune_result *r)
     free(r->v);
     strings_free(&r->alarms);
     prune_report_free(&r->report);
+    for (size_t i = 0; i < r->mirror_count; i++) {
+        free(r->mirrors[i].name);
+        free(r->mirrors[i].error);
+        prune_report_free(&r->mirrors[i].report);
+    }
+    free(r->mirrors);
     *r = (struct run_prune_result){0};
 }
 

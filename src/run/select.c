@@ -63,6 +63,8 @@ int run_narrow(struct snapshots *all, const struct run_select *select, struct er
 static bool is_candidate(const struct snapshot *s, const char *source)
 {
     const struct snapshot_source *found = source ? snapshot_find_source(s, source) : NULL;
+    if (!snapshot_counts(s))
+        return false;
     return source ? found && found->verdict != VERDICT_FAILED : true;
 }
 

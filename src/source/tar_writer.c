@@ -6,14 +6,14 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
+/* A sink that fails is seen by *e: libarchive never frees all of an archive of which it was told. */
 static la_ssize_t push(struct archive *a, void *ctx, const void *p, size_t n)
 {
     struct tar_writer *t = ctx;
     (void)a;
-    if (!t->sink)
-        return (la_ssize_t)n;
-    t->bytes += n;
-    return t->sink(t->ctx, BYTES(p, n), t->e) ? -1 : (la_ssize_t)n;
+    if (t->sink && !err_is_set(t->e) && t->sink(t->ctx, BYTES(p, n), t->e) == 0)
+        t->bytes += n;
+    return (la_ssize_t)n;
 }
 
 static struct archive *open_archive(struct tar_writer *t, bool binary)
@@ -137,13 +137,15 @@ int tar_begin(struct tar_writer *t, const struct entry *entry, int fd, bool hole
 int tar_data(struct tar_writer *t, const struct entry *entry, struct bytes b, struct err *e)
 {
     struct archive *a = archive_for(t, entry);
-    return archive_write_data(a, b.p, b.n) == (la_ssize_t)b.n ? 0 : failed(a, entry, e);
+    bool written = archive_write_data(a, b.p, b.n) == (la_ssize_t)b.n;
+    return written && !err_is_set(e) ? 0 : failed(a, entry, e);
 }
 
 int tar_finish(struct tar_writer *t, const struct entry *entry, struct err *e)
 {
     struct archive *a = archive_for(t, entry);
-    return archive_write_finish_entry(a) == ARCHIVE_OK ? 0 : failed(a, entry, e);
+    bool written = archive_write_finish_entry(a) == ARCHIVE_OK;
+    return written && !err_is_set(e) ? 0 : failed(a, entry, e);
 }
 
 /* From `from` to `to`; clamped to a century, which is ample. */
@@ -183,7 +185,7 @@ int tar_writer_add(struct tar_writer *t, struct entry *entry, struct tar_result 
 int tar_writer_end(struct tar_writer *t, struct err *e)
 {
     t->e = e;
-    if (archive_write_close(t->plain) == ARCHIVE_OK)
+    if (archive_write_close(t->plain) == ARCHIVE_OK && !err_is_set(e))
         return 0;
     return err_set(e, ERR_FAILED, "tar: %s", archive_error_string(t->plain));
 }

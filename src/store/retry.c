@@ -66,6 +66,15 @@ static int give_up(const struct effort *f, struct err *e)
                    spent);
 }
 
+static void say_asked(struct effort *f, uint64_t asked)
+{
+    char wait[32];
+    struct err why = f->why;
+    duration_format(wait, asked);
+    f->why = (struct err)ERR_INIT;
+    err_set(&f->why, why.kind, "%s: the server wants to be left alone for %s", why.text, wait);
+}
+
 /* Whether to try again; *rc and *e are what to return when not. */
 static bool try_again(struct effort *f, int *rc, struct err *e)
 {
@@ -82,6 +91,8 @@ static bool try_again(struct effort *f, int *rc, struct err *e)
     uint64_t asked = store_again_after(*rc) * 1000 * MS;
     uint64_t pause = MAX(jitter(f->pause_ns), asked);
     if (time_monotonic_ns() - f->started_ns + pause > limit) {
+        if (asked > f->pause_ns)
+            say_asked(f, asked);
         *rc = give_up(f, e);
         return false;
     }

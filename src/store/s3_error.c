@@ -36,15 +36,14 @@ int s3_explain_short(const struct s3_request *r, const struct s3_reply *reply, u
                 r->range_size);
         return STORE_AGAIN;
     }
-    return err_set(e, ERR_DAMAGED, "ends at byte %llu", (unsigned long long)(r->range_offset + received));
+    unsigned long long end = r->range_offset + received;
+    return err_set(e, ERR_DAMAGED, "ends at byte %llu", end);
 }
 
 /* ---- what helps ---- */
 static const char *remedy_by_status(long status)
 {
     switch (status) {
-    case 200:
-        return "the server does not serve parts of objects";
     case 401:
     case 403:
         return "check the credentials, and what this access key may do";
@@ -88,11 +87,14 @@ static char *move_remedy(const struct s3_error_text *t, const char *region)
     return xstrdup("the bucket lies elsewhere: set region and endpoint");
 }
 
-static char *remedy_for(const struct s3_reply *reply, const struct s3_error_text *t, const char *region)
+static char *remedy_for(const struct s3_request *r, const struct s3_reply *reply,
+                        const struct s3_error_text *t, const char *region)
 {
     const char *code = t->code ? t->code : "";
     if (strcmp(code, "RequestTimeTooSkewed") == 0)
         return skew_remedy(reply);
+    if (reply->status == 200 && r->range && !*code)
+        return xstrdup("the server does not serve parts of objects");
     if (reply->status >= 300 && reply->status < 400)
         return move_remedy(t, region);
     if (strcmp(code, "AuthorizationHeaderMalformed") == 0 && region)
@@ -156,7 +158,7 @@ int s3_explain(const struct s3_request *r, const struct s3_reply *reply, const c
     if (reply->status == 416 && r->range)
         return err_set(e, ERR_DAMAGED, "ends at byte %llu", (unsigned long long)total_of(reply));
     AUTO_CHAR other = other_region(reply, &t, used);
-    AUTO_CHAR remedy = remedy_for(reply, &t, other);
+    AUTO_CHAR remedy = remedy_for(r, reply, &t, other);
     bool again = may_pass(reply, code);
     err_set(e, again ? ERR_NET : ERR_FAILED, "HTTP %ld%s%s%s%s%s%s%s", reply->status, *code ? " " : "", code,
             t.message ? ": " : "", t.message ? t.message : "", remedy ? " (" : "", remedy ? remedy : "",

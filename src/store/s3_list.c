@@ -55,6 +55,9 @@ int s3_list(struct store *base, const char *prefix, store_each *each, void *ctx,
         int rc = get_page(s, prefix, token, &page, &date, e);
         if (rc != STORE_DONE)
             return rc;
+        more = page.truncated;
+        if (more && token && strcmp(token, page.next) == 0)
+            return err_set(e, ERR_FAILED, "the server gives the same page again and again");
         if (first && now_ns && date == 0)
             return err_set(e, ERR_FAILED, "the server's reply has no Date, and ages count by its clock");
         if (first && now_ns)
@@ -62,9 +65,6 @@ int s3_list(struct store *base, const char *prefix, store_each *each, void *ctx,
         rc = s3_page_each(&page, s->prefix, each, ctx, e);
         if (rc)
             return rc;
-        more = page.truncated;
-        if (more && token && strcmp(token, page.next) == 0)
-            return err_set(e, ERR_FAILED, "the server gives the same page again and again");
         free(token);
         token = STEAL(page.next);
     }

@@ -47,6 +47,8 @@ struct transfer {
     struct err e;      /* what one of our callbacks found wrong */
     uint64_t sent;     /* of the body */
     uint64_t received; /* of a good reply's body */
+    curl_off_t moved;  /* in both directions, as libcurl counts; and since when it is so */
+    uint64_t moved_ns;
     char why[CURL_ERROR_SIZE];
 };
 
@@ -82,6 +84,8 @@ static int take_range(struct transfer *t, struct bytes b)
 static int take_out(struct transfer *t, struct bytes b)
 {
     const struct s3_request *r = t->r;
+    if (b.n > r->limit - t->received && !r->name)
+        return err_set(&t->e, ERR_NET, "the reply does not end: is this an S3 endpoint?");
     if (b.n > r->limit - t->received)
         return err_set(&t->e, ERR_DAMAGED, "has %llu bytes, and such an object has at most %llu",
                        (unsigned long long)MAX(t->reply->length, t->received + b.n),
@@ -98,8 +102,9 @@ static size_t receive_some(char *from, size_t size, size_t n, void *ctx)
         return 0;
     bool wanted = s3_is_good(t->r, t->reply) && (t->r->range || t->r->out);
     if (!wanted) {
-        buf_add(&t->reply->error, BYTES(b.p, MIN(b.n, ERROR_LIMIT - t->reply->error.n)));
-        return b.n;
+        size_t room = ERROR_LIMIT - t->reply->error.n;
+        buf_add(&t->reply->error, BYTES(b.p, MIN(b.n, room)));
+        return MIN(b.n, room);
     }
     if (t->r->range ? take_range(t, b) : take_out(t, b))
         return 0;
@@ -148,9 +153,18 @@ static size_t receive_header(char *from, size_t size, size_t n, void *ctx)
     return n;
 }
 
-static int look_up(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+/* Called at least once a second. (CURLOPT_LOW_SPEED_TIME looks at an average, and notices 6 s late.) */
+static int look_up(void *ctx, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
 {
-    (void)ctx, (void)a, (void)b, (void)c, (void)d;
+    (void)down_all, (void)up_all;
+    struct transfer *t = ctx;
+    uint64_t now = time_monotonic_ns();
+    if (t->moved != down + up || t->moved_ns == 0) {
+        t->moved = down + up;
+        t->moved_ns = now;
+    }
+    if (now - t->moved_ns > (uint64_t)t->s->timeout_s * 1000000000)
+        return err_set(&t->e, ERR_NET, "nothing moved for %ld s", t->s->timeout_s);
     return stop_requested;
 }
 
@@ -255,8 +269,6 @@ static void set_up(CURL *c, struct transfer *t, const char *url, struct curl_sli
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->why);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, s->timeout_s);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, s->timeout_s);
     curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, mark_socket);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)limit_piece(s->down, BLOCK));
@@ -266,6 +278,7 @@ static void set_up(CURL *c, struct transfer *t, const char *url, struct curl_sli
     curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, look_up);
+    curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
     if (s->ca_file) {
         curl_easy_setopt(c, CURLOPT_CAINFO, s->ca_file);
         curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* these, and not the system's besides */
@@ -299,6 +312,9 @@ static int explain_curl(const struct transfer *t, CURLcode code, struct err *e)
     case CURLE_COULDNT_RESOLVE_PROXY:
         err_set(e, ERR_NET, "%s: check the endpoint, and this machine's DNS and network", why);
         return STORE_AGAIN;
+    case CURLE_SSL_CONNECT_ERROR:
+        err_set(e, ERR_NET, "%s: check the endpoint: does it speak https?", why);
+        return STORE_AGAIN;
     case CURLE_COULDNT_CONNECT:
         err_set(e, ERR_NET, "%s: does the server run, and may this machine reach it?", why);
         return STORE_AGAIN;
@@ -315,8 +331,10 @@ static int perform(CURL *c, struct transfer *t, struct err *e)
     curl_easy_getinfo(c, CURLINFO_SIZE_UPLOAD_T, &up);
     curl_easy_getinfo(c, CURLINFO_SIZE_DOWNLOAD_T, &down);
     meter_count(&t->s->meter, t->r->class, (uint64_t)up, (uint64_t)down);
-    /* A server that refuses may hang up in the middle of what we send: what it said counts. */
-    bool refused = t->reply->status >= 400 && code == CURLE_SEND_ERROR;
+    /* A server that refuses may hang up in the middle of what we send, or explain itself at length: what it
+     * said counts. */
+    bool full = t->reply->error.n == ERROR_LIMIT && !err_is_set(&t->e);
+    bool refused = full || (t->reply->status >= 400 && code == CURLE_SEND_ERROR);
     return code == CURLE_OK || refused ? STORE_DONE : explain_curl(t, code, e);
 }
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <time.h>
 
 #define IDLE   8 /* contexts kept, each with its connection */
 #define SECOND 1000000000ull
@@ -127,6 +128,15 @@ static S3Status take_body(int size, const char *from, void *ctx)
     return S3StatusOK;
 }
 
+/* libs3 takes the UTC of listings for local time: back to what was written, and to what it means. (In the
+ * hour that a summer's end repeats it stays an hour off.) */
+static int64_t time_of_entry(int64_t seconds)
+{
+    struct tm written;
+    time_t t = (time_t)seconds;
+    return localtime_r(&t, &written) ? timegm(&written) * (int64_t)SECOND : 0;
+}
+
 static S3Status take_page(int truncated, const char *next, int count, const S3ListBucketContent *v,
                           int prefix_count, const char **prefixes, void *ctx)
 {
@@ -138,7 +148,7 @@ static S3Status take_page(int truncated, const char *next, int count, const S3Li
     for (int i = 0; i < count; i++)
         s3_page_add(p, &(struct s3_entry){.key = xstrdup(v[i].key),
                                           .size = v[i].size,
-                                          .mtime_ns = v[i].lastModified * (int64_t)SECOND});
+                                          .mtime_ns = time_of_entry(v[i].lastModified)});
     /* Without a delimiter a server need not say where it goes on: behind the last key. */
     const char *last = next && *next ? next : p->n ? p->v[p->n - 1].key : NULL;
     free(p->next);
@@ -185,10 +195,22 @@ static void wait_for_context(S3RequestContext *context)
     (void)select(highest + 1, &in, &out, &other, &tenth);
 }
 
+/* libs3 writes dates by gmtime(), whose result all threads share: one request is composed at a time. */
+static pthread_mutex_t composing = PTHREAD_MUTEX_INITIALIZER;
+
+/* A context for a request that libs3 composes right after; then comes run(). */
+static S3RequestContext *begin(struct s3v2 *s)
+{
+    S3RequestContext *context = context_take(s);
+    pthread_mutex_lock(&composing);
+    return context;
+}
+
 /* Drives the call that was put into `context` to its end. */
 static void run(struct call *c, S3RequestContext *context)
 {
     int left = 1;
+    pthread_mutex_unlock(&composing);
     c->moved_ns = time_monotonic_ns();
     while (!c->done && S3_runonce_request_context(context, &left) == S3StatusOK && !c->done) {
         if (stop_check(&c->e))
@@ -247,7 +269,7 @@ static int put_body(struct s3v2 *s, const char *name, const struct s3_body *body
         return STORE_FAILED;
     const S3PutProperties properties = {.md5 = md5, .expires = -1};
     c.body = body;
-    S3RequestContext *context = context_take(s);
+    S3RequestContext *context = begin(s);
     S3_put_object(&s->target, c.key, body->size, &properties, context, &handler, &c);
     run(&c, context);
     int rc = explain(&c, e);
@@ -273,7 +295,7 @@ static int tempfile(struct store *base, struct err *e)
 static int fetch(struct call *c, uint64_t offset, size_t n, struct err *e)
 {
     static const S3GetObjectHandler handler = {{take_properties, take_end}, take_body};
-    S3RequestContext *context = context_take(c->s);
+    S3RequestContext *context = begin(c->s);
     S3_get_object(&c->s->target, c->key, NULL, offset, n, context, &handler, c);
     run(c, context);
     return explain(c, e);
@@ -289,7 +311,7 @@ static int get(struct store *base, const char *name, uint64_t limit, struct buf 
 
 static int look(struct s3v2 *s, const char *name, struct call *c, struct err *e)
 {
-    S3RequestContext *context = context_take(s);
+    S3RequestContext *context = begin(s);
     *c = call_new(s, STORE_HEAD, name);
     S3_head_object(&s->target, c->key, context, &on_reply, c);
     run(c, context);
@@ -350,7 +372,7 @@ static int get_page(struct s3v2 *s, const char *prefix, const char *after, struc
 {
     static const S3ListBucketHandler handler = {{take_properties, take_end}, take_page};
     AUTO(call) c = call_new(s, STORE_LIST, prefix);
-    S3RequestContext *context = context_take(s);
+    S3RequestContext *context = begin(s);
     c.page = page;
     S3_list_bucket(&s->target, c.key, after, NULL, 1000, context, &handler, &c);
     run(&c, context);
@@ -382,7 +404,7 @@ static int del(struct store *base, const char *name, struct err *e)
 {
     struct s3v2 *s = s3v2_of(base);
     AUTO(call) c = call_new(s, STORE_DELETE, name);
-    S3RequestContext *context = context_take(s);
+    S3RequestContext *context = begin(s);
     S3_delete_object(&s->target, c.key, context, &on_reply, &c);
     run(&c, context);
     return explain(&c, e);

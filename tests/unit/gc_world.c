@@ -110,6 +110,11 @@ static int door_put(struct store *s, const char *name, struct bytes data, struct
 {
     PASS(put(in, name, data, e));
 }
+static int door_replace(struct store *s, const char *name, struct bytes data, struct err *e)
+{
+    struct store *in = pass(s, e);
+    return in ? driver_replace(in, name, data, e) : STORE_FAILED;
+}
 static int door_tempfile(struct store *s, struct err *e)
 {
     PASS(tempfile(in, e));
@@ -151,6 +156,7 @@ static void door_free(struct store *s)
     free(d);
 }
 static const struct store_ops door_ops = {.put = door_put,
+                                          .replace = door_replace,
                                           .tempfile = door_tempfile,
                                           .put_file = door_put_file,
                                           .get = door_get,
@@ -357,4 +363,53 @@ void prune_ok(struct host *h, const struct prune_options *o, struct prune_report
 {
     struct err e = ERR_INIT;
     assert_ok(repo_prune(h->repo, o, out, &e));
+}
+
+/* ---- a scene ---- */
+struct blocks blocks_new(size_t n, uint32_t first)
+{
+    struct blocks b = {.v = xcalloc(n, sizeof *b.v), .n = n, .size = BLOCK};
+    for (size_t i = 0; i < n; i++)
+        b.v[i] = first + (uint32_t)i;
+    return b;
+}
+
+void scene_new(struct scene *s, size_t blocks)
+{
+    *s = (struct scene){0};
+    world_new(&s->w);
+    host_new(&s->h, &s->w, true);
+    s->blocks = blocks_new(blocks, 0);
+    backup_all(&s->h, &s->blocks, &s->one);
+}
+
+void scene_free(struct scene *s)
+{
+    snapshot_free(&s->one);
+    free(s->blocks.v);
+    host_free(&s->h);
+    world_free(&s->w);
+}
+
+void assert_no_orphans(struct world *w)
+{
+    struct err e = ERR_INIT;
+    struct host h;
+    host_new(&h, w, true);
+    assert_ok(repo_load(h.repo, &e));
+    for (uint32_t i = 0; i < h.repo->index.pack_count; i++)
+        assert_false(h.repo->index.packs[i].state & PACK_ORPHAN);
+    host_free(&h);
+}
+
+void scene_prune(struct scene *s, const struct prune_options *o, struct prune_report *out)
+{
+    host_reopen(&s->h, keyring_can_read(s->h.repo->keys));
+    prune_ok(&s->h, o, out);
+}
+
+void scene_forget(struct scene *s, const struct snapshot *snapshot)
+{
+    struct err e = ERR_INIT;
+    assert_ok(mark_forget(s->h.repo, &snapshot->id, 1, &e));
 }

@@ -77,4 +77,20 @@ uint64_t count_bytes(struct world *w, const char *prefix);
 
 void prune_ok(struct host *h, const struct prune_options *o, struct prune_report *out);
 
+/* ---- a scene: one host, one snapshot of blocks that are numbered on from 0 ---- */
+#define BLOCK 20000u
+struct blocks blocks_new(size_t n, uint32_t first); /* free(v) */
+struct scene {
+    struct world w;
+    struct host h;
+    struct blocks blocks;
+    struct snapshot one;
+};
+void scene_new(struct scene *s, size_t blocks);
+void scene_free(struct scene *s);
+void scene_prune(struct scene *s, const struct prune_options *o,
+                 struct prune_report *out); /* as a new process */
+void scene_forget(struct scene *s, const struct snapshot *snapshot);
+void assert_no_orphans(struct world *w); /* every pack that is there is in an index */
+
 #endif

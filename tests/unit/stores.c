@@ -1,5 +1,9 @@
 #include "stores.h"
 
+#include "base/child.h"
+
+#include <signal.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 struct store *open_local(const char *path, bool create, unsigned min_free)
@@ -120,6 +124,20 @@ int put_by_file(struct store *s, const char *name, const char *text, uint64_t si
     if (fd < 0 || fd_write_all(fd, BYTES_STR(text), "spool", e))
         return -1;
     return store_put_file(s, name, fd, size, e);
+}
+
+static void ask_to_stop(int number)
+{
+    (void)number;
+    stop_requested = 1;
+}
+
+void stop_in(unsigned ms)
+{
+    const struct itimerval in = {
+        .it_value = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000}};
+    signal(SIGALRM, ask_to_stop);
+    assert_int_equal(setitimer(ITIMER_REAL, &in, NULL), 0);
 }
 
 int find(void *ctx, const struct store_object *o, struct err *e)

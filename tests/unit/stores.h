@@ -32,6 +32,9 @@ int put_by_file(struct store *s, const char *name, const char *text, uint64_t si
 void expect(struct store *s, const char *name, const char *text);
 void expect_absent(struct store *s, const char *name);
 
+/* As a signal asks the program to stop, after so long. */
+void stop_in(unsigned ms);
+
 /* A store_each that keeps what it hears. */
 struct found {
     struct strings lines; /* "name size" */

@@ -8,10 +8,10 @@
 
 #include "store/driver.h"
 
-#define HOSTS     3
-#define SNAPSHOTS 24 /* the model's memory; the oldest are forgotten before it is full */
-#define STEPS     120
-#define BLOCK     1500u
+#define HOSTS       3
+#define SNAPSHOTS   24 /* the model's memory; the oldest are forgotten before it is full */
+#define STEPS       120
+#define SMALL_BLOCK 1500u
 
 /* ---- the model ---- */
 struct known {
@@ -42,6 +42,7 @@ struct game {
     struct blocks files; /* what the source looks like now */
     uint32_t next_block;
     bool nested;
+    uint64_t sleepy;   /* one jump in so many is a sleep */
     int64_t lag_ns;    /* of listings */
     int64_t behind_ns; /* how far the store's clock was put back */
     /* what happened, for the end */
@@ -82,7 +83,8 @@ static void change_files(struct game *g)
 {
     size_t changes = 1 + roll(g, 1 + roll(g, g->files.n));
     for (size_t i = 0; i < changes; i++)
-        g->files.v[roll(g, g->files.n)] = one_in(g, 4) ? (uint32_t)roll(g, g->next_block) : g->next_block++;
+        g->files.v[roll(g, g->files.n)] = /* what was there lately comes back as often as not */
+            one_in(g, 2) ? g->next_block - 1 - (uint32_t)roll(g, MIN(g->next_block, 100u)) : g->next_block++;
 }
 
 static struct blocks copy_blocks(const struct blocks *from)
@@ -326,7 +328,7 @@ static void play(struct player *p)
 
 static void jump(struct game *g)
 {
-    if (one_in(g, 40)) { /* this machine sleeps: only the store's clock goes on */
+    if (one_in(g, g->sleepy)) { /* this machine sleeps: only the store's clock goes on */
         world_sleep(&g->w, (int64_t)roll(g, 2 * DAY));
         g->jumps++;
     } else if (one_in(g, 60)) { /* the store's clock is put back */
@@ -396,7 +398,7 @@ static void check_end(struct game *g)
         fail_game(g, "marks are left: %zu condemn, %zu swept, %zu forget, %zu broken",
                   count_objects(&g->w, "marks/condemn/"), count_objects(&g->w, "marks/swept/"),
                   count_objects(&g->w, "marks/forget/"), count_objects(&g->w, "marks/broken/"));
-    uint64_t needed = last ? last->blocks.n * BLOCK * 3 / 2 + 10 * PACK_PADDING : 0;
+    uint64_t needed = last ? last->blocks.n * SMALL_BLOCK * 3 / 2 + 10 * PACK_PADDING : 0;
     if (count_bytes(&g->w, "packs/") > needed)
         fail_game(g, "%llu bytes are left", (unsigned long long)count_bytes(&g->w, "packs/"));
 }
@@ -405,9 +407,12 @@ static void game_new(struct game *g, uint64_t seed)
 {
     *g = (struct game){.seed = seed, .random = seed};
     world_new(&g->w);
+    g->w.bounds.undo_window_ns = one_in(g, 2) ? 3 * DAY : HOUR;
+    g->sleepy = one_in(g, 2) ? 40 : 8;
     g->lag_ns = one_in(g, 2) ? g->w.bounds.lag_ns : 0;
     store_mem_set_lag(g->w.store, g->lag_ns);
-    g->files = (struct blocks){.v = xcalloc(40, sizeof *g->files.v), .n = 8 + roll(g, 32), .size = BLOCK};
+    g->files =
+        (struct blocks){.v = xcalloc(40, sizeof *g->files.v), .n = 8 + roll(g, 32), .size = SMALL_BLOCK};
     for (size_t i = 0; i < g->files.n; i++)
         g->files.v[i] = g->next_block++;
     for (int i = 0; i < HOSTS; i++) {

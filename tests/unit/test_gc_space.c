@@ -4,9 +4,9 @@
 
 #include <malloc.h>
 
-#define NIGHTS 60
-#define BLOCK  8192u
-#define FRAMES (128u << 10)
+#define NIGHTS      60
+#define SMALL_BLOCK 8192u
+#define FRAMES      (128u << 10)
 
 struct space {
     uint64_t before, after, ideal, moved, freed;
@@ -41,7 +41,7 @@ static void run_nights(struct world *w, struct host *h, struct blocks *nights, s
     uint64_t random = 42;
     uint32_t next = 0;
     for (size_t i = 0; i < NIGHTS; i++) {
-        nights[i] = (struct blocks){.v = xcalloc(blocks, sizeof(uint32_t)), .n = blocks, .size = BLOCK};
+        nights[i] = (struct blocks){.v = xcalloc(blocks, sizeof(uint32_t)), .n = blocks, .size = SMALL_BLOCK};
         for (size_t k = 0; k < blocks; k++)
             nights[i].v[k] = i ? nights[i - 1].v[k] : next++;
         for (size_t k = 0; i && k < changes; k++)

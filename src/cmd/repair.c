@@ -1,0 +1,59 @@
+#include "cmd.h"
+
+static struct {
+    const char *from;
+    bool read_data, new_disk;
+} args;
+
+static const struct option_spec options[] = {
+    {0, "from", "STORE", OPTION_TEXT, &args.from, "take from this mirror alone"},
+    {0, "read-data", NULL, OPTION_FLAG, &args.read_data, "look at every byte of the first store"},
+    {0, "new-disk", NULL, OPTION_FLAG, &args.new_disk, "the first store may be empty: fill it"},
+    {0},
+};
+
+static void print_report(const struct repair_report *r)
+{
+    char size[32];
+    size_format(size, r->bytes);
+    print_lines("healed: ", &r->healed);
+    print_lines("note: ", &r->notes);
+    print_lines("LOST: ", &r->lost);
+    printf("%s: %zu objects healed, %s put back\n", r->lost.n ? "DAMAGED" : "good", r->healed.n, size);
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    AUTO(repair_report) r = {0};
+    const struct run_repair_options o = {.access = cli_access(c),
+                                         .from = args.from,
+                                         .read_data = args.read_data,
+                                         .new_disk = args.new_disk,
+                                         .progress = ui_progress()};
+    int rc = run_repair(&o, &r, e);
+    ui_clear();
+    if (rc)
+        return -1;
+    if (c->json)
+        print_json(json_pack("{s:s, s:b, s:o, s:o, s:o, s:I}", "type", "summary", "ok", r.lost.n == 0,
+                             "healed", list_json(&r.healed), "lost", list_json(&r.lost), "notes",
+                             list_json(&r.notes), "bytes", (json_int_t)r.bytes));
+    else if (!c->quiet || r.lost.n)
+        print_report(&r);
+    return r.lost.n ? EXIT_DAMAGED : EXIT_GOOD;
+}
+
+const struct command command_repair = {
+    .name = "repair",
+    .arguments = "",
+    .summary = "heal the first store from its mirrors",
+    .about =
+        "Looks at the first store as `lifeboat check` does, and puts back from the mirrors what is damaged or\n"
+        "missing; with --read-data after a look at every byte. Snapshots that only a mirror has come back when\n"
+        "[retention] would keep them. Says what could not be had. Names that a prune has condemned stay away.",
+    .example = "lifeboat repair --read-data --from away",
+    .exits = "5 damaged: no mirror has what is named",
+    .options = options,
+    .takes = TAKES_CONFIG | TAKES_KEYS,
+    .run = run,
+};

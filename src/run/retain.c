@@ -1,0 +1,149 @@
+/* What [retention] says: the snapshots of a repository as the policy sees them. */
+#include "internal.h"
+
+#include "policy/retention.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A snapshot that is on its way out is nobody's replacement. */
+static void leave_out_forgotten(struct snapshots *all)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->v[i].forgotten_ns || all->v[i].broken)
+            snapshot_free(&all->v[i]);
+        else
+            all->v[kept++] = all->v[i];
+    }
+    all->n = kept;
+}
+
+int retaining_load(struct retaining *t, const struct config *c, struct repo *r, struct err *e)
+{
+    AUTO(receipts) receipts = {0};
+    *t = (struct retaining){.config = c};
+    if (snapshots_load(r, &t->all, e) || receipts_load(r, NULL, &receipts, e))
+        return -1;
+    if (t->all.unreadable.n)
+        return err_set(e, ERR_DAMAGED,
+                       "%s: nothing is pruned while a snapshot cannot be read: `lifeboat check`",
+                       t->all.unreadable.v[0]);
+    receipts_apply(&receipts, &t->all);
+    leave_out_forgotten(&t->all);
+    t->retention.now_ns = t->all.now_ns;
+    return 0;
+}
+
+/* The moments of one source of one host. *out: free(). */
+static size_t collect(const struct retaining *t, const struct line *l, struct moment **out)
+{
+    size_t n = 0;
+    *out = xcalloc(t->all.n, sizeof **out);
+    for (size_t i = 0; i < t->all.n; i++) {
+        const struct snapshot *s = &t->all.v[i];
+        const struct snapshot_source *src = snapshot_find_source(s, l->source);
+        if (!src || strcmp(s->host, l->host) != 0)
+            continue;
+        (*out)[n++] = (struct moment){.snapshot = i,
+                                      .time_ns = MIN(s->time_ns, s->stored_ns),
+                                      .stored_ns = s->stored_ns,
+                                      .sequence = src->sequence,
+                                      .verdict = src->verdict,
+                                      .pinned = s->pins.n > 0,
+                                      .proven = src->proof.state == PROOF_HOLDS};
+    }
+    return n;
+}
+
+/* The sources of every host, each once; borrowed texts. */
+static void find_lines(struct retaining *t)
+{
+    for (size_t i = 0; i < t->all.n; i++)
+        for (size_t k = 0; k < t->all.v[i].source_count; k++) {
+            const struct line l = {t->all.v[i].host, t->all.v[i].sources[k].name};
+            size_t n = 0;
+            while (n < t->line_count &&
+                   (strcmp(t->lines[n].host, l.host) != 0 || strcmp(t->lines[n].source, l.source) != 0))
+                n++;
+            if (n < t->line_count)
+                continue;
+            t->lines = xrealloc(t->lines, n + 1, sizeof *t->lines);
+            t->lines[t->line_count++] = l;
+        }
+}
+
+static void explain(const struct retaining *t, const char *source, const struct moment *m,
+                    const struct decision *d, size_t n, struct run_prune_result *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        AUTO(strings) why = STRINGS_NONE;
+        AUTO(buf) line = BUF_NONE;
+        retention_explain(&t->retention, &m[i], &d[i], &why);
+        buf_add_fmt(&line, "%s: ", source);
+        for (size_t k = 0; k < why.n; k++)
+            buf_add_fmt(&line, "%s%s", k ? ", " : "", why.v[k]);
+        strings_add(&out->v[m[i].snapshot].why, buf_cstr(&line));
+    }
+}
+
+static void decide_line(struct retaining *t, const struct line *l, struct run_prune_result *out)
+{
+    struct moment *m;
+    size_t n = collect(t, l, &m);
+    struct decision *d = xcalloc(n, sizeof *d);
+    t->retention.keep = *config_keep_rules(t->config, l->source);
+    retention_decide(&t->retention, m, n, d);
+    retention_combine(m, d, n, t->drop);
+    if (out)
+        explain(t, l->source, m, d, n, out);
+    free(d);
+    free(m);
+}
+
+int retaining_decide(struct retaining *t, struct run_prune_result *out, struct err *e)
+{
+    const char *zone = t->config->retention.time_zone;
+    if (zone && !(t->zone = zone_load(zone, e)))
+        return -1;
+    t->retention.zone = t->zone;
+    t->drop = xcalloc(t->all.n, sizeof *t->drop);
+    for (size_t i = 0; i < t->all.n; i++)
+        t->drop[i] = t->all.v[i].source_count > 0;
+    if (out) {
+        out->v = xcalloc(t->all.n, sizeof *out->v);
+        out->n = t->all.n;
+    }
+    for (size_t i = 0; out && i < t->all.n; i++)
+        out->v[i] = (struct run_pruned){
+            .id = t->all.v[i].id, .time_ns = t->all.v[i].time_ns, .host = xstrdup(t->all.v[i].host)};
+    find_lines(t);
+    for (size_t i = 0; i < t->line_count; i++)
+        decide_line(t, &t->lines[i], out);
+    for (size_t i = 0; out && i < t->all.n; i++)
+        out->v[i].goes = t->drop[i];
+    return 0;
+}
+
+void retaining_alarms(const struct retaining *t, int64_t last_ns, struct strings *out)
+{
+    for (size_t i = 0; i < t->line_count; i++) {
+        struct moment *m;
+        struct retention_alarm alarm;
+        AUTO(strings) why = STRINGS_NONE;
+        size_t n = collect(t, &t->lines[i], &m);
+        retention_alarm(m, n, t->drop, last_ns ? last_ns : RETENTION_NEVER, t->retention.now_ns, &alarm);
+        retention_alarm_explain(&alarm, &why);
+        for (size_t k = 0; k < why.n; k++)
+            strings_add_fmt(out, "%s on %s: %s", t->lines[i].source, t->lines[i].host, why.v[k]);
+        free(m);
+    }
+}
+
+void retaining_free(struct retaining *t)
+{
+    snapshots_free(&t->all);
+    zone_free(t->zone);
+    free(t->lines);
+    free(t->drop);
+}
