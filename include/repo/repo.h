@@ -133,6 +133,7 @@ struct snapshots {
     struct snapshot *v; /* ordered by time, oldest first */
     size_t n;
     struct strings unreadable; /* "snapshots/<sha>: why" of those that do not open */
+    int64_t now_ns;            /* the store's clock before the listing */
 };
 /* Every snapshot there is. Works before repo_load and without the identity. */
 int snapshots_load(struct repo *r, struct snapshots *out, struct err *e) MUST_CHECK;

@@ -267,7 +267,7 @@ static int load_listed(struct repo *r, struct snapshots *all, struct err *e)
 int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
 {
     *out = (struct snapshots){0};
-    if (store_list(r->store, "snapshots/", add_listed, out, NULL, e) || load_listed(r, out, e)) {
+    if (store_list(r->store, "snapshots/", add_listed, out, &out->now_ns, e) || load_listed(r, out, e)) {
         snapshots_free(out);
         return -1;
     }
