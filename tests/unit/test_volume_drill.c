@@ -75,6 +75,8 @@ static void nobody_proves_all_but_owners(void **state)
     (void)state;
     NEEDS_ROOT;
     make_hostile_tree();
+    link_to("special/null", "special/null-too"); /* to what is left out */
+    link_to("modes/file-0000", "modes/file-0000-too");
     scene_back_up();
     assert_true(drill_as_nobody());
     drill_now(NULL);
