@@ -36,6 +36,7 @@ static void a_hostile_tree_is_proven(void **state)
     assert_int_equal(drilling.out.notes.n, 0);
     assert_int_equal(drilling.out.entries, scene.result.files);
     assert_int_equal(drilling.out.bytes, scene.result.streams[0].bytes);
+    assert_int_equal(drilling.out.bytes, scene.result.bytes);
     assert_true(drill_layer_named("restored").held);
     assert_true(drill_layer_named("compared").held);
     assert_true(drill_layer_named("catalog").held);
