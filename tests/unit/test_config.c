@@ -264,7 +264,7 @@ static void test_unknown(void **state)
     refuse(STORE "[source s]\nexclude_caches = yes\n",
            "t.conf:4: [source s] exclude_caches: unknown key: did you mean \"exclude-caches\"?");
     refuse("[store main]\nurl = file:///b\nendpoint = https://x\n",
-           "t.conf:3: [store main] endpoint: unknown key; known are url, min-free, require-mount");
+           "t.conf:3: [store main] endpoint: is for buckets (s3://...), and url names a folder");
     refuse(STORE "[source s]\ncontainer = db\n",
            "t.conf:4: [source s] container: unknown key; known are type,");
     refuse(STORE "[keys]\n = x\n", "t.conf:4: [keys] : unknown key; known are writer, identity");
@@ -308,18 +308,62 @@ static void test_stores(void **state)
     (void)state;
     refuse("[keys]\nwriter = /w\n", "t.conf:2: there is no [store NAME] section");
     refuse("[store main]\n", "t.conf:1: [store main]: wants a \"url\"");
-    refuse("\n[store main]\nurl = s3://bucket/prefix\n",
-           "t.conf:3: [store main] url: \"s3://bucket/prefix\" is not supported by this version");
-    refuse("[store main]\nurl = /var/backups\n",
-           "t.conf:2: [store main] url: \"/var/backups\" is not supported");
+    refuse("[store main]\nurl = http://backups\n",
+           "t.conf:2: [store main] url: \"http://backups\" is neither");
     refuse("[store main]\nurl = file://var/backups\n",
            "t.conf:2: [store main] url: \"file://var/backups\" wants an absolute path after file://");
     refuse("[store main]\nurl = file:////\n",
            "t.conf:2: [store main] url: the root folder cannot be a store");
-    refuse(
-        STORE "[store second]\nurl = file:///c\n",
-        "t.conf:3: [store second]: a second store is not supported by this version; the first is [store main] in "
-        "line 1");
+    refuse("[store main]\nurl = s3://\n", "t.conf:2: [store main] url: \"s3://\" names no bucket");
+    refuse(STORE "[store second]\nurl = file:///b/\n",
+           "t.conf:4: [store second] url: is that of [store main], too");
+    refuse(STORE "[store b]\nurl = s3://bucket\nmin-free = 3\n",
+           "t.conf:5: [store b] min-free: is for folders (file:///...), and url names a bucket");
+    refuse(STORE "[store b]\nurl = s3://bucket\nendpoint = http://h\n",
+           "t.conf:5: [store b] endpoint: http:// sends");
+    refuse(STORE "[store b]\nurl = s3://bucket\nendpoint = h:9000\n",
+           "t.conf:5: [store b] endpoint: \"h:9000\" is not");
+    refuse(STORE "[store b]\nurl = s3://bucket\nsignature = v2\n",
+           "t.conf:3: [store b]: signature = v2 wants");
+    refuse(STORE "[store b]\nurl = s3://bucket\nsignature = v3\n",
+           "t.conf:5: [store b] signature: \"v3\" is none of v4, v2");
+    AUTO_PTR(config)
+    c = parse_well(STORE "[store away]\nurl = s3://bucket/a/b/\nregion = eu\naddressing = path\n"
+                         "limit-up = 1MiB\nobject-lock-days = 9\n");
+    assert_int_equal(c->store_count, 2);
+    assert_string_equal(c->stores[1].bucket, "bucket");
+    assert_string_equal(c->stores[1].prefix, "a/b");
+    assert_int_equal(c->stores[1].addressing, ADDRESSING_PATH);
+    assert_int_equal(c->stores[1].limit_up, 1 << 20);
+    assert_int_equal(c->stores[1].object_lock_days, 9);
+}
+
+static void test_urls(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    AUTO(config_store) s = {0}, folder = {0};
+    assert_ok(config_store_parse_url(
+        &s, "s3://b-1/p/q?endpoint=http%3A%2F%2Fh%3A9&insecure=yes&addressing=path&signature=v2", &e));
+    assert_string_equal(s.endpoint, "http://h:9");
+    assert_true(s.insecure && s.signature == SIGNATURE_V2 && s.addressing == ADDRESSING_PATH);
+    AUTO_CHAR back = config_store_url(&s);
+    assert_string_equal(back, "s3://b-1/p/q?endpoint=http://h:9&addressing=path&signature=v2&insecure=yes");
+    assert_ok(config_store_parse_url(&folder, "/mnt/x/", &e));
+    assert_string_equal(folder.path, "/mnt/x");
+    static const char *const bad[] = {"s3://b-1?endpoint",
+                                      "s3://b-1?what=1",
+                                      "s3://b-1?region=%0a",
+                                      "s3://b-1?url=s3://c",
+                                      "s3://b-1/../x",
+                                      "ftp://x",
+                                      "x"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        AUTO(config_store) none = {0};
+        struct err why = ERR_INIT;
+        assert_int_equal(config_store_parse_url(&none, bad[i], &why), -1);
+        assert_int_equal(why.kind, ERR_USAGE);
+    }
 }
 
 static void test_keys_of_another_type(void **state)
@@ -491,10 +535,10 @@ static void read_sample(struct buf *plain, struct buf *full, struct strings *key
     char section[80] = "";
     AUTO_CHAR copy = xstrdup(buf_cstr(plain));
     for (char *rest = copy, *line; (line = strsep(&rest, "\n"));) {
+        if (line[0] == '#' && (line[1] == '[' || is_setting(line + 1)))
+            line++;
         if (line[0] == '[')
             snprintf(section, sizeof section, "%.*s", (int)strcspn(line + 1, " ]"), line + 1);
-        if (line[0] == '#' && is_setting(line + 1))
-            line++;
         if (is_setting(line))
             strings_add_fmt(keys, "%s %.*s", section, (int)strcspn(line, " "), line);
         buf_add_fmt(full, "%s\n", line);
@@ -515,7 +559,7 @@ static void test_sample_has_every_key(void **state)
             if (!strings_has(&keys, word))
                 fail_msg("conf/lifeboat.conf lacks: %s", word);
         }
-    assert_int_equal(known, 50);
+    assert_int_equal(known, 60);
     /* The other way round: each of its settings parses, so none is unknown. */
     AUTO_PTR(config) c = parse_well(buf_cstr(&full));
     assert_int_equal(c->source_count, 3);
@@ -716,6 +760,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_doubles),
         cmocka_unit_test(test_stores),
+        cmocka_unit_test(test_urls),
         cmocka_unit_test(test_keys_of_another_type),
         cmocka_unit_test(test_missing_keys),
         cmocka_unit_test(test_values),
