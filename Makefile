@@ -90,6 +90,9 @@ fuzzers: $(FUZZERS)
 build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o build/fuzz/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+model:
+	@tests/lib/packages model
+	@tests/model/run
 bench: packages all
 	@LIFEBOAT=$(abspath $(O))/lifeboat tests/bench
 
@@ -99,7 +102,7 @@ install: all $(if $(DESTDIR),,user)
 	install -m 755 $(O)/lifeboat $(DESTDIR)$(PREFIX)/bin/lifeboat
 	install -m 644 docs/lifeboat.1 $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1
 	install -m 644 docs/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
-	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md \
+	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
 	tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local|$(PREFIX)|' systemd/lifeboat-backup.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.service
@@ -114,6 +117,6 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers bench install uninstall clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers model bench install uninstall clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)

@@ -12,11 +12,22 @@ static const struct option_spec options[] = {
     {0},
 };
 
+#define NAMES_SHOWN 10 /* of healed objects, unless -v asks for all */
+
+static void print_healed(const struct strings *names)
+{
+    size_t n = cli.verbose ? names->n : MIN(names->n, (size_t)NAMES_SHOWN);
+    const struct strings some = {.v = names->v, .n = n};
+    print_lines("healed: ", &some);
+    if (n < names->n)
+        printf("healed: ... and %zu more\n", names->n - n);
+}
+
 static void print_report(const struct repair_report *r)
 {
     char size[32];
     size_format(size, r->bytes);
-    print_lines("healed: ", &r->healed);
+    print_healed(&r->healed);
     print_lines("note: ", &r->notes);
     print_lines("LOST: ", &r->lost);
     printf("%s: %zu objects healed, %s put back\n", r->lost.n ? "DAMAGED" : "good", r->healed.n, size);

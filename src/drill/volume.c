@@ -365,7 +365,7 @@ int volume_drill_clear(struct volume_drill *d, struct err *e)
     return dir_remove(d->folder, &why) ? judge_scratch(d, &why, e) : 0;
 }
 
-/* Slices are of runs; this is behind the last. */
+/* Behind the last run, where slices do not reach and unpacking does not look. */
 static int check_end_mark(struct volume_drill *d, struct err *e)
 {
     AUTO(stream_feed) f = {0};
@@ -411,7 +411,7 @@ static void note_left_out(struct volume_drill *d)
 
 int volume_drill_end(struct volume_drill *d, struct err *e)
 {
-    int rc = d->whole ? 0 : check_end_mark(d, e);
+    int rc = check_end_mark(d, e);
     if (rc == 0)
         rc = catalog_check_end(&d->check, d->data->bytes, d->env->source->files, e);
     return rc;

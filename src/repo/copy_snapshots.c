@@ -39,7 +39,7 @@ static int walk_refs(struct copying *c, struct bytes refs, unsigned depth, bool 
 {
     for (size_t i = 0; i < refs.n / TABLE_CHUNK_SIZE && *whole; i++) {
         struct ref ref = chunk_at(refs, i);
-        *whole = index_has_usable(&c->to->index, &ref.id);
+        *whole = index_rely(&c->to->index, &ref.id); /* its lock is extended, where there are locks */
         if (*whole && depth > 0 && walk_list(c, &ref, depth - 1, whole, e))
             return -1;
     }

@@ -1,7 +1,7 @@
 /* copy: what the first store holds goes to the mirrors. */
 #include "internal.h"
 
-#include "base/log.h"
+#include "base/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +73,22 @@ int copy_to(const struct run_repo *first, struct repo *mirror, const struct conf
     return repo_copy(first->repo, mirror, &o, out, e);
 }
 
+/* What the new snapshots need there must stay locked as long as they do. */
+static int extend_locks(const struct run_repo *first, struct repo *mirror, const struct config *c,
+                        const struct config_store *s, struct err *e)
+{
+    AUTO_CHAR folder = xasprintf("%s/%s", c->state_dir, first->id);
+    if (!s->object_lock_days)
+        return 0;
+    if (dir_make(folder, 0700, e))
+        return -1;
+    int rc = locks_extend(mirror, s, folder, e);
+    return rc == COMMIT_REPEAT
+               ? err_set(e, ERR_FAILED, "%s: locks of packs that are needed there could not be extended",
+                         store_title(repo_store(mirror)))
+               : rc;
+}
+
 /* One that fails is a result; only being stopped ends the whole. */
 static int copy_one(const struct run_repo *first, const struct config *c, const struct config_store *s,
                     run_progress_fn *progress, void *ctx, struct run_copied *out, struct err *e)
@@ -81,7 +97,8 @@ static int copy_one(const struct run_repo *first, const struct config *c, const 
     struct err why = ERR_INIT;
     out->name = xstrdup(s->name);
     if (open_mirror(first, s, c, &mirror, &why) == 0 &&
-        copy_to(first, mirror.repo, s, progress, ctx, &out->report, &why) == 0)
+        copy_to(first, mirror.repo, s, progress, ctx, &out->report, &why) == 0 &&
+        extend_locks(first, mirror.repo, c, s, &why) == 0)
         return 0;
     if (why.kind == ERR_STOPPED)
         return *e = why, -1;

@@ -3,7 +3,9 @@
 
 The bucket's name says how: FAULT or FAULT-N; with N only the first N requests that the fault is about meet it (counted
 for each method and first part of the key), the others are served well. Objects live in memory, signatures are not checked (a real server does that in other tests)."""
+import base64
 import email.utils
+import hashlib
 import http.server
 import re
 import socket
@@ -98,6 +100,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(self.fault)
         if self.meets("error200"):
             return self.answer(200, b"<Error><Code>InternalError</Code></Error>")
+        if (self.headers["Content-MD5"] != base64.b64encode(hashlib.md5(body).digest()).decode() or
+                self.headers["x-amz-content-sha256"] != hashlib.sha256(body).hexdigest()):
+            return self.answer(400, b"<Error><Code>InvalidDigest</Code></Error>")
         if self.fault == "ignoresall" and self.query:
             return self.answer(200)
         with lock:
@@ -114,10 +119,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = objects.get((self.bucket, self.key))
         if body is None:
             return self.answer(404)
-        if self.fault == "weaklock":
-            until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 10 * 86400))
-            return self.answer(200, body, {"x-amz-object-lock-mode": "GOVERNANCE",
-                                           "x-amz-object-lock-retain-until-date": until})
+        locks = {"weaklock": ("GOVERNANCE", 10 * 86400), "shortlock": ("COMPLIANCE", 3600)}
+        if self.fault in locks:
+            mode, seconds = locks[self.fault]
+            until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+            return self.answer(200, body, {"x-amz-object-lock-mode": mode, "x-amz-object-lock-retain-until-date": until})
         return self.answer(200, body, length=not self.meets("nolength"))
 
     def on_get(self):

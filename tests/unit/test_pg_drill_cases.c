@@ -216,7 +216,7 @@ static void test_many_databases(void **state)
     make_one("one");
     create_database("two");
     cluster_sql("two", "CREATE TABLE of_two (i int); CREATE TABLE postgres (i int)");
-    cluster_sql("postgres", "CREATE TABLE in_postgres AS SELECT 1 i");
+    cluster_sql("postgres", "CREATE TABLE in_postgres AS SELECT 1 i; COMMENT ON DATABASE postgres IS NULL");
     drilling_init(&d, NULL);
     drilling_in_private(&d);
     strings_add(&d.b.config.databases, "one");

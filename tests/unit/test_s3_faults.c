@@ -335,7 +335,8 @@ static void test_locks_that_are_none(void **state)
     static const struct {
         const char *bucket, *says;
     } cases[] = {{"ignoresall", "the server took the object, but did not lock it: "},
-                 {"weaklock", "the server took the object, but did not lock it as it was told: "}};
+                 {"weaklock", "the server took the object, but did not lock it as it was told: "},
+                 {"shortlock", "the server took the object, but did not lock it as it was told: "}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err e = ERR_INIT;
         struct store_s3_options o = options(cases[i].bucket);

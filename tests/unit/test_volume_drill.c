@@ -36,6 +36,7 @@ static void a_hostile_tree_is_proven(void **state)
     assert_int_equal(drilling.out.notes.n, 0);
     assert_int_equal(drilling.out.entries, scene.result.files);
     assert_int_equal(drilling.out.bytes, scene.result.streams[0].bytes);
+    assert_int_equal(drilling.out.bytes, scene.result.bytes);
     assert_true(drill_layer_named("restored").held);
     assert_true(drill_layer_named("compared").held);
     assert_true(drill_layer_named("catalog").held);
@@ -75,6 +76,8 @@ static void nobody_proves_all_but_owners(void **state)
     (void)state;
     NEEDS_ROOT;
     make_hostile_tree();
+    link_to("special/null", "special/null-too"); /* to what is left out */
+    link_to("modes/file-0000", "modes/file-0000-too");
     scene_back_up();
     assert_true(drill_as_nobody());
     drill_now(NULL);

@@ -85,6 +85,26 @@ static void a_tar_stream_that_is_cut_off(void **state)
     expect_not_proven();
 }
 
+static void an_end_that_is_none(void **state)
+{
+    (void)state;
+    AUTO(buf) tar = BUF_NONE;
+    make_files(false);
+    scene_back_up();
+    drill_prepare();
+    buf_add(&tar, buf_bytes(&scene.tar));
+    tar.p[tar.n - 1] = 1;
+    drilling.streams[0] = put_stream("data", buf_bytes(&tar));
+    expect_not_proven();
+    expect_outcome(DRILL_DIFFERS, "the stored stream has no end mark");
+    drilling.limit = 1 << 20; /* in slices */
+    expect_not_proven();
+    expect_outcome(DRILL_DIFFERS, "the stored stream has no end mark");
+    drilling.streams[0] = scene.result.streams[0];
+    drill_now(NULL);
+    expect_proven();
+}
+
 static void headers_that_are_damaged(void **state)
 {
     (void)state;
@@ -258,6 +278,34 @@ static void the_last_of_several_entries_counts(void **state)
     test_tar_done(&t);
 }
 
+/* What a restore says it could not make counts, even when all is there in the end. */
+static void a_restore_that_says_it_failed(void **state)
+{
+    (void)state;
+    struct tar t;
+    struct err e = ERR_INIT;
+    AUTO(buf) catalog = BUF_NONE;
+    NEEDS_ROOT;
+    scene_put_text("x", "some backup to begin with");
+    scene_back_up();
+    test_tar_begin(&t);
+    test_tar_add_folder(&t, "./", 0755);
+    test_tar_add_link(&t, "f", "nowhere");
+    test_tar_add_file(&t, "f", "and yet");
+    struct bytes tar = test_tar_end(&t);
+    catalog_add_start(&catalog);
+    add_line(&catalog, ".", S_IFDIR | 0755, 0);
+    add_line(&catalog, "f", S_IFREG | 0644, 7);
+    catalog_add_run(&catalog, tar.n - 1024);
+    drill_prepare();
+    drilling.source.files = 2;
+    drilling.streams[0] = put_stream("data", tar);
+    drilling.streams[1] = put_stream("catalog", buf_bytes(&catalog));
+    assert_ok(drill_try(&e));
+    expect_outcome(DRILL_UNABLE, "1 entry could not be restored");
+    test_tar_done(&t);
+}
+
 static void what_leads_out_is_never_proven(void **state)
 {
     (void)state;
@@ -287,6 +335,8 @@ static void make_links_across(void)
         set_times(from, 5);
     }
     put_seeded("zlarge", 700000, 3);
+    scene_put_text("zpair-a", "content");
+    link_to("zpair-a", "zpair-b");
 }
 
 static void a_volume_in_slices(void **state)
@@ -315,9 +365,11 @@ static void change_once(void)
 {
     AUTO_CHAR path = xasprintf("%s/folder3/file07", drilling.folder);
     AUTO_CHAR zlarge = xasprintf("%s/zlarge", drilling.folder);
+    AUTO_CHAR pair = xasprintf("%s/zpair-b", drilling.folder); /* its first name is in the same slice */
     if (access(path, F_OK) == 0)
         assert_int_equal(chmod(path, 0600), 0);
     (void)unlink(zlarge);
+    (void)unlink(pair);
 }
 
 static void a_change_in_a_slice_is_named(void **state)
@@ -332,6 +384,7 @@ static void a_change_in_a_slice_is_named(void **state)
     drill_now(change_once);
     expect_outcome(DRILL_DIFFERS, "folder3/file07: mode 0600, was 0644");
     expect_outcome(DRILL_DIFFERS, "zlarge: is missing");
+    expect_outcome(DRILL_DIFFERS, "zpair-b: is missing");
 }
 
 static void hostile_slices(void **state)
@@ -451,11 +504,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DRILL_CASE(damage_in_the_store_is_a_difference),
         DRILL_CASE(a_tar_stream_that_is_cut_off),
+        DRILL_CASE(an_end_that_is_none),
         DRILL_CASE(headers_that_are_damaged),
         DRILL_CASE(streams_that_were_swapped),
         DRILL_CASE(a_catalog_that_lies),
         DRILL_CASE(a_catalog_that_ends_early),
         DRILL_CASE(the_last_of_several_entries_counts),
+        DRILL_CASE(a_restore_that_says_it_failed),
         DRILL_CASE(what_leads_out_is_never_proven),
         DRILL_CASE(a_volume_in_slices),
         DRILL_CASE(a_change_in_a_slice_is_named),

@@ -1,0 +1,321 @@
+#!/usr/bin/env bats
+load ../lib/common
+# shellcheck source=tests/lib/ceph.sh
+. "$BATS_TEST_DIRNAME/../lib/ceph.sh"
+TESTS_LIB=$BATS_TEST_DIRNAME/../lib
+eval "$(declare -f teardown | sed '1s/teardown/remove_folder/')"
+
+teardown() {
+    if [ -d "$T/ceph" ]; then ceph_stop "$T/ceph"; fi
+    remove_folder
+}
+
+# add_mirror NAME [URL]: behind the other stores.
+add_mirror() {
+    cat >>"$T/lifeboat.conf" <<CONF
+[store $1]
+url = ${2:-file://$T/$1}
+min-free = 0
+CONF
+}
+
+# Two stores and three backups, the last of which is $ID.
+two_stores() {
+    add_mirror away
+    init
+    backup
+    echo more >"$T/files/more.txt"
+    backup
+    head -c 400000 /dev/urandom >"$T/files/noise2"
+    backup --pin "for the test"
+}
+
+# Everything of the store that is no mark of damage, by name and sum.
+sums() { # STORE
+    (cd "$1" && find . -type f ! -path './marks/damaged/*' | sort | xargs sha256sum)
+}
+
+restores() {
+    rm -rf "$T/back"
+    expect 0 lb --json restore latest files --to "$T/back"
+    same_files "$T/back"
+}
+
+restores_from_mirror() {
+    restores
+    json 'd["mirror"] is True'
+    says "mirror away"
+}
+
+@test "init makes the mirrors, backup copies to them" {
+    add_mirror away
+    add_mirror third
+    expect 0 lb init
+    prints "mirror      away"
+    prints "mirror      third"
+    cmp "$T/store/lifeboat" "$T/away/lifeboat"
+    backup
+    json '[m["name"] for m in d["mirrors"]] == ["away", "third"] and all(m["ok"] and m["packs"] > 0 and m["bytes"] > 300000 and m["waiting"] == 0 and m["error"] is None for m in d["mirrors"])'
+    sums "$T/store" >"$T/sums"
+    for m in away third; do
+        sums "$T/$m" | cmp "$T/sums"
+        expect 0 lb check --read-data --store $m
+    done
+    expect 0 lb backup
+    prints "mirror away"
+    # Nothing is copied twice.
+    expect 0 lb copy --json
+    json 'all(m["packs"] == 0 and m["bytes"] == 0 and m["ok"] for m in d["mirrors"])'
+}
+
+@test "without a mirror nothing is said of mirrors" {
+    init
+    backup
+    json '"mirrors" not in d'
+    expect 2 lb copy
+    says "has no mirror"
+    expect 2 lb repair
+    says "has no mirror"
+}
+
+@test "a mirror that is added later gets everything" {
+    init
+    backup
+    backup --pin x
+    add_mirror away
+    expect 3 lb backup
+    says "mirror away: store $T/away: no such folder"
+    expect 0 lb init --json
+    json 'd["outcome"] == "mirrored"'
+    expect 2 lb init
+    says "is set up already"
+    expect 2 lb copy nowhere
+    says "nowhere: is no mirror; there is: away"
+    expect 0 lb copy away
+    sums "$T/store" >"$T/sums"
+    sums "$T/away" | cmp "$T/sums"
+    expect 0 lb --store away list --json
+    json 'len(d) == 3 and d[1]["pinned"]'
+}
+
+@test "a mirror with another repository in it is left alone" {
+    init
+    mv "$T/store" "$T/away"
+    rm -r "$T/keys"
+    add_mirror away
+    sums "$T/away" >"$T/sums"
+    expect 3 lb -q init --kit "$T/kit2.txt"
+    says "it is not touched"
+    expect 3 lb backup
+    says "holds repository"
+    sums "$T/away" | cmp "$T/sums"
+}
+
+@test "a mirror that fails leaves the snapshot good, and the exit code 3" {
+    two_stores
+    mv "$T/away" "$T/gone"
+    expect 3 lb --json backup
+    json 'd["verdict"] == "good" and d["snapshot"] and not d["mirrors"][0]["ok"] and "no such folder" in d["mirrors"][0]["error"]'
+    says "mirror away: "
+    mv "$T/gone" "$T/away"
+    # Full: less would stay free than is asked for.
+    sed -i '/^\[store away\]/,$s/^min-free = 0/min-free = 50/' "$T/lifeboat.conf"
+    if [ "$(df --output=pcent "$T" | tr -dc 0-9)" -gt 51 ]; then
+        expect 3 lb --json backup
+        json 'not d["mirrors"][0]["ok"] and d["verdict"] == "good"'
+        says "mirror away: store $T/away: put"
+    fi
+    sed -i 's/^min-free = 50/min-free = 0/' "$T/lifeboat.conf"
+    expect 0 lb copy
+    sums "$T/store" >"$T/sums"
+    sums "$T/away" | cmp "$T/sums"
+}
+
+@test "damage is restored around, object by object, and repaired" {
+    two_stores
+    cp -a "$T/store" "$T/sound"
+    sums "$T/store" >"$T/sums"
+    restores
+    json 'd["mirror"] is False'
+    for kind in packs index snapshots keys lifeboat; do
+        for how in flip rm; do
+            rm -rf "$T/store"
+            cp -a "$T/sound" "$T/store"
+            find "$T/store/$kind" -type f | while read -r f; do $how "$f"; done
+            case $kind,$how in
+            index,rm) restores ;; # packs say themselves what is in them
+            snapshots,rm)
+                rm -rf "$T/back"
+                expect 0 lb --json restore "${ID:0:12}" files --to "$T/back"
+                json 'd["mirror"] is True'
+                same_files "$T/back"
+                ;;
+            *) restores_from_mirror ;;
+            esac
+            expect 0 lb repair --read-data
+            expect 0 lb check --read-data --json
+            json 'd["ok"] and not d["errors"]'
+            sums "$T/store" >"$T/now"
+            # An index that nobody misses need not come back.
+            diff "$T/sums" "$T/now" || { [ $kind,$how = index,rm ] && expect 0 lb list; }
+            [ -z "$(find "$T/store/marks/damaged" -type f 2>/dev/null)" ]
+            mv "$T/away" "$T/away2"
+            restores
+            mv "$T/away2" "$T/away"
+        done
+    done
+}
+
+@test "single objects: one flipped pack, a short one, receipts and marks" {
+    two_stores
+    expect 0 lb drill latest files
+    expect 0 lb copy
+    sums "$T/store" >"$T/sums"
+    flip "$(object packs)" 5000
+    truncate -s -70000 "$(find "$T/store/packs" -type f | sort | tail -n 1)"
+    rm -r "$T/store/receipts" "$T/store/marks/pin"
+    restores_from_mirror
+    says "packs/"
+    expect 0 lb repair --read-data
+    expect 0 lb check --read-data
+    sums "$T/store" | diff "$T/sums" -
+    expect 0 lb repair --json
+    json 'd["ok"] and d["healed"] == [] and d["bytes"] == 0'
+}
+
+@test "what no mirror has is named" {
+    two_stores
+    mv "$T/away" "$T/off"
+    head -c 200000 /dev/urandom >"$T/files/noise3"
+    expect 3 lb --json backup
+    before=$(find "$T/off/packs" -type f -printf '%f\n' | sort)
+    new=$(find "$T/store/packs" -type f -printf '%f\n' | sort | comm -13 <(echo "$before") - | head -n 1)
+    rm "$T/store/packs/${new:0:2}/$new"
+    mv "$T/off" "$T/away"
+    expect 5 lb repair
+    prints "LOST: packs/${new:0:2}/$new: is missing"
+    # It does not get to the mirror half: the snapshot waits, everything older is there.
+    expect 3 lb copy
+    says "1 snapshots wait"
+    expect 0 lb --store away list --json
+    json 'len(d) == 3'
+    # The next backup stores it again.
+    backup
+    expect 0 lb copy
+    expect 0 lb check
+}
+
+@test "the first store is gone: looking and restoring go on with the mirror" {
+    two_stores
+    mv "$T/store" "$T/off"
+    restores_from_mirror
+    says "going on with mirror away"
+    expect 0 lb list --json
+    json 'len(d) == 3'
+    expect 0 lb ls latest files
+    prints "noise2"
+    expect 0 lb find '*2'
+    expect 0 lb cat latest numbers
+    seq 1 20000 | cmp - "$T/out"
+    # Nothing is written or judged on a mirror's word.
+    expect 2 lb backup
+    expect 2 lb check
+    expect 2 lb drill
+    expect 2 lb prune
+}
+
+@test "a new disk in place of the first store is filled from the mirror" {
+    two_stores
+    sums "$T/store" >"$T/sums"
+    rm -r "$T/store"
+    expect 2 lb repair
+    says "is the disk mounted?"
+    mkdir "$T/store"
+    expect 2 lb repair
+    says "--new-disk"
+    [ -z "$(ls -A "$T/store")" ]
+    expect 0 lb repair --new-disk
+    sums "$T/store" | diff "$T/sums" -
+    expect 0 lb check --read-data
+    backup
+}
+
+@test "prune prunes each mirror by marks of its own, and never down to a first store that has lost something" {
+    cat >"$T/extra" <<CONF
+[retention]
+keep-last = 1
+keep-min = 1
+grace = 8s
+undo-window = 1s
+CONF
+    cat "$T/extra" >>"$T/lifeboat.conf"
+    two_stores
+    expect 0 lb --json prune --yes
+    json 'len(d["mirrors"]) == 1 and d["mirrors"][0]["ok"]'
+    expect 0 lb --store away list --json
+    json 'sum(1 for s in d) == 3'
+    # The first store loses its snapshots; those that the mirror keeps are more then.
+    mv "$T/store/snapshots" "$T/lost"
+    mkdir "$T/store/snapshots"
+    before=$(find "$T/away" -type f | wc -l)
+    expect 3 lb --json prune --yes
+    json 'not d["mirrors"][0]["ok"] and "snapshots that stay" in d["mirrors"][0]["error"]'
+    [ "$(find "$T/away/packs" "$T/away/snapshots" -type f | wc -l)" -le "$before" ]
+    expect 0 lb repair
+    expect 0 lb list --json
+    json 'len(d) >= 1'
+    mv "$T/away" "$T/off"
+    expect 3 lb prune --yes
+    says "mirror away"
+}
+
+@test "a bucket as the mirror, and as the first store" {
+    ceph_start "$T/ceph" 2>"$T/why" || skip "$(cat "$T/why")"
+    set -a
+    # shellcheck source=/dev/null
+    . "$T/ceph/env"
+    set +a
+    (umask 077 && printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" >"$T/credentials")
+    python3 "$TESTS_LIB/s3.py" PUT /copies </dev/null
+    bucket="url = s3://copies/box
+endpoint = $CEPH_HTTP
+insecure = yes
+credentials = $T/credentials"
+    printf '[store away]\n%s\n' "$bucket" >>"$T/lifeboat.conf"
+    init
+    backup
+    json 'd["mirrors"][0]["ok"] and d["mirrors"][0]["packs"] > 0'
+    expect 0 lb check --read-data --store away
+    find "$T/store/packs" "$T/store/index" -type f -delete
+    restores_from_mirror
+    expect 0 lb repair --read-data
+    expect 0 lb check --read-data
+    # The other way round: the bucket comes first.
+    mv "$T/store" "$T/near"
+    sed -i -e "s|^url = s3:.*|url = file://$T/near|" -e '/^endpoint/d' -e '/^insecure/d' -e '/^credentials/d' "$T/lifeboat.conf"
+    python3 - "$T/lifeboat.conf" "$bucket" "$T" <<'PY'
+import sys
+path, bucket, folder = sys.argv[1:]
+text = open(path).read()
+text = text.replace(f"url = file://{folder}/store\nmin-free = 0", bucket)
+open(path, "w").write(text)
+PY
+    sed -i 's/^\[store away\]/[store near]/' "$T/lifeboat.conf"
+    head -c 300000 /dev/urandom >"$T/files/noise4"
+    backup
+    json 'd["mirrors"][0]["name"] == "near" and d["mirrors"][0]["packs"] > 0'
+    python3 "$TESTS_LIB/s3.py" LIST copies box/packs/ >"$T/packs"
+    python3 "$TESTS_LIB/s3.py" DELETE "/copies/box/packs/$(head -n 1 "$T/packs")" </dev/null
+    rm -rf "$T/back"
+    expect 0 lb --json restore latest files --to "$T/back"
+    same_files "$T/back"
+    json 'd["mirror"] is True'
+    expect 0 lb repair --read-data
+    expect 0 lb check --read-data
+    # Nobody answers for the bucket: the key was taken away.
+    (umask 077 && printf 'access-key = %s\nsecret-key = wrong\n' "$CEPH_ACCESS_KEY" >"$T/credentials")
+    rm -rf "$T/back"
+    expect 0 lb --json restore latest files --to "$T/back"
+    same_files "$T/back"
+    says "going on with mirror near"
+}
