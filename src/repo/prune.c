@@ -37,6 +37,7 @@ static int refuse_unreadable(const struct strings *names, struct err *e)
 
 static int list_marks(struct pruning *p, struct err *e)
 {
+    p->repo->view_boot_ns = repo_clock();
     if (marks_load(p->repo, MARKS_ALL, &p->marks, e) || refuse_unreadable(&p->marks.unreadable, e))
         return -1;
     view_marks(p->repo, &p->marks);
@@ -175,6 +176,13 @@ static void add_unlisted(const struct pruning *p, struct sha_set *gone)
     }
 }
 
+/* By this machine's clock, which runs on while it sleeps: a name may come back one day, and is not to be
+ * deleted by a prune that has slept over that. */
+static bool is_late(const struct pruning *p)
+{
+    return repo_clock() - p->repo->view_boot_ns > (uint64_t)gc_view_ns(&p->repo->bounds);
+}
+
 /* Says which packs are gone after they went: from then on is counted how long a late listing may show them.
  */
 static int sweep(struct pruning *p, struct err *e)
@@ -188,6 +196,10 @@ static int sweep(struct pruning *p, struct err *e)
         char name[NAME_SIZE];
         if (!prune_is_due(p, i))
             continue;
+        if (is_late(p)) {
+            strings_add(&p->out->notes, "this prune has taken too long to go on deleting: the next one does");
+            break;
+        }
         pack_name(name, &info->name);
         int answer = p->o->dry_run   ? STORE_DONE
                      : stop_check(e) ? STORE_FAILED

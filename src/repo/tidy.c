@@ -36,7 +36,7 @@ static void collect(const struct pruning *p, enum mark_kind kind, int64_t age_ns
 
 struct tidying {
     struct pruning *p;
-    struct sha_set gone;      /* packs that swept marks say are gone for longer than a listing may lag */
+    struct sha_set gone; /* packs that swept marks say are gone for a grace, and longer than a listing lags */
     struct sha_set condemned; /* packs */
     struct sha_set pins;      /* marks */
 };
@@ -86,7 +86,8 @@ static bool is_done(const struct tidying *t, const struct mark *m)
 static int tidy_marks(struct pruning *p, struct err *e)
 {
     AUTO(sha_set) gone = {0}, condemned = {0}, pins = {0};
-    collect(p, MARK_SWEPT, p->repo->bounds.lag_ns, &gone);
+    /* A copy or a repair may bring the name back then: no prune that listed the pack still deletes. */
+    collect(p, MARK_SWEPT, MAX(p->repo->bounds.grace_ns, p->repo->bounds.lag_ns), &gone);
     collect(p, MARK_CONDEMN, INT64_MIN, &condemned);
     for (size_t i = 0; i < p->marks.n; i++)
         if (p->marks.v[i].kind == MARK_PIN)
