@@ -89,10 +89,10 @@ static void print_summary_json(const struct run_backup_result *r)
     json_t *sources = json_array();
     for (size_t i = 0; i < r->snapshot.source_count; i++)
         json_array_append_new(sources, source_json(&r->snapshot.sources[i]));
-    json_t *o = json_pack("{s:s, s:o, s:s, s:f, s:o, s:o}", "type", "summary", "snapshot",
-                          r->written ? json_string(id) : json_null(), "verdict",
-                          verdict_name(r->snapshot.verdict), "seconds", r->snapshot.seconds, "sources",
-                          sources, "requests", requests_json(r));
+    json_t *o =
+        json_pack("{s:s, s:o, s:s, s:f, s:o, s:o}", "type", "summary", "snapshot",
+                  r->written ? json_string(id) : json_null(), "verdict", verdict_name(r->snapshot.verdict),
+                  "seconds", r->snapshot.seconds, "sources", sources, "requests", requests_json(r));
     if (r->mirrors.n)
         json_object_set_new(o, "mirrors", copy_json(&r->mirrors));
     print_json(o);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #define THREADS 12 /* requests in flight: 12 frames of 128 KiB each 50 ms are 30 MiB a second */
-#define IDLE    4  /* buffers kept for the next ranges */
+#define IDLE    2  /* buffers kept for the next ranges */
 
 struct fetcher {
     struct repo *repo;
