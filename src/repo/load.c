@@ -215,13 +215,13 @@ static int by_age(const void *a, const void *b)
 }
 
 /* An index that has gone was superseded while we looked, by one that came after our listing: list again. */
-int view_more_indexes(struct repo *r, struct store *s, struct err *e)
+static int load_indexes(struct repo *r, struct err *e)
 {
     bool gone = true;
     for (int listing = 0; gone && listing < LISTINGS; listing++) {
         size_t first = r->index_object_count;
         gone = false;
-        if (store_list(s, "index/", add_listed_index, r, NULL, e))
+        if (store_list(r->store, "index/", add_listed_index, r, NULL, e))
             return -1;
         if (r->index_object_count > first)
             qsort(r->index_objects + first, r->index_object_count - first, sizeof *r->index_objects, by_age);
@@ -232,6 +232,17 @@ int view_more_indexes(struct repo *r, struct store *s, struct err *e)
             gone |= rc == 1;
         }
     }
+    return 0;
+}
+
+/* Also those that are superseded: the other store may still have packs that this one has deleted. */
+int view_more_indexes(struct repo *r, struct store *s, struct err *e)
+{
+    if (store_list(s, "index/", add_listed_index, r, NULL, e))
+        return -1;
+    for (size_t i = 0; i < r->index_object_count; i++)
+        if (!r->index_objects[i].is_read && load_index(r, i, e) < 0)
+            return -1;
     return 0;
 }
 
@@ -312,7 +323,7 @@ static int load_orphans(struct repo *r, struct err *e)
 
 int view_indexes(struct repo *r, struct err *e)
 {
-    return view_more_indexes(r, r->store, e) || load_orphans(r, e) ? -1 : 0;
+    return load_indexes(r, e) || load_orphans(r, e) ? -1 : 0;
 }
 
 /* ---- all of it ---- */

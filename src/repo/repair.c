@@ -17,6 +17,7 @@ struct repairing {
     struct check_report found;
     struct copy_report copied; /* by the mirror that is at work */
     struct copying c;          /* from that mirror */
+    struct sha_set wanted;     /* snapshots that are to come back */
 };
 
 /* ---- small objects ---- */
@@ -207,17 +208,19 @@ static bool is_among(const struct snapshots *all, const struct sha *id)
 }
 
 /* Leaves those of the mirror's that are to come back. */
-static void choose(const struct repairing *r, const struct snapshots *own, struct snapshots *mirror)
+static void choose(struct repairing *r, const struct snapshots *own, struct snapshots *mirror)
 {
     size_t kept = 0;
     for (size_t i = 0; i < mirror->n; i++) {
         struct snapshot *s = &mirror->v[i];
         bool wanted = !s->forgotten_ns && !s->broken && !is_among(own, &s->id) && r->o->wanted &&
                       r->o->wanted(r->o->wanted_ctx, s);
-        if (wanted)
+        if (wanted) {
+            sha_set_add(&r->wanted, &s->id);
             mirror->v[kept++] = *s;
-        else
+        } else {
             snapshot_free(s);
+        }
     }
     mirror->n = kept;
 }
@@ -282,6 +285,30 @@ static int look_again(struct repairing *r, struct err *e)
     return 0;
 }
 
+/* Snapshots that no mirror could bring. */
+static int look_for_wanted(struct repairing *r, struct err *e)
+{
+    AUTO(sha_set) told = {0};
+    for (size_t i = 0; i < r->wanted.n; i++) {
+        char name[NAME_SIZE];
+        uint64_t size;
+        object_name(name, "snapshots/", &r->wanted.v[i]);
+        int rc = store_size(r->first->store, name, &size, e);
+        if (rc == STORE_FAILED)
+            return -1;
+        if (rc == STORE_DONE || sha_set_has(&told, &r->wanted.v[i]))
+            continue;
+        sha_set_add(&told, &r->wanted.v[i]);
+        sha_set_sort(&told);
+        strings_add_fmt(
+            &r->out->lost,
+            "%s: packs that it needs were condemned by a prune here, or no mirror has them; it can be "
+            "restored from the mirror, and repaired once that prune's marks are gone (a day or two)",
+            name);
+    }
+    return 0;
+}
+
 static int repair(struct repairing *r, struct err *e)
 {
     const struct check_options o = {
@@ -296,7 +323,7 @@ static int repair(struct repairing *r, struct err *e)
             return -1;
     }
     drop_indexes(r);
-    return look_again(r, e);
+    return look_again(r, e) || look_for_wanted(r, e) ? -1 : 0;
 }
 
 int repo_repair(struct repo *first, struct repo *const *mirrors, size_t n, const struct repair_options *o,
@@ -306,6 +333,7 @@ int repo_repair(struct repo *first, struct repo *const *mirrors, size_t n, const
     struct repairing r = {.first = first, .mirrors = mirrors, .mirror_count = n, .o = o, .out = out};
     int rc = repair(&r, e);
     check_report_free(&r.found);
+    sha_set_free(&r.wanted);
     return rc;
 }
 

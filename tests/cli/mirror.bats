@@ -47,6 +47,13 @@ restores_from_mirror() {
     says "mirror away"
 }
 
+restores_from_mirror_by_id() {
+    rm -rf "$T/back"
+    expect 0 lb --json restore "${ID:0:12}" files --to "$T/back"
+    json 'd["mirror"] is True'
+    same_files "$T/back"
+}
+
 @test "init makes the mirrors, backup copies to them" {
     add_mirror away
     add_mirror third
@@ -145,10 +152,7 @@ restores_from_mirror() {
             case $kind,$how in
             index,rm) restores ;; # packs say themselves what is in them
             snapshots,rm)
-                rm -rf "$T/back"
-                expect 0 lb --json restore "${ID:0:12}" files --to "$T/back"
-                json 'd["mirror"] is True'
-                same_files "$T/back"
+                restores_from_mirror_by_id
                 ;;
             *) restores_from_mirror ;;
             esac
@@ -166,12 +170,12 @@ restores_from_mirror() {
     done
 }
 
-@test "single objects: one flipped pack, a short one, receipts and marks" {
+@test "single objects: a flipped byte in packs, a short one, receipts and marks" {
     two_stores
     expect 0 lb drill latest files
     expect 0 lb copy
     sums "$T/store" >"$T/sums"
-    flip "$(object packs)" 5000
+    for pack in "$T"/store/packs/*/*; do flip "$pack" 1000; done
     truncate -s -70000 "$(find "$T/store/packs" -type f | sort | tail -n 1)"
     rm -r "$T/store/receipts" "$T/store/marks/pin"
     restores_from_mirror
@@ -240,33 +244,92 @@ restores_from_mirror() {
     backup
 }
 
-@test "prune prunes each mirror by marks of its own, and never down to a first store that has lost something" {
-    cat >"$T/extra" <<CONF
+# Keeps one snapshot; packs go at once with --exclusive.
+short_retention() {
+    cat >>"$T/lifeboat.conf" <<CONF
 [retention]
 keep-last = 1
 keep-min = 1
-grace = 8s
-undo-window = 1s
+undo-window = 0s
 CONF
-    cat "$T/extra" >>"$T/lifeboat.conf"
+}
+
+@test "prune prunes each mirror by marks of its own" {
+    short_retention
+    add_mirror away
+    init
+    backup
+    rm "$T/files/sub/noise"
+    head -c 300000 /dev/urandom >"$T/files/other"
+    backup
+    for _ in 1 2 3; do
+        expect 0 lb --json prune --exclusive --yes
+        json 'd["mirrors"][0]["ok"] and d["mirrors"][0]["forgotten"] == 0'
+    done
+    for store in main away; do
+        expect 0 lb --store $store list --json
+        json "[s['id'] for s in d] == ['$ID']"
+        expect 0 lb --store $store check --read-data
+    done
+    # What the first snapshot alone needed is gone from both.
+    [ "$(du -sb "$T/away/packs" | cut -f 1)" -lt 600000 ]
+    rm -r "$T/store/packs"
+    restores_from_mirror
+}
+
+@test "a mirror that was away is pruned by retention when it is back" {
+    short_retention
     two_stores
+    mv "$T/away" "$T/off"
+    for _ in 1 2 3; do
+        expect 3 lb --json prune --exclusive --yes
+        json '"no such folder" in d["mirrors"][0]["error"]'
+    done
+    expect 0 lb list --json
+    json 'len(d) == 1'
+    # A day later nothing on the first store says any more that the others were forgotten.
+    rm -r "$T/store/marks/forget"
+    mv "$T/off" "$T/away"
     expect 0 lb --json prune --yes
-    json 'len(d["mirrors"]) == 1 and d["mirrors"][0]["ok"]'
+    json 'd["mirrors"][0]["ok"] and d["mirrors"][0]["forgotten"] == 2'
+    for _ in 1 2; do expect 0 lb prune --exclusive --yes; done
     expect 0 lb --store away list --json
-    json 'sum(1 for s in d) == 3'
-    # The first store loses its snapshots; those that the mirror keeps are more then.
+    json 'len(d) == 1'
+}
+
+@test "a mirror is never pruned down to a first store that has lost something" {
+    short_retention
+    sed -i 's/^keep-last = 1/keep-last = 10/' "$T/lifeboat.conf"
+    two_stores
     mv "$T/store/snapshots" "$T/lost"
     mkdir "$T/store/snapshots"
-    before=$(find "$T/away" -type f | wc -l)
-    expect 3 lb --json prune --yes
-    json 'not d["mirrors"][0]["ok"] and "snapshots that stay" in d["mirrors"][0]["error"]'
-    [ "$(find "$T/away/packs" "$T/away/snapshots" -type f | wc -l)" -le "$before" ]
+    (cd "$T/away" && find packs snapshots marks -type f | sort) >"$T/before"
+    for _ in 1 2; do
+        expect 3 lb --json prune --yes
+        json 'not d["mirrors"][0]["ok"] and "holds 3 snapshots that stay, and the first store 0" in d["mirrors"][0]["error"]'
+    done
+    (cd "$T/away" && find packs snapshots marks -type f | sort) | diff "$T/before" -
+    # It all comes back.
     expect 0 lb repair
-    expect 0 lb list --json
-    json 'len(d) >= 1'
-    mv "$T/away" "$T/off"
-    expect 3 lb prune --yes
-    says "mirror away"
+    expect 0 lb --json list
+    json 'len(d) == 3 and d[2]["pinned"]'
+    expect 0 lb check --read-data
+    restores
+    expect 0 lb prune --exclusive --yes
+}
+
+@test "what a prune condemned does not come back under its name" {
+    short_retention
+    sed -i 's/^keep-last = 1/keep-last = 10/' "$T/lifeboat.conf"
+    two_stores
+    mv "$T/store/snapshots" "$T/lost"
+    mkdir "$T/store/snapshots"
+    expect 3 lb prune --exclusive --yes
+    [ -z "$(find "$T/store/packs" -type f)" ]
+    expect 5 lb repair
+    prints "LOST: snapshots/$ID: packs that it needs were condemned by a prune here"
+    [ -z "$(find "$T/store/packs" "$T/store/snapshots" -type f)" ]
+    restores_from_mirror_by_id
 }
 
 @test "a bucket as the mirror, and as the first store" {
