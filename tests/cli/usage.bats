@@ -39,7 +39,7 @@ load ../lib/common
 @test "an unknown command is answered with the nearest" {
     expect 2 "$LIFEBOAT" bakcup
     says "bakcup: unknown command: did you mean backup?"
-    for c in prune forget pin copy repair; do
+    for c in frobnicate mirror undelete; do
         expect 2 "$LIFEBOAT" $c
         says "$c: unknown command"
     done
