@@ -36,11 +36,10 @@ static void print_space(const struct run_init_result *r)
 
 static void print_result(const struct config *c, const struct run_init_result *r)
 {
-    static const char *const said[] = {
-        "A new repository is set up.", "The repository that an earlier init had begun is set up.",
-        "This host has joined the repository that was there.",
-        "The repository was set up already; its mirrors are, too, as far as they "
-        "could be."};
+    static const char *const said[] = {"A new repository is set up.",
+                                       "The repository that an earlier init had begun is set up.",
+                                       "This host has joined the repository that was there.",
+                                       "The repository was set up already, and its mirrors are now."};
     printf("%s\n\n  repository  %s\n  store       %s\n", said[r->outcome], r->id, c->stores[0].url);
     print_space(r);
     for (size_t i = 0; i < r->mirrors.n; i++)
