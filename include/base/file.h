@@ -30,7 +30,8 @@ int file_spool(const char *dir, struct err *e) MUST_CHECK;
 /* mkdir -p; folders that are made get `mode`. */
 int dir_make(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 int dir_sync(int dirfd, const char *what, struct err *e) MUST_CHECK;
-/* Removes a tree without following symlinks or leaving its file system; what is missing is fine. */
+/* Removes a tree, of any depth, without following symlinks or leaving its file system; what is missing is
+ * fine. */
 int dir_remove(const char *path, struct err *e) MUST_CHECK;
 
 /* A key or password file: regular, owned by root or this user, not readable by group or others.

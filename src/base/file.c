@@ -180,31 +180,70 @@ int dir_make(const char *path, mode_t mode, struct err *e)
     }
 }
 
-static int remove_children(int fd, dev_t dev, const char *path, struct err *e);
+/* ---- removing a tree ---- */
+#define REMOVE_LEVELS 32 /* that are open at a time */
 
-static int remove_one(int dirfd, const char *name, dev_t dev, const char *path, struct err *e)
+struct removing {
+    dev_t dev;
+    int top; /* the uppermost folder, while the levels below it are open */
+    unsigned level, moved;
+    bool again; /* the top has new folders in it */
+};
+
+/* What lies deeper than the files that we may have open goes up to the top. */
+static bool move_up(struct removing *r, int dirfd, const char *name)
+{
+    char to[32];
+    int rc;
+    (void)!fchmodat(dirfd, name, 0700, 0); /* its ".." is about to be written */
+    do {
+        snprintf(to, sizeof to, ".removing-%u", r->moved++);
+        rc = renameat(dirfd, name, r->top, to);
+    } while (rc != 0 && (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)); /* a name in use */
+    r->again = r->again || rc == 0;
+    return rc == 0;
+}
+
+static int remove_children(struct removing *r, int fd, const char *path, struct err *e);
+
+static int empty_folder(struct removing *r, int dirfd, const char *name, mode_t mode, const char *path,
+                        struct err *e)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && fchmodat(dirfd, name, 0700, 0) == 0)
+        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(e, ERR_IO, "%s/%s", path, name);
+    if ((mode & 0700) != 0700)
+        (void)!fchmod(fd, 0700); /* or nothing in it could be removed */
+    if (r->level == 0)
+        r->top = fd;
+    r->level++;
+    int rc = remove_children(r, fd, name, e);
+    r->level--;
+    return rc ? err_wrap(e, "%s", path) : 0;
+}
+
+static int remove_one(struct removing *r, int dirfd, const char *name, const char *path, struct err *e)
 {
     struct stat st;
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? 0 : err_errno(e, ERR_IO, "%s/%s", path, name);
-    if (S_ISDIR(st.st_mode) && st.st_dev == dev) {
-        int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 && fchmodat(dirfd, name, 0700, 0) == 0)
-            fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-            return err_errno(e, ERR_IO, "%s/%s", path, name);
-        if ((st.st_mode & 0700) != 0700)
-            (void)!fchmod(fd, 0700); /* or nothing in it could be removed */
-        if (remove_children(fd, dev, name, e))
-            return err_wrap(e, "%s", path);
+    if (S_ISDIR(st.st_mode) && st.st_dev == r->dev) {
+        if (r->level == REMOVE_LEVELS && move_up(r, dirfd, name))
+            return 0;
+        if (empty_folder(r, dirfd, name, st.st_mode, path, e))
+            return -1;
     }
-    if (unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) != 0 && errno != ENOENT)
-        return err_errno(e, ERR_IO, "%s/%s: remove", path, name);
-    return 0;
+    if (unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT)
+        return 0;
+    if (r->level == 0 && r->again && (errno == ENOTEMPTY || errno == EEXIST))
+        return 0;
+    return err_errno(e, ERR_IO, "%s/%s: remove", path, name);
 }
 
 /* Takes over fd. */
-static int remove_children(int fd, dev_t dev, const char *path, struct err *e)
+static int remove_children(struct removing *r, int fd, const char *path, struct err *e)
 {
     DIR *d = fdopendir(fd);
     if (!d) {
@@ -214,7 +253,7 @@ static int remove_children(int fd, dev_t dev, const char *path, struct err *e)
     int rc = 0;
     for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            rc = remove_one(dirfd(d), entry->d_name, dev, path, e);
+            rc = remove_one(r, dirfd(d), entry->d_name, path, e);
     closedir(d);
     return rc;
 }
@@ -224,7 +263,13 @@ int dir_remove(const char *path, struct err *e)
     struct stat st;
     if (lstat(path, &st) != 0)
         return errno == ENOENT ? 0 : err_errno(e, ERR_IO, "%s", path);
-    return remove_one(AT_FDCWD, path, st.st_dev, ".", e);
+    struct removing r = {.dev = st.st_dev};
+    int rc;
+    do {
+        r.again = false;
+        rc = remove_one(&r, AT_FDCWD, path, ".", e);
+    } while (rc == 0 && r.again);
+    return rc;
 }
 
 int file_check_private(const char *path, struct err *e)

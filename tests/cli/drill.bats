@@ -223,6 +223,7 @@ nothing_left() {
     expect 0 lb --json drill latest numbers
     json 'd["sources"][0]["read_only"] is True'
     [ ! -e "$T/in-production" ]
+    # shellcheck disable=SC2016 # for the shell that runs it
     sed -i '/^command = seq/a drill-command = test "$(wc -l)" = 20001' "$T/lifeboat.conf"
     expect 4 lb drill latest numbers
     prints "NOT PROVEN"
