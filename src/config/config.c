@@ -372,8 +372,10 @@ void config_free(struct config *c)
         free(c->drill.asserts[i].sql);
     }
     free(c->drill.asserts);
-    for (size_t i = 0; i < c->exception_count; i++)
+    for (size_t i = 0; i < c->exception_count; i++) {
         free(c->exceptions[i].source);
+        free(c->exceptions[i].time_zone); /* of one that is refused */
+    }
     free(c->exceptions);
     free(c->retention.time_zone);
     char *texts[] = {c->file, c->writer_key,    c->identity,        c->state_dir,          c->cache_dir,

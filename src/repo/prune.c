@@ -159,7 +159,8 @@ static void count_pack(struct prune_count *c, const struct pack_info *info)
     c->bytes += info->size;
 }
 
-/* Packs that were condemned, and that neither this run has listed nor a swept mark names. */
+/* Packs that were condemned for so long that they would be listed if they were there, and that no swept mark
+ * names. */
 static void add_unlisted(const struct pruning *p, struct sha_set *gone)
 {
     AUTO(sha_set) swept = {0};
@@ -167,8 +168,8 @@ static void add_unlisted(const struct pruning *p, struct sha_set *gone)
         for (size_t n = 0; p->marks.v[i].kind == MARK_SWEPT && n < p->marks.v[i].names.n; n++)
             sha_set_add(&swept, &p->marks.v[i].names.v[n]);
     sha_set_sort(&swept);
-    for (size_t i = 0; i < p->repo->condemned.n; i++) {
-        const struct sha *name = &p->repo->condemned.v[i];
+    for (size_t i = 0; i < p->due.n; i++) {
+        const struct sha *name = &p->due.v[i];
         uint32_t pack = index_find_pack(&p->repo->index, name);
         bool listed = pack != UINT32_MAX && (p->repo->index.packs[pack].state & PACK_LISTED);
         if (!listed && !sha_set_has(&swept, name))
