@@ -5,6 +5,8 @@
 #include "store/s3_reply.h"
 
 #include <sodium.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct ceph ceph;
 static char *folder, *home;
@@ -16,15 +18,30 @@ static const char *helpers(void)
 }
 
 /* ---- the server ---- */
-static int run(const char *function, struct err *e)
+/* A shell that starts Ceph, says so, and stops it when its input ends: also when this test dies. */
+static struct child keeper;
+
+static int start_ceph(struct err *e)
 {
+    char said;
     int status = 0;
-    AUTO(child) c = CHILD_NONE;
-    AUTO_CHAR command = xasprintf(". '%s/lib/ceph.sh'; %s '%s'", helpers(), function, home);
-    const struct child_options o = {.shell = command, .in = CHILD_NULL, .out = CHILD_NULL};
-    if (child_start(&c, &o, e) == 0 && child_wait(&c, "Ceph", &status, e) == 0)
+    AUTO_CHAR command =
+        xasprintf(". '%s/lib/ceph.sh'; ceph_start '%s' || exit; echo; cat >/dev/null; ceph_stop '%s'",
+                  helpers(), home, home);
+    const struct child_options o = {.shell = command, .in = CHILD_PIPE, .out = CHILD_PIPE};
+    if (child_start(&keeper, &o, e))
+        return 1;
+    if (fd_read(keeper.out, &said, 1, "Ceph", e) == 1)
         return 0;
+    (void)!child_wait(&keeper, "Ceph", &status, e);
     return WIFEXITED(status) && WEXITSTATUS(status) == 77 ? 77 : 1;
+}
+
+static int stop_ceph(struct err *e)
+{
+    close(keeper.in);
+    keeper.in = -1;
+    return child_wait(&keeper, "Ceph", NULL, e);
 }
 
 /* The value of a line NAME=VALUE. */
@@ -61,7 +78,7 @@ void ceph_up(void)
     assert_true(sodium_init() >= 0);
     folder = test_folder();
     home = xasprintf("%s/ceph", folder);
-    int rc = run("ceph_start", &e);
+    int rc = start_ceph(&e);
     if (rc) {
         printf("%s: %s\n", rc == 77 ? "skipped" : "FAILED", e.text);
         test_remove(folder);
@@ -73,7 +90,7 @@ void ceph_up(void)
 void ceph_down(void)
 {
     struct err e = ERR_INIT;
-    if (run("ceph_stop", &e))
+    if (stop_ceph(&e))
         printf("%s\n", e.text);
     char *const texts[] = {ceph.http,
                            ceph.https,
