@@ -249,7 +249,7 @@ static int check_retention(struct parsing *p)
 {
     struct config *c = p->config;
     struct err why = ERR_INIT;
-    AUTO_PTR(zone) zone = c->retention.time_zone ? zone_load(c->retention.time_zone, &why) : NULL;
+    UNUSED AUTO_PTR(zone) zone = c->retention.time_zone ? zone_load(c->retention.time_zone, &why) : NULL;
     if (err_is_set(&why))
         return complain(p, line_of(p, "retention", "time-zone"), "[retention] time-zone: %s", why.text);
     for (size_t i = 0; i < c->exception_count; i++)

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define TRIES 3 /* when another prune gets in the way */
+
 /* A tree of depth 0 has no list: its roots are the chunks. */
 static int keep_roots(struct pruning *p, const struct snapshot *s, uint32_t number, struct err *e)
 {
@@ -163,18 +165,12 @@ static void count_pack(struct prune_count *c, const struct pack_info *info)
  * names. */
 static void add_unlisted(const struct pruning *p, struct sha_set *gone)
 {
-    AUTO(sha_set) swept = {0};
-    for (size_t i = 0; i < p->marks.n; i++)
-        for (size_t n = 0; p->marks.v[i].kind == MARK_SWEPT && n < p->marks.v[i].names.n; n++)
-            sha_set_add(&swept, &p->marks.v[i].names.v[n]);
-    sha_set_sort(&swept);
-    for (size_t i = 0; i < p->due.n; i++) {
-        const struct sha *name = &p->due.v[i];
-        uint32_t pack = index_find_pack(&p->repo->index, name);
-        bool listed = pack != UINT32_MAX && (p->repo->index.packs[pack].state & PACK_LISTED);
-        if (!listed && !sha_set_has(&swept, name))
-            sha_set_add(gone, name);
-    }
+    AUTO(sha_set) swept = {0}, condemned = {0};
+    prune_collect(p, MARK_SWEPT, INT64_MIN, &swept);
+    prune_collect(p, MARK_CONDEMN, MAX(p->grace_ns, p->repo->bounds.lag_ns), &condemned);
+    for (size_t i = 0; i < condemned.n; i++)
+        if (!prune_is_listed(p, &condemned.v[i]) && !sha_set_has(&swept, &condemned.v[i]))
+            sha_set_add(gone, &condemned.v[i]);
 }
 
 /* By this machine's clock, which runs on while it sleeps: a name may come back one day, and is not to be
@@ -268,6 +264,45 @@ static int run_pass(struct pruning *p, struct err *e)
                : 0;
 }
 
+/* ---- two prunes at once ---- */
+struct recount {
+    const struct index *index;
+    uint32_t still_there;
+};
+
+static int recount(void *ctx, const struct store_object *o, struct err *e)
+{
+    struct recount *c = ctx;
+    struct sha name;
+    (void)e;
+    uint32_t pack = name_sha(o->name, &name) ? index_find_pack(c->index, &name) : UINT32_MAX;
+    c->still_there += pack != UINT32_MAX && (c->index->packs[pack].state & PACK_LISTED);
+    return 0;
+}
+
+/* Whether another prune has deleted packs while this one looked, or so lately that a listing need not show
+ * yet where their chunks went: what was missed then is not lost. */
+static bool is_unsettled(struct pruning *p)
+{
+    struct err ignored = ERR_INIT;
+    const struct index *x = &p->repo->index;
+    struct recount c = {.index = x};
+    uint32_t listed = 0;
+    for (uint32_t i = 0; i < x->pack_count; i++)
+        listed += (x->packs[i].state & PACK_LISTED) != 0;
+    if (store_list(p->repo->store, "packs/", recount, &c, NULL, &ignored))
+        return false;
+    if (c.still_there < listed)
+        return true;
+    AUTO(sha_set) condemned = {0}, swept = {0};
+    prune_collect(p, MARK_CONDEMN, INT64_MIN, &condemned);
+    prune_collect(p, MARK_SWEPT, p->repo->bounds.lag_ns, &swept);
+    for (size_t i = 0; i < condemned.n; i++)
+        if (!prune_is_listed(p, &condemned.v[i]) && !sha_set_has(&swept, &condemned.v[i]))
+            return true;
+    return false;
+}
+
 static void pruning_free(struct pruning *p)
 {
     marks_free(&p->marks);
@@ -280,6 +315,7 @@ static void pruning_free(struct pruning *p)
     bigbits_free(&p->live);
 }
 
+/* 1: another prune got in the way. */
 static int one_pass(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
 {
     struct pruning p = {.repo = r,
@@ -290,17 +326,31 @@ static int one_pass(struct repo *r, const struct prune_options *o, struct prune_
                         .frames = BIGARRAY_NONE,
                         .live = BIGBITS_NONE};
     int rc = run_pass(&p, e);
+    if (rc && e->kind == ERR_DAMAGED && is_unsettled(&p))
+        rc = 1;
     pruning_free(&p);
     return rc;
+}
+
+static int one_run(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
+{
+    int rc = 1;
+    for (int i = 0; i < TRIES && rc == 1; i++) {
+        *e = (struct err)ERR_INIT;
+        rc = one_pass(r, o, out, e);
+    }
+    if (rc == 1)
+        e->kind = ERR_FAILED;
+    return rc == 1 ? err_wrap(e, "another prune has just deleted packs: run this one again later") : rc;
 }
 
 int repo_prune(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
 {
     *out = (struct prune_report){0};
-    if (one_pass(r, o, out, e))
+    if (one_run(r, o, out, e))
         return -1;
     /* What the first pass condemned, the second finds past a grace of 0. */
-    return o->exclusive && !o->dry_run && !out->clock_went_back ? one_pass(r, o, out, e) : 0;
+    return o->exclusive && !o->dry_run && !out->clock_went_back ? one_run(r, o, out, e) : 0;
 }
 
 void prune_report_free(struct prune_report *r)

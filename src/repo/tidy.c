@@ -18,14 +18,13 @@ static bool is_older(const struct pruning *p, int64_t mtime_ns, int64_t age_ns)
     return p->now_ns - mtime_ns > age_ns;
 }
 
-static bool pack_is_listed(const struct pruning *p, const struct sha *name)
+bool prune_is_listed(const struct pruning *p, const struct sha *name)
 {
     uint32_t pack = index_find_pack(&p->repo->index, name);
     return pack != UINT32_MAX && (p->repo->index.packs[pack].state & PACK_LISTED);
 }
 
-/* The packs that marks of this kind name; of those marks only that are older. */
-static void collect(const struct pruning *p, enum mark_kind kind, int64_t age_ns, struct sha_set *out)
+void prune_collect(const struct pruning *p, enum mark_kind kind, int64_t age_ns, struct sha_set *out)
 {
     for (size_t i = 0; i < p->marks.n; i++)
         for (size_t n = 0; n < p->marks.v[i].names.n; n++)
@@ -44,7 +43,7 @@ struct tidying {
 static bool all_gone(const struct tidying *t, const struct sha_set *packs)
 {
     for (size_t i = 0; i < packs->n; i++)
-        if (pack_is_listed(t->p, &packs->v[i]) || !sha_set_has(&t->gone, &packs->v[i]))
+        if (prune_is_listed(t->p, &packs->v[i]) || !sha_set_has(&t->gone, &packs->v[i]))
             return false;
     return true;
 }
@@ -69,7 +68,7 @@ static bool is_done(const struct tidying *t, const struct mark *m)
     case MARK_SWEPT: /* its condemn marks have gone before */
         return old && none_in(&m->names, &t->condemned);
     case MARK_DAMAGED:
-        return old && !pack_is_listed(p, &m->names.v[0]);
+        return old && !prune_is_listed(p, &m->names.v[0]);
     case MARK_UNPIN:
         return old && none_in(&m->names, &t->pins);
     case MARK_PIN:
@@ -87,8 +86,8 @@ static int tidy_marks(struct pruning *p, struct err *e)
 {
     AUTO(sha_set) gone = {0}, condemned = {0}, pins = {0};
     /* A copy or a repair may bring the name back then: no prune that listed the pack still deletes. */
-    collect(p, MARK_SWEPT, MAX(p->repo->bounds.grace_ns, p->repo->bounds.lag_ns), &gone);
-    collect(p, MARK_CONDEMN, INT64_MIN, &condemned);
+    prune_collect(p, MARK_SWEPT, MAX(p->repo->bounds.grace_ns, p->repo->bounds.lag_ns), &gone);
+    prune_collect(p, MARK_CONDEMN, INT64_MIN, &condemned);
     for (size_t i = 0; i < p->marks.n; i++)
         if (p->marks.v[i].kind == MARK_PIN)
             sha_set_add(&pins, &p->marks.v[i].name);

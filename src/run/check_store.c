@@ -165,13 +165,13 @@ static void judge_lock(struct probing *p)
 static void judge_bucket(struct probing *p)
 {
     static const char *const versions[] = {"whether versions are kept is not known (the key may not ask)",
-                                           "on: what is deleted or overwritten stays as a version, until a "
-                                           "lifecycle rule takes it away",
+                                           ("on: what is deleted or overwritten stays as a version, until a "
+                                            "lifecycle rule takes it away"),
                                            "off: what is overwritten or deleted is gone"};
     static const char *const open[] = {
         "whether it is public is not known (the key may not ask)",
-        "THE BUCKET IS PUBLIC: anybody can read it without a key. The content is encrypted, names of packs, "
-        "sizes and times are not: block public access",
+        ("THE BUCKET IS PUBLIC: anybody can read it without a key. The content is encrypted, names of packs, "
+         "sizes and times are not: block public access"),
         "nobody reads it without a key"};
     judge_lock(p);
     say(p, "versions", true, "%s", versions[p->traits.versions]);
