@@ -11,7 +11,8 @@ struct object {
     char *name;
     struct buf data;
     int64_t mtime_ns;
-    int64_t gone_ns; /* deleted then: kept for listings that lag; 0: it is there */
+    bool gone;        /* deleted: kept for listings that lag */
+    int64_t since_ns; /* put or deleted then, by steady() */
 };
 struct mem {
     struct store base;
@@ -19,7 +20,8 @@ struct mem {
     pthread_mutex_t lock; /* guards all below */
     struct object *v;     /* sorted by name */
     size_t n, cap;
-    int64_t clock_ns; /* 0: the machine's */
+    int64_t clock_ns;  /* 0: the machine's */
+    int64_t steady_ns; /* what the clock went on, without the times that it was put back */
     int64_t lag_ns, lock_ns;
     uint64_t dice; /* which of the young a listing shows */
 };
@@ -33,6 +35,7 @@ void store_mem_set_clock(struct store *s, int64_t now_ns)
 {
     struct mem *m = mem_of(s);
     pthread_mutex_lock(&m->lock);
+    m->steady_ns += MAX(now_ns - m->clock_ns, 0);
     m->clock_ns = now_ns;
     pthread_mutex_unlock(&m->lock);
 }
@@ -58,6 +61,12 @@ static int64_t clock_of(const struct mem *m)
     return m->clock_ns ? m->clock_ns : time_now_ns();
 }
 
+/* Listings lag by real time: a clock that is put back hides nothing again. */
+static int64_t steady(const struct mem *m)
+{
+    return m->clock_ns ? m->steady_ns : (int64_t)time_monotonic_ns();
+}
+
 /* Where the name is or would be, there or gone. */
 static size_t slot_of(const struct mem *m, const char *name, bool *taken)
 {
@@ -77,7 +86,7 @@ static size_t slot_of(const struct mem *m, const char *name, bool *taken)
 static size_t place(const struct mem *m, const char *name, bool *found)
 {
     size_t i = slot_of(m, name, found);
-    *found = *found && !m->v[i].gone_ns;
+    *found = *found && !m->v[i].gone;
     return i;
 }
 
@@ -94,7 +103,7 @@ static void keep(struct mem *m, const char *name, struct buf data, bool replace)
     bool found;
     pthread_mutex_lock(&m->lock);
     size_t i = slot_of(m, name, &found);
-    if (found && m->v[i].gone_ns) {
+    if (found && m->v[i].gone) {
         drop(m, i);
         found = false;
     }
@@ -104,13 +113,15 @@ static void keep(struct mem *m, const char *name, struct buf data, bool replace)
         buf_free(&m->v[i].data);
         m->v[i].data = data;
         m->v[i].mtime_ns = clock_of(m);
+        m->v[i].since_ns = steady(m);
     } else {
         if (m->n == m->cap) {
             m->cap = m->cap ? 2 * m->cap : 64;
             m->v = xrealloc(m->v, m->cap, sizeof *m->v);
         }
         memmove(m->v + i + 1, m->v + i, (m->n - i) * sizeof *m->v);
-        m->v[i] = (struct object){.name = xstrdup(name), .data = data, .mtime_ns = clock_of(m)};
+        m->v[i] = (struct object){
+            .name = xstrdup(name), .data = data, .mtime_ns = clock_of(m), .since_ns = steady(m)};
         m->n++;
     }
     pthread_mutex_unlock(&m->lock);
@@ -202,9 +213,8 @@ static int size_of(struct store *s, const char *name, uint64_t *size, struct err
 /* Whether a listing shows it: for objects that came or went a moment ago, it may or it may not. */
 static bool is_shown(struct mem *m, const struct object *o)
 {
-    int64_t since = clock_of(m) - (o->gone_ns ? o->gone_ns : o->mtime_ns);
-    if (since < 0 || since >= m->lag_ns)
-        return !o->gone_ns;
+    if (steady(m) - o->since_ns >= m->lag_ns)
+        return !o->gone;
     m->dice = m->dice * 6364136223846793005u + 1442695040888963407u; /* Knuth's LCG */
     return m->dice >> 63;
 }
@@ -253,7 +263,8 @@ static int del(struct store *s, const char *name, struct err *e)
         size_t size = m->v[i].data.n;
         buf_free(&m->v[i].data);
         m->v[i].data.n = size; /* what a late listing says */
-        m->v[i].gone_ns = clock_of(m);
+        m->v[i].gone = true;
+        m->v[i].since_ns = steady(m);
     } else if (found && !locked) {
         drop(m, i);
     }
