@@ -15,8 +15,10 @@ void view_marks(struct repo *r, const struct marks *m)
     for (size_t i = 0; i < m->n; i++) {
         const struct mark *k = &m->v[i];
         for (size_t n = 0; n < k->names.n; n++)
-            if (k->kind == MARK_CONDEMN || k->kind == MARK_DAMAGED)
-                sha_set_add(k->kind == MARK_CONDEMN ? &r->condemned : &r->damaged, &k->names.v[n]);
+            if (k->kind == MARK_DAMAGED)
+                sha_set_add(&r->damaged, &k->names.v[n]);
+            else if (k->kind == MARK_CONDEMN || k->kind == MARK_SWEPT)
+                sha_set_add(&r->condemned, &k->names.v[n]);
         r->newest_ns = MAX(r->newest_ns, k->mtime_ns);
     }
     sha_set_sort(&r->condemned);

@@ -17,7 +17,7 @@ enum mark_kind {
 };
 #define MARK_BIT(kind) (1u << (kind))
 #define MARKS_ALL      (MARK_BIT(MARK_KINDS) - 1)
-#define MARKS_OF_PACKS (MARK_BIT(MARK_CONDEMN) | MARK_BIT(MARK_DAMAGED))
+#define MARKS_OF_PACKS (MARK_BIT(MARK_CONDEMN) | MARK_BIT(MARK_SWEPT) | MARK_BIT(MARK_DAMAGED))
 /* Those that say something of snapshots. */
 #define MARKS_OF_SNAPSHOTS                                                                     \
     (MARK_BIT(MARK_PIN) | MARK_BIT(MARK_UNPIN) | MARK_BIT(MARK_FORGET) | MARK_BIT(MARK_UNDO) | \

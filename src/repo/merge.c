@@ -18,12 +18,15 @@ struct merging {
     size_t object;  /* being read */
 };
 
-/* One that was needed until now waits for the next run, whose listing cannot miss the copy. */
+/* One that was needed until now waits for the next run, whose listing cannot miss the copy. One that is
+ * younger than the mark by which it is due is not what was condemned: its mark went, and a copy or a repair
+ * has brought the name back since this run looked. */
 bool prune_is_due(const struct pruning *p, uint32_t pack)
 {
+    const struct pack_info *info = &p->repo->index.packs[pack];
     enum fate fate = p->packs[pack].fate;
     return (fate == FATE_WAITING || (fate == FATE_RESCUE && p->o->exclusive)) &&
-           sha_set_has(&p->due, &p->repo->index.packs[pack].name);
+           sha_set_has(&p->due, &info->name) && p->now_ns - info->mtime_ns >= p->grace_ns;
 }
 
 /* A pack that was not listed is gone if its index is so old that the listing must have shown it. */

@@ -173,11 +173,36 @@ static void add_unlisted(const struct pruning *p, struct sha_set *gone)
             sha_set_add(gone, &condemned.v[i]);
 }
 
-/* By this machine's clock, which runs on while it sleeps: a name may come back one day, and is not to be
- * deleted by a prune that has slept over that. */
+/* By this machine's clock, which runs on while it sleeps: a name may come back one day, and is neither to be
+ * deleted nor to be noted as gone by a prune that has slept over that. */
 static bool is_late(const struct pruning *p)
 {
     return repo_clock() - p->repo->view_boot_ns > (uint64_t)gc_view_ns(&p->repo->bounds);
+}
+
+/* 1: it is too late to go on. */
+static int sweep_packs(struct pruning *p, struct sha_set *gone, struct err *e)
+{
+    for (uint32_t i = 0; i < p->pack_count; i++) {
+        struct pack_info *info = &p->repo->index.packs[i];
+        char name[NAME_SIZE];
+        if (!prune_is_due(p, i))
+            continue;
+        if (is_late(p))
+            return 1;
+        pack_name(name, &info->name);
+        int rc = p->o->dry_run   ? STORE_DONE
+                 : stop_check(e) ? STORE_FAILED
+                                 : store_delete(p->repo->store, name, e);
+        if (rc == STORE_FAILED)
+            return -1;
+        count_pack(rc == STORE_RETAINED ? &p->out->retained : &p->out->swept, info);
+        if (rc != STORE_RETAINED)
+            sha_set_add(gone, &info->name);
+        if (p->o->progress)
+            p->o->progress(p->o->progress_ctx, "packs to delete", i + 1, p->pack_count);
+    }
+    return 0;
 }
 
 /* Says which packs are gone after they went: from then on is counted how long a late listing may show them.
@@ -185,35 +210,15 @@ static bool is_late(const struct pruning *p)
 static int sweep(struct pruning *p, struct err *e)
 {
     AUTO(sha_set) gone = {0};
-    int rc = 0;
-    if (!p->o->dry_run)
-        add_unlisted(p, &gone);
-    for (uint32_t i = 0; i < p->pack_count && rc == 0; i++) {
-        struct pack_info *info = &p->repo->index.packs[i];
-        char name[NAME_SIZE];
-        if (!prune_is_due(p, i))
-            continue;
-        if (is_late(p)) {
-            strings_add(&p->out->notes, "this prune has taken too long to go on deleting: the next one does");
-            break;
-        }
-        pack_name(name, &info->name);
-        int answer = p->o->dry_run   ? STORE_DONE
-                     : stop_check(e) ? STORE_FAILED
-                                     : store_delete(p->repo->store, name, e);
-        rc = answer == STORE_FAILED ? -1 : 0;
-        if (answer == STORE_RETAINED) {
-            count_pack(&p->out->retained, info);
-        } else if (answer != STORE_FAILED) {
-            count_pack(&p->out->swept, info);
-            sha_set_add(&gone, &info->name);
-        }
-        if (p->o->progress)
-            p->o->progress(p->o->progress_ctx, "packs to delete", i + 1, p->pack_count);
-    }
-    if (p->o->dry_run || rc)
+    int rc = sweep_packs(p, &gone, e);
+    if (rc < 0 || p->o->dry_run)
         return rc;
-    return mark_packs(p->repo, MARK_SWEPT, &gone, e);
+    if (rc == 0)
+        add_unlisted(p, &gone);
+    if (rc == 0 && !is_late(p))
+        return mark_packs(p->repo, MARK_SWEPT, &gone, e);
+    strings_add(&p->out->notes, "this prune has taken too long to go on deleting: the next one does");
+    return 0;
 }
 
 /* ---- the whole ---- */

@@ -8,7 +8,8 @@
  * are finite. A listing may lack what came, and may show what went, less than LAG ticks ago. All steps of one
  * process between its last look at the clock and its commit take at most GAP ticks, unless SUSPEND is set.
  *
- * A name is used again only when nobody remembers it: that makes a finite model of names that never return.
+ * A name is used again only when nobody remembers it: that makes a finite model of names that never return. With
+ * -DRETURNING they do return: a copy to a mirror or a repair puts a pack back once no mark names it.
  *
  * The guards: -DWITHOUT_... takes one out, and the search must find a snapshot that cannot be read (tests/model/run).
  */
@@ -58,13 +59,19 @@
 #define AHEAD 0
 #endif
 
+#if defined(RETURNING) && !defined(WITHOUT_GRACE_AFTER_SWEEP)
+#define REST_OF_MARK GRACE /* a condemn mark stays this long after its pack was seen to be gone */
+#else
+#define REST_OF_MARK LAG
+#endif
+
 #define BIT(n) (1 << (n))
 
 /* ---- the store ---- */
 byte pack[NP];      /* 0: a name that was never used; 1: there; 2: deleted */
 byte moved[NP];     /* ticks since it came or went, at most LAG */
 byte mark[NP];      /* condemned: 1 + ticks since, at most 1 + GRACE; 0: no mark */
-byte swept[NP];     /* seen to be gone: 1 + ticks since, at most 1 + LAG; 0: no such mark */
+byte swept[NP];     /* seen to be gone: 1 + ticks since, at most 1 + REST_OF_MARK; 0: no such mark */
 bit snap[NS];       /* there */
 bit trusted[NS];    /* its backup reported it as taken */
 byte put_ago[NS];   /* ticks since it came, at most LAG */
@@ -79,8 +86,12 @@ byte view_marks[NW];
 byte view_age[NW];  /* at most VIEW + GAP + 1 */
 bit checked[NW];    /* between the last look and the commit, */
 byte since[NW];     /* for so many ticks */
-byte marks[NR], old[NR], gone[NR], packs[NR], home[NR], dead[NR];
+byte marks[NR], old[NR], noted[NR], gone[NR], packs[NR], home[NR], dead[NR];
 bit live[NR];
+#ifdef RETURNING
+byte fresh[NR];     /* prune: names that came back since it began, */
+byte run_age[NR];   /* which was so many ticks ago, at most VIEW + GAP + 1 */
+#endif
 bit undoing;
 byte undoing_for;
 
@@ -129,7 +140,7 @@ inline free_names()
 			c = 0;
 			for (b : 0 .. NR - 1) {
 				if
-				:: (marks[b] | old[b] | gone[b] | packs[b]) & BIT(a) -> c = 1
+				:: (marks[b] | old[b] | noted[b] | gone[b] | packs[b]) & BIT(a) -> c = 1
 				:: else
 				fi
 			}
@@ -161,10 +172,11 @@ inline new_pack(name)
 }
 
 /* ---- listings: each is one step here; an answer that came page by page only lags more ---- */
-inline list_marks(all, aged, went)
+inline list_marks(all, aged, seen, went)
 {
 	all = 0;
 	aged = 0;
+	seen = 0;
 	went = 0;
 	for (i : 0 .. NP - 1) {
 		if
@@ -175,7 +187,12 @@ inline list_marks(all, aged, went)
 			:: else
 			fi;
 			if
-			:: swept[i] > LAG -> went = went | BIT(i)
+			:: swept[i] -> seen = seen | BIT(i)
+			:: swept[i] && swept[i] - 1 < LAG /* not listed yet */
+			:: swept[i] == 0
+			fi;
+			if
+			:: swept[i] > REST_OF_MARK -> went = went | BIT(i)
 			:: else
 			fi
 		:: mark[i] && mark[i] - 1 < LAG /* not listed yet */
@@ -255,7 +272,7 @@ active proctype Time() WHILE_BEGUN
 			:: else
 			fi;
 			if
-			:: swept[i] -> older(swept[i], 1 + LAG)
+			:: swept[i] -> older(swept[i], 1 + REST_OF_MARK)
 			:: else
 			fi
 		}
@@ -274,6 +291,11 @@ active proctype Time() WHILE_BEGUN
 			:: else
 			fi
 		}
+#ifdef RETURNING
+		for (i : 0 .. NR - 1) {
+			older(run_age[i], VIEW + GAP + 1)
+		}
+#endif
 		for (i : 0 .. NW - 1) {
 			older(view_age[i], VIEW + GAP + 1);
 #ifndef SUSPEND
@@ -316,14 +338,14 @@ again:
 #ifdef WITHOUT_MARKS_FIRST
 	atomic { view_age[me] = 0; list_packs(view_marks[me]) }
 	atomic {
-		begun; list_marks(m, n, i);
+		begun; list_marks(m, n, n, n);
 		has[me] = (CLEAN(view_marks[me], m)) != 0;
 		view_marks[me] = 0; m = 0; n = 0; i = 0
 	}
 #else
 	/* W1: the marks first, then the packs */
 	atomic {
-		view_age[me] = 0; list_marks(view_marks[me], n, m); n = 0; m = 0;
+		view_age[me] = 0; list_marks(view_marks[me], n, n, n); n = 0;
 		printf("W%d lists marks: %d\n", me, view_marks[me])
 	}
 	/* W2: what may be relied on */
@@ -408,7 +430,23 @@ again:
 }
 
 /* ---- a prune ---- */
-#define REST marks[me] = 0; old[me] = 0; gone[me] = 0; packs[me] = 0; home[me] = 0; dead[me] = 0; live[me] = 0; i = 0; n = 0; free_names()
+#ifdef RETURNING
+#define STARTS fresh[me] = 0; run_age[me] = 0
+#define ENDS fresh[me] = 0; run_age[me] = VIEW + GAP + 1
+#else
+#define STARTS skip
+#define ENDS skip
+#endif
+#if defined(RETURNING) && !defined(WITHOUT_END_OF_PRUNE)
+#define TOO_LATE \
+	if \
+	:: run_age[me] > VIEW + GAP -> REST; goto again \
+	:: else \
+	fi
+#else
+#define TOO_LATE skip
+#endif
+#define REST ENDS; marks[me] = 0; old[me] = 0; noted[me] = 0; gone[me] = 0; packs[me] = 0; home[me] = 0; dead[me] = 0; live[me] = 0; i = 0; n = 0; free_names()
 #define NEW_HOME 255
 inline lowest(set)
 {
@@ -426,19 +464,19 @@ active [NR] proctype Pruner() WHILE_BEGUN
 again:
 #if defined(WITHOUT_SNAPSHOTS_AFTER_MARKS)
 	atomic { REST; list_snapshots(live[me], dead[me]) }
-	atomic { list_marks(marks[me], old[me], gone[me]) }
+	atomic { list_marks(marks[me], old[me], noted[me], gone[me]) }
 	atomic { list_packs(packs[me]);
 #elif defined(WITHOUT_PACKS_LAST)
 	atomic { REST; list_packs(packs[me]) }
-	atomic { list_marks(marks[me], old[me], gone[me]) }
+	atomic { list_marks(marks[me], old[me], noted[me], gone[me]) }
 	atomic { list_snapshots(live[me], dead[me]);
 #elif defined(WITHOUT_MARKS_FIRST_IN_PRUNE)
 	atomic { REST; list_packs(packs[me]) }
 	atomic { list_snapshots(live[me], dead[me]) }
-	atomic { list_marks(marks[me], old[me], gone[me]);
+	atomic { list_marks(marks[me], old[me], noted[me], gone[me]);
 #else
 	/* P1 marks with their ages, P2 snapshots, P3 packs */
-	atomic { REST; list_marks(marks[me], old[me], gone[me]); printf("P%d lists marks: %d, past the grace %d, gone %d\n", me, marks[me], old[me], gone[me]) }
+	atomic { REST; STARTS; list_marks(marks[me], old[me], noted[me], gone[me]); printf("P%d lists marks: %d, past the grace %d, gone %d\n", me, marks[me], old[me], gone[me]) }
 	atomic { list_snapshots(live[me], dead[me]); printf("P%d lists snapshots: needed %d, dead %d\n", me, live[me], dead[me]) }
 	atomic { list_packs(packs[me]); printf("P%d lists packs: %d\n", me, packs[me]);
 #endif
@@ -502,9 +540,9 @@ again:
 		n = marks[me];
 		marks[me] = x & ~n & ~home[me];
 #ifdef WITHOUT_AGE_BEFORE_SWEPT
-		packs[me] = n & ~x & ~gone[me];
+		packs[me] = n & ~x & ~noted[me];
 #else
-		packs[me] = n & old[me] & ~x & ~gone[me]; /* a pack that is not listed may be too new; not one so long condemned */
+		packs[me] = n & old[me] & ~x & ~noted[me]; /* a pack that is not listed may be too new; not one so long condemned */
 #endif
 #ifdef WITHOUT_GRACE_READ_FIRST
 		/* the ages are looked at when it comes to deleting */
@@ -512,19 +550,31 @@ again:
 #else
 		old[me] = x & old[me] & ~home[me];
 #endif
-		home[me] = 0; live[me] = 0; x = 0; n = 0
+#if defined(RETURNING) && !defined(WITHOUT_AGE_OF_PACK)
+		old[me] = old[me] & ~fresh[me]; /* younger than its mark: not the one that was condemned */
+#endif
+		gone[me] = gone[me] & ~x;
+		noted[me] = 0; home[me] = 0; live[me] = 0; x = 0; n = 0
 	}
 	/* P5 to P8, as far as it gets */
 	do
 	:: atomic { marks[me] ->
 		lowest(marks[me]);
 		if
-		:: pack[i] == 1 && mark[i] == 0 -> mark[i] = 1; printf("P%d condemns %d\n", me, i)
+		:: pack[i] == 1 && mark[i] == 0 ->
+			mark[i] = 1; printf("P%d condemns %d\n", me, i);
+#ifdef RETURNING
+			for (n : 0 .. NR - 1) {
+				gone[n] = gone[n] & ~BIT(i) /* what others would remove was another mark */
+			}
+			n = 0
+#endif
 		:: else
 		fi;
 		marks[me] = marks[me] & ~BIT(i); i = 0
 	}
 	:: atomic { old[me] ->
+		TOO_LATE;
 		lowest(old[me]);
 #ifdef WITHOUT_GRACE_READ_FIRST
 		if
@@ -554,6 +604,7 @@ again:
 #endif
 	}
 	:: atomic { packs[me] ->
+		TOO_LATE;
 		lowest(packs[me]);
 		if
 		:: mark[i] && swept[i] == 0 -> swept[i] = 1; printf("P%d notes %d as swept\n", me, i)
@@ -581,6 +632,27 @@ again:
 	:: atomic { begun -> REST; goto again } /* done, or killed */
 	od
 }
+
+/* ---- names that come back ---- */
+#ifdef RETURNING
+active proctype Copy() WHILE_BEGUN
+{
+	byte i;
+	begun;
+	do
+	:: atomic { pack[0] == 2 && mark[0] == 0 && swept[0] == 0 -> i = 0; goto back }
+	:: atomic { pack[1] == 2 && mark[1] == 0 && swept[1] == 0 -> i = 1;
+back:
+		pack[i] = 1; moved[i] = 0;
+		printf("a copy puts pack %d back\n", i);
+		for (a : 0 .. NR - 1) {
+			fresh[a] = fresh[a] | BIT(i)
+		}
+		a = 0; i = 0
+	}
+	od
+}
+#endif
 
 /* ---- forgetting and undoing ---- */
 #ifdef FORGETTING
@@ -639,7 +711,7 @@ inline prune_alone()
 		listed = listed | ((pack[i] == 1) << i);
 		condemned = condemned | ((mark[i] != 0) << i);
 		aged = aged | ((mark[i] > GRACE) << i);
-		went = went | ((mark[i] && swept[i] > LAG) << i)
+		went = went | ((mark[i] && swept[i] > REST_OF_MARK) << i)
 	}
 	x = NP;
 	if
@@ -686,7 +758,7 @@ inline prune_alone()
 	}
 	for (i : 0 .. NP - 1) {
 		mark[i] = (mark[i] -> 1 + GRACE : 0);
-		swept[i] = (swept[i] -> 1 + LAG : 0);
+		swept[i] = (swept[i] -> 1 + REST_OF_MARK : 0);
 		moved[i] = LAG
 	}
 	i = 0;
@@ -701,7 +773,7 @@ active proctype Last()
 		begun -> begun = 0;
 		/* nobody remembers anything */
 		for (i : 0 .. NR - 1) {
-			marks[i] = 0; old[i] = 0; gone[i] = 0; packs[i] = 0
+			marks[i] = 0; old[i] = 0; noted[i] = 0; gone[i] = 0; packs[i] = 0
 		}
 		for (i : 0 .. NP - 1) {
 			mark[i] = (mark[i] -> 1 + GRACE : 0)

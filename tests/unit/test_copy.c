@@ -333,9 +333,8 @@ static void a_bad_pack_on_the_mirror_is_replaced(void **state)
 }
 
 /* ---- names that a prune condemned ---- */
-static void a_condemned_name_gets_no_second_life(void **state)
+static void give_no_second_life(enum mark_kind kind)
 {
-    (void)state;
     struct pair s;
     struct err e = ERR_INIT;
     char pack[NAME_SIZE];
@@ -350,7 +349,7 @@ static void a_condemned_name_gets_no_second_life(void **state)
     struct sha name;
     assert_true(name_sha(pack, &name));
     sha_set_add(&condemned, &name);
-    assert_ok(mark_packs(s.to.repo, MARK_CONDEMN, &condemned, &e));
+    assert_ok(mark_packs(s.to.repo, kind, &condemned, &e));
     sha_set_free(&condemned);
     copy_ok(&s, &waits);
     assert_int_equal(waits.waiting, 1);
@@ -373,6 +372,19 @@ static void a_condemned_name_gets_no_second_life(void **state)
     assert_int_equal(done.waiting, 0);
     assert_int_equal(mirror_restores(&s), 3);
     pair_free(&s);
+}
+
+static void a_condemned_name_gets_no_second_life(void **state)
+{
+    (void)state;
+    give_no_second_life(MARK_CONDEMN);
+}
+
+/* Its condemn mark went before. */
+static void nor_does_a_swept_one(void **state)
+{
+    (void)state;
+    give_no_second_life(MARK_SWEPT);
 }
 
 static void what_the_mirror_has_moved_is_not_brought_again(void **state)
@@ -589,6 +601,7 @@ int main(void)
         cmocka_unit_test(a_bad_pack_that_nobody_needs_stops_nothing),
         cmocka_unit_test(a_bad_pack_on_the_mirror_is_replaced),
         cmocka_unit_test(a_condemned_name_gets_no_second_life),
+        cmocka_unit_test(nor_does_a_swept_one),
         cmocka_unit_test(what_the_mirror_has_moved_is_not_brought_again),
         cmocka_unit_test(a_copy_that_slept_is_not_trusted),
         cmocka_unit_test(killed_anywhere_the_next_goes_on),

@@ -57,8 +57,8 @@ static void everything_is_tidied_in_the_end(void **state)
     scene_free(&s);
 }
 
-/* A late listing may show a pack that is gone, and a slow prune still delete it: until neither can be, its mark
- * stands. */
+/* A late listing may show a pack that is gone, and a slow prune still delete it: until neither can be, its
+ * mark stands. */
 static void a_condemn_mark_outlives_its_pack(void **state)
 {
     (void)state;
@@ -78,6 +78,82 @@ static void a_condemn_mark_outlives_its_pack(void **state)
     scene_prune(&s, &nothing, &late);
     assert_int_equal(count_objects(&s.w, "marks/condemn/"), 0);
     scene_free(&s);
+}
+
+/* A mark may be removed, and a copy bring the pack back, after a prune has listed the marks. */
+static void a_pack_younger_than_its_mark_stays(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    scene_new(&s, 10);
+    scene_forget(&s, &s.one);
+    world_wait(&s.w, 4 * DAY);
+    AUTO(prune_report) condemned = {0}, young = {0}, old = {0};
+    scene_prune(&s, &nothing, &condemned);
+    assert_int_equal(condemned.dead.packs, 1);
+    world_wait(&s.w, 2 * DAY);
+    AUTO(strings) names = STRINGS_NONE;
+    AUTO(buf) bytes = BUF_NONE;
+    assert_ok(list_names(s.w.store, "packs/", &names, &e));
+    assert_ok(store_get(s.w.store, names.v[0], UINT64_MAX, &bytes, &e));
+    assert_ok(store_replace(s.w.store, names.v[0], buf_bytes(&bytes), &e));
+    scene_prune(&s, &nothing, &young);
+    assert_int_equal(young.swept.packs, 0);
+    world_wait(&s.w, 2 * DAY);
+    scene_prune(&s, &nothing, &old);
+    assert_int_equal(old.swept.packs, 1);
+    scene_free(&s);
+}
+
+struct nap {
+    int operations; /* until the machine sleeps */
+    size_t packs, notes;
+};
+
+static void sleep_at_last(struct host *h)
+{
+    struct nap *nap = h->ctx;
+    if (--nap->operations)
+        return;
+    world_wait(h->world, h->world->bounds.grace_ns);
+    nap->packs = count_objects(h->world, "packs/");
+    nap->notes = count_objects(h->world, "marks/swept/");
+}
+
+static void a_prune_that_slept_deletes_nothing(void **state)
+{
+    (void)state;
+    for (int at = 4; at < 12; at++) {
+        struct scene s;
+        struct nap nap = {.operations = at};
+        struct err e = ERR_INIT;
+        scene_new(&s, 10);
+        for (uint32_t i = 1; i < 5; i++) {
+            struct blocks other = blocks_new(10, 100 * i);
+            AUTO(snapshot) more = {0};
+            backup_all(&s.h, &other, &more);
+            scene_forget(&s, &more);
+            free(other.v);
+        }
+        scene_forget(&s, &s.one);
+        world_wait(&s.w, 4 * DAY);
+        AUTO(prune_report) condemned = {0}, slept = {0}, awake = {0};
+        scene_prune(&s, &nothing, &condemned);
+        world_wait(&s.w, 2 * DAY);
+        host_reopen(&s.h, true);
+        s.h.ctx = &nap;
+        s.h.before = sleep_at_last;
+        assert_ok(repo_prune(s.h.repo, &nothing, &slept, &e));
+        s.h.before = NULL;
+        assert_true(nap.operations <= 0);
+        /* The operation that it slept in is done, and no more. */
+        size_t deleted = nap.packs - count_objects(&s.w, "packs/");
+        assert_true(deleted + count_objects(&s.w, "marks/swept/") - nap.notes <= 1);
+        scene_prune(&s, &nothing, &awake);
+        assert_int_equal(count_objects(&s.w, "packs/"), 0);
+        scene_free(&s);
+    }
 }
 
 static void undo_brings_it_back(void **state)
@@ -485,6 +561,8 @@ int main(void)
         cmocka_unit_test(a_snapshot_goes_when_its_window_is_over),
         cmocka_unit_test(everything_is_tidied_in_the_end),
         cmocka_unit_test(a_condemn_mark_outlives_its_pack),
+        cmocka_unit_test(a_pack_younger_than_its_mark_stays),
+        cmocka_unit_test(a_prune_that_slept_deletes_nothing),
         cmocka_unit_test(undo_brings_it_back),
         cmocka_unit_test(pins_and_unpins),
         cmocka_unit_test(frames_are_moved_unopened),
