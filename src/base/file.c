@@ -264,7 +264,7 @@ int dir_remove(const char *path, struct err *e)
     if (lstat(path, &st) != 0)
         return errno == ENOENT ? 0 : err_errno(e, ERR_IO, "%s", path);
     struct removing r = {.dev = st.st_dev};
-    int rc;
+    int rc = 0;
     do {
         r.again = false;
         rc = remove_one(&r, AT_FDCWD, path, ".", e);

@@ -259,8 +259,8 @@ static void step_prune(struct player *p)
     g->refused += r.clock_went_back;
     if (r.now_ns)
         p->last_now_ns = MAX(p->last_now_ns, r.now_ns);
-    if (rc && !p->h.dead && !strstr(e.text, "another prune") &&
-        !(g->lag_ns && strstr(e.text, "does not list"))) {
+    /* Others are at work: a prune, a listing that lags, a backup between its commit and its second look. */
+    if (rc && !p->h.dead && !strstr(e.text, "another prune") && !strstr(e.text, "put a moment ago")) {
         /* A snapshot of a host that was killed before it looked at the clock may be unreadable: the user
          * forgets it. */
         bool excused = false;
