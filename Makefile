@@ -93,7 +93,9 @@ build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o build/fuzz/liblifeboat.a
 model:
 	@tests/lib/packages model
 	@tests/model/run
-bench: packages all
+bench: user
+	@tests/lib/packages build test bench
+	@$(MAKE) --no-print-directory all
 	@LIFEBOAT=$(abspath $(O))/lifeboat tests/bench
 
 install: all $(if $(DESTDIR),,user)
