@@ -173,9 +173,15 @@ static void judge_bucket(struct probing *p)
         ("THE BUCKET IS PUBLIC: anybody can read it without a key. The content is encrypted, names of packs, "
          "sizes and times are not: block public access"),
         "nobody reads it without a key"};
+    const struct store_traits *t = &p->traits;
+    bool doubt = t->called_public && t->is_public == STORE_NO;
     judge_lock(p);
-    say(p, "versions", true, "%s", versions[p->traits.versions]);
-    say(p, "public", p->traits.is_public != STORE_YES, "%s", open[p->traits.is_public]);
+    say(p, "versions", true, "%s", versions[t->versions]);
+    say(p, "public", t->is_public != STORE_YES && !doubt, "%s",
+        doubt
+            ? "a request without a key was refused, and yet the store calls its policy public: look at what "
+              "the policy gives to everybody (older Ceph says so of any policy)"
+            : open[t->is_public]);
 }
 
 static void judge_folder(struct probing *p)
