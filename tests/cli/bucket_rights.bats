@@ -125,6 +125,11 @@ in_days() { date -u -d "+$1 days" +%F; }
     through_proxy '{"refuse": "DELETE "}'
     expect 0 lb check --store
     prints "this key may not delete: good for a nightly host"
+    s3 DELETE "/bucket/$PREFIX/probe"
+    plan '{"refuse": "PUT "}'
+    expect 1 lb check --store
+    prints "AccessDenied (the access key may not do this"
+    prints "objects can be listed"
     s3 PUT /open
     printf '%s' '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::open/*"}]}' >"$T/policy"
     python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT '/open?policy' <"$T/policy"
