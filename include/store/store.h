@@ -156,7 +156,8 @@ struct store_traits {
     enum store_answer versions;   /* what is deleted or overwritten stays as a version */
     enum store_answer locks;      /* it has Object Lock */
     unsigned default_lock_days;   /* that it puts on every object of itself; 0: none */
-    enum store_answer is_public;  /* somebody without a key may read or list */
+    enum store_answer is_public;  /* somebody without a key may read or list: it was tried */
+    bool called_public;           /* its own words for its policy */
     enum store_answer on_root;    /* a folder: it lies on the file system of "/" */
     enum store_answer is_durable; /* a folder: its file system takes fsync, also of folders */
 };
