@@ -115,10 +115,14 @@ int keys_add_passphrase(struct store *s, const struct keyring *k, struct bytes p
 static json_t *load_object(struct store *s, const char *name, struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
-    int rc = store_get(s, name, KEYS_MAX, &text, e);
+    struct err why = ERR_INIT;
+    int rc = store_get(s, name, KEYS_MAX, &text, &why);
+    if (rc == STORE_FAILED && why.kind == ERR_DAMAGED)
+        log_warn("%s (passed over)", why.text);
+    else if (rc == STORE_FAILED)
+        *e = why;
     if (rc != STORE_DONE)
         return NULL;
-    struct err why = ERR_INIT;
     struct sha have, want;
     sha_of(buf_bytes(&text), &have);
     if (!name_sha(name, &want) || !sha_equal(&have, &want)) {

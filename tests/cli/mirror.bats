@@ -187,6 +187,53 @@ restores_from_mirror_by_id() {
     json 'd["ok"] and d["healed"] == [] and d["bytes"] == 0'
 }
 
+# failing CALL PATH ARGUMENT...: lifeboat, with a disk that gives no more at PATH.
+failing() {
+    local call=$1 path=$2
+    shift 2
+    strace -qq -f -o /dev/null -P "$path" -e "trace=$call" -e "inject=$call:error=EIO" "$LIFEBOAT" -c "$T/lifeboat.conf" "$@"
+}
+
+@test "a bad sector in an object is damage: named, read around, repaired" {
+    export ASAN_OPTIONS=detect_leaks=0 # LeakSanitizer does not work under strace
+    command -v strace >/dev/null || skip "there is no strace"
+    strace -qq -o /dev/null true || skip "tracing is not permitted here"
+    two_stores
+    expect 0 lb drill latest files
+    expect 0 lb copy
+    for kind in packs index snapshots keys receipts marks; do
+        bad=$(find "$T/store/$kind" -type f | sort | head -n 1)
+        expect 5 failing pread64 "$bad" check --read-data
+        prints "${bad#"$T/store/"}: read: Input/output error (the disk or its cable fails"
+        rm -rf "$T/back"
+        expect 0 failing pread64 "$bad" restore latest files --to "$T/back"
+        same_files "$T/back"
+        expect 0 failing pread64 "$bad" backup
+        # What is put in its place cannot be read here either: on a disk it lies elsewhere.
+        failing pread64 "$bad" repair --read-data >"$T/out" 2>"$T/err" || true
+        prints "healed: ${bad#"$T/store/"}"
+        expect 0 lb check --read-data
+    done
+}
+
+@test "a folder of the first store that cannot be listed" {
+    export ASAN_OPTIONS=detect_leaks=0 # LeakSanitizer does not work under strace
+    command -v strace >/dev/null || skip "there is no strace"
+    strace -qq -o /dev/null true || skip "tracing is not permitted here"
+    two_stores
+    for folder in packs index snapshots marks keys; do
+        rm -rf "$T/back"
+        expect 0 failing getdents64 "$T/store/$folder" --json restore latest files --to "$T/back"
+        same_files "$T/back"
+        json 'd["mirror"] is True'
+        says "Input/output error"
+        expect 0 failing getdents64 "$T/store/$folder" --json list
+        json 'len(d) == 3'
+        # Nobody takes what is not seen for gone.
+        [ $folder = keys ] || expect 1 failing getdents64 "$T/store/$folder" prune --yes
+    done
+}
+
 @test "what no mirror has is named" {
     two_stores
     mv "$T/away" "$T/off"
