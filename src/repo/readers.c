@@ -164,6 +164,27 @@ int keys_list(struct store *s, struct key_object **out, size_t *n, struct err *e
     return 0;
 }
 
+int keys_copy(struct store *from, struct store *to, struct err *e)
+{
+    AUTO(strings) have = STRINGS_NONE, there = STRINGS_NONE;
+    if (list_names(from, "keys/", &have, e) || list_names(to, "keys/", &there, e))
+        return -1;
+    for (size_t i = 0; i < have.n; i++) {
+        AUTO(buf) text = BUF_NONE;
+        struct sha is, named;
+        if (strings_has(&there, have.v[i]))
+            continue;
+        int rc = store_get(from, have.v[i], KEYS_MAX, &text, e);
+        if (rc == STORE_FAILED)
+            return -1;
+        sha_of(buf_bytes(&text), &is);
+        if (rc == STORE_DONE && name_sha(have.v[i], &named) && sha_equal(&is, &named) &&
+            store_put(to, have.v[i], buf_bytes(&text), e))
+            return -1;
+    }
+    return 0;
+}
+
 int keys_remove(struct store *s, const struct sha *name, struct err *e)
 {
     struct key_object *all;

@@ -301,6 +301,55 @@ undo-window = 0s
 CONF
 }
 
+readers_of() { # STORE: how many
+    find "$T/$1/keys" -type f | wc -l
+}
+
+@test "readers are added to, and removed from, the mirrors at once" {
+    two_stores
+    expect 0 lb key add --identity-out "$T/second.key" --label 'the safe'
+    expect 0 lb --store away cat latest numbers --identity "$T/second.key"
+    expect 0 lb key show --json
+    id=$(value '[r["id"] for r in d["readers"] if r["label"] == "the safe"][0]')
+    expect 0 lb key remove "${id:0:8}"
+    expect 2 lb --store away cat latest numbers --identity "$T/second.key"
+    [ "$(readers_of away)" = 1 ]
+    # A mirror that is away is named, and each copy reminds of it.
+    expect 0 lb key add --identity-out "$T/third.key" --label third
+    expect 0 lb key show --json
+    id=$(value '[r["id"] for r in d["readers"] if r["label"] == "third"][0]')
+    mv "$T/away" "$T/off"
+    expect 3 lb key remove "${id:0:8}" --json
+    json 'd["removed"]["label"] == "third" and d["left"][0].startswith("away: ")'
+    says "CAN STILL BE READ"
+    mv "$T/off" "$T/away"
+    expect 0 lb copy
+    prints "lifeboat key remove ${id:0:8}"
+    expect 0 lb --store away cat latest numbers --identity "$T/third.key"
+    expect 0 lb key remove "${id:0:8}"
+    expect 2 lb --store away cat latest numbers --identity "$T/third.key"
+    expect 2 lb key remove "${id:0:8}"
+    says "there is no such reader"
+    expect 0 lb copy --json
+    json 'd["mirrors"][0]["notes"] == []'
+    [ "$(readers_of store)" = 1 ] && [ "$(readers_of away)" = 1 ]
+}
+
+@test "a former passphrase opens no mirror" {
+    two_stores
+    (umask 077 && echo first >"$T/p1" && echo second >"$T/p2")
+    expect 0 lb key passphrase --new-passphrase-file "$T/p1"
+    expect 0 lb --store away cat latest numbers --passphrase-file "$T/p1"
+    mv "$T/away" "$T/off"
+    expect 3 lb key passphrase --new-passphrase-file "$T/p2"
+    says "may still be opened by a former passphrase"
+    mv "$T/off" "$T/away"
+    expect 0 lb key passphrase --new-passphrase-file "$T/p2"
+    expect 2 lb --store away cat latest numbers --passphrase-file "$T/p1"
+    expect 0 lb --store away cat latest numbers --passphrase-file "$T/p2"
+    [ "$(readers_of store)" = 2 ] && [ "$(readers_of away)" = 2 ]
+}
+
 @test "prune prunes each mirror by marks of its own" {
     short_retention
     add_mirror away
