@@ -75,9 +75,10 @@ int run_init(const struct run_init_options *o, struct run_init_result *out, stru
 void run_init_result_free(struct run_init_result *r);
 AUTO_FOR(run_init_result)
 
-/* The recovery kit: what somebody with nothing but this text and the store needs (secret: wipe it). The text
- * itself is good for --identity. */
-void run_kit(struct buf *out, const struct identity *id, const char *store_url, const char *host);
+/* The recovery kit: what somebody with nothing but this text and a store needs (secret: wipe it). Names the other
+ * stores of `c` (may be NULL) as mirrors. The text itself is good for --identity. */
+void run_kit(struct buf *out, const struct identity *id, const char *store_url, const struct config *c,
+             const char *host);
 
 /* The store's URL that a kit names; the caller frees it. ERR_USAGE: it is not a kit. */
 int run_kit_store(const char *file, char **url, struct err *e) MUST_CHECK;

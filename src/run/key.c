@@ -60,7 +60,7 @@ int run_key_kit(const struct run_access *a, struct buf *out, struct err *e)
         return -1;
     gethostname(host, sizeof host - 1);
     AUTO_CHAR url = store_url(a);
-    run_kit(out, id, url, a->config ? a->config->host : host);
+    run_kit(out, id, url, a->config, a->config ? a->config->host : host);
     return 0;
 }
 

@@ -301,6 +301,31 @@ undo-window = 0s
 CONF
 }
 
+@test "the kit names the mirrors: with the first store burnt, it still brings everything back" {
+    two_stores
+    contains "$T/kit.txt" "store       file://$T/store"
+    contains "$T/kit.txt" "mirror      file://$T/away"
+    rm -r "$T/store" "$T/keys" "$T/state" "$T/cache"
+    url=$(sed -n 's/^ *mirror  *//p' "$T/kit.txt")
+    expect 0 "$LIFEBOAT" --store "$url" --identity "$T/kit.txt" restore latest files --to "$T/back"
+    same_files "$T/back"
+    expect 0 "$LIFEBOAT" --store "$url" drill --from-kit "$T/kit.txt" --host box --directory "$T/drill" latest files
+}
+
+@test "a kit of a store alone names no mirror; a mirror that came later is in a new one" {
+    init
+    [ "$(grep -c irror "$T/kit.txt")" = 0 ]
+    add_mirror away
+    expect 0 lb init
+    prints "key kit"
+    expect 0 lb key kit
+    prints "mirror      file://$T/away"
+    expect 0 lb copy
+    expect 0 lb --store away key kit
+    prints "store       file://$T/away"
+    prints "mirror      file://$T/store"
+}
+
 readers_of() { # STORE: how many
     find "$T/$1/keys" -type f | wc -l
 }
