@@ -104,6 +104,10 @@ json_t *copy_json(const struct run_copy_result *r);
 /* Says on standard error what failed or waits. Whether all is well. */
 bool copy_say(const struct run_copy_result *r);
 
+/* ---- key.c ---- */
+/* Says which mirrors a change of readers has not reached, and what that means ("it ..."). The exit code. */
+int key_say_left(const struct strings *left, const char *what);
+
 /* ---- ui.c: standard error ---- */
 void ui_start(void);                                 /* the listener of log.h */
 void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* "lifeboat: backup: ..." */

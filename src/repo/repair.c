@@ -264,9 +264,11 @@ static int heal_from(struct repairing *r, struct repo *mirror, struct err *e)
 static int heal_root(struct repairing *r, struct err *e)
 {
     AUTO(buf) have = BUF_NONE, want = BUF_NONE;
+    struct err why = ERR_INIT;
     repo_describe(r->first->keys, &want);
-    if (store_get(r->first->store, "lifeboat", METADATA_MAX, &have, e) == STORE_FAILED)
-        return -1;
+    if (store_get(r->first->store, "lifeboat", METADATA_MAX, &have, &why) == STORE_FAILED &&
+        why.kind != ERR_DAMAGED)
+        return *e = why, -1;
     if (have.n == want.n && memcmp(have.p, want.p, want.n) == 0)
         return 0;
     strings_add(&r->out->healed, "lifeboat");

@@ -56,6 +56,18 @@ int copy_to_mirrors(const struct run_repo *first, const struct config *c, const 
                     run_progress_fn *progress, void *ctx, struct run_copy_result *out,
                     struct err *e) MUST_CHECK;
 
+/* ---- key.c, key_mirrors.c: readers ---- */
+/* The one whose object's name starts with `prefix`. 1: there is none. ERR_USAGE: there are several. */
+int find_reader(struct store *s, const char *prefix, struct key_object *out, struct err *e) MUST_CHECK;
+int find_on_mirrors(const struct run_access *a, const struct run_repo *first, const char *prefix,
+                    struct key_object *out, struct err *e) MUST_CHECK;
+typedef bool reader_test(const void *ctx, const struct key_object *k);
+/* Gives the readers of the first store to all mirrors, and takes those away that `goes` says (NULL: none).
+ * `left` gets "NAME: why" of mirrors where that could not be done. Does nothing when --store names one store.
+ */
+void readers_to_mirrors(const struct run_access *a, const struct run_repo *first, reader_test *goes,
+                        const void *ctx, struct strings *left);
+
 /* ---- retain.c: what [retention] says of the snapshots of a repository ---- */
 struct line { /* of snapshots: what retention looks at together */
     const char *host, *source;
