@@ -15,6 +15,7 @@ struct moment {
     uint64_t sequence;
     enum verdict verdict; /* of this source */
     bool pinned, proven;
+    bool lost; /* somebody forgot it since the last prune: for retention_alarm() alone */
 };
 
 struct retention {
@@ -55,6 +56,7 @@ void retention_combine(const struct moment *m, const struct decision *d, size_t 
 struct retention_alarm {
     bool half;            /* more than half would go: */
     size_t left, dropped; /* of so many that the last prune left, so many */
+    size_t lost;          /* of these so many because somebody forgot them */
     bool flood;           /* more than 4 times the usual number appeared: */
     size_t appeared, usual;
     int64_t since_ns; /* the last prune */
