@@ -59,6 +59,7 @@ struct retention_alarm {
     size_t lost;          /* of these so many because somebody forgot them */
     bool flood;           /* more than 4 times the usual number appeared: */
     size_t appeared, usual;
+    bool proof;       /* somebody forgot what is proven */
     int64_t since_ns; /* the last prune */
 };
 /* For one source of one host; `drop` as retention_combine() left it. last_prune_ns is in the store's time. */

@@ -11,11 +11,11 @@ static json_t *snapshot_json(const struct snapshot *s)
         json_array_append_new(sources, json_pack("{s:s, s:s, s:I, s:s}", "name", s->sources[i].name, "type",
                                                  s->sources[i].type, "bytes", (json_int_t)s->sources[i].bytes,
                                                  "verdict", verdict_name(s->sources[i].verdict)));
-    return json_pack("{s:s, s:o, s:s, s:s, s:b, s:b, s:o, s:b, s:o, s:o}", "id", id, "time",
-                     time_json(s->time_ns), "host", s->host, "verdict", verdict_name(s->verdict), "pinned",
-                     s->pins.n != 0, "proven", snapshot_is_proven(s), "forgotten",
-                     maybe_time_json(s->forgotten_ns), "broken", s->broken, "tags", list_json(&s->tags),
-                     "sources", sources);
+    return json_pack("{s:s, s:o, s:o, s:s, s:s, s:b, s:b, s:o, s:b, s:o, s:o}", "id", id, "time",
+                     time_json(s->time_ns), "stored", time_json(s->stored_ns), "host", s->host, "verdict",
+                     verdict_name(s->verdict), "pinned", s->pins.n != 0, "proven", snapshot_is_proven(s),
+                     "forgotten", maybe_time_json(s->forgotten_ns), "broken", s->broken, "tags",
+                     list_json(&s->tags), "sources", sources);
 }
 
 static void print_texts(const char *what, const struct strings *texts)

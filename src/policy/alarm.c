@@ -55,8 +55,9 @@ void retention_alarm(const struct moment *m, size_t n, const bool *drop, int64_t
     size_t before_count = 0;
     *out = (struct retention_alarm){.since_ns = last_prune_ns};
     for (size_t i = 0; i < n; i++) {
+        out->proof |= m[i].lost && m[i].proven;
         if (!first && m[i].stored_ns > last_prune_ns) {
-            out->appeared++;
+            out->appeared += !m[i].lost;
             continue;
         }
         before[before_count++] = &m[i];
@@ -84,10 +85,11 @@ void retention_alarm_explain(const struct retention_alarm *a, struct strings *ou
         if (!first)
             buf_add_fmt(&line, " that the prune of %s left", since);
         if (a->lost)
-            buf_add_fmt(&line, "; %zu of them were forgotten by hand (`lifeboat undo` brings them back)",
-                        a->lost);
+            buf_add_fmt(&line, "; %zu of them forgotten by hand (`lifeboat undo` brings them back)", a->lost);
         strings_add(out, buf_cstr(&line));
     }
+    if (a->proof)
+        strings_add(out, "its newest proven snapshot was forgotten by hand (`lifeboat undo` brings it back)");
     if (a->flood)
         strings_add_fmt(out,
                         "%zu snapshots appeared since the prune of %s, where %zu %s usual: were they all "

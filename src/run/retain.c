@@ -132,7 +132,8 @@ int retaining_decide(struct retaining *t, struct run_prune_result *out, struct e
     return 0;
 }
 
-/* What was forgotten before the last prune is settled, and what [retention] would not keep is no loss. */
+/* What was forgotten before the last prune is settled, and what [retention] would not keep is no loss. Of
+ * proven ones the newest matters. */
 static size_t collect_for_alarm(struct retaining *t, const struct line *l, int64_t last_ns,
                                 struct moment **out)
 {
@@ -142,8 +143,10 @@ static size_t collect_for_alarm(struct retaining *t, const struct line *l, int64
     retention_decide(&t->retention, *out, n, d);
     for (size_t i = 0; i < n; i++) {
         const struct moment *m = &(*out)[i];
-        if (!m->lost || (d[i].why && t->all.v[m->snapshot].forgotten_ns > last_ns))
-            (*out)[kept++] = *m;
+        if (m->lost && (!d[i].why || t->all.v[m->snapshot].forgotten_ns <= last_ns))
+            continue;
+        (*out)[kept] = *m;
+        (*out)[kept++].proven = (d[i].why & KEPT_PROVEN) != 0;
     }
     free(d);
     return kept;
