@@ -218,7 +218,7 @@ prune_until() {
         lb prune --yes --exclusive >"$T/out" 2>"$T/err" || got=$?
         [ $got = 0 ] || break
     done
-    [ $got = 1 ]
+    [ "$got" = 1 ]
     says "delete snapshots/$first: HTTP 403 AccessDenied (the access key may not do this"
     # Marks apart, everything is there.
     objects | grep -v '^marks/' | diff <(grep -v '^marks/' "$T/before") -
