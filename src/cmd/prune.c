@@ -161,7 +161,7 @@ static void print_mirror(const struct run_pruned_mirror *m)
     print_lines("    note: ", &m->report.notes);
 }
 
-static void print_result(const struct run_prune_result *r)
+static void print_result(const struct run_prune_result *r, bool undoable)
 {
     const struct prune_report *p = &r->report;
     size_t going = 0, all = 0;
@@ -174,7 +174,7 @@ static void print_result(const struct run_prune_result *r)
     if (r->stopped)
         return;
     printf("%s%zu of %zu snapshots%s\n", args.dry_run ? "would forget " : "forgot ", going, all,
-           going ? " (`lifeboat undo` brings them back for a while)" : "");
+           going && undoable && !args.dry_run ? " (`lifeboat undo` brings them back for a while)" : "");
     if (p->removed.n)
         printf("%zu snapshots that were forgotten earlier %s gone for good\n", p->removed.n,
                args.dry_run ? "would be" : "are");
@@ -223,7 +223,7 @@ static int run(struct cli *c, struct err *e)
     if (c->json)
         print_result_json(&r);
     else if (!c->quiet || r.stopped)
-        print_result(&r);
+        print_result(&r, c->config->retention.undo_window_s > 0);
     for (size_t i = 0; i < r.alarms.n; i++)
         ui_say("%s", r.alarms.v[i]);
     if (r.stopped)

@@ -53,7 +53,7 @@ stay() { # COUNT LINE...: so many of the nights stay by these lines
     prints "    files: no rule keeps it"
     [ "$(grep -cE '^[0-9a-f]{8} .*(stays|GOES)$' "$T/out")" = 41 ]
     [ "$(grep -c '^    files: ' "$T/out")" = 41 ]
-    grep -E '^would forget (30|31) of 41 snapshots ' "$T/out"
+    grep -E '^would forget (30|31) of 41 snapshots$' "$T/out"
     expect 0 lb prune --dry-run --yes
     expect 3 lb prune --dry-run --json
     json 'd["dry_run"] and not d["stopped"] and len(d["alarms"]) == 2 and len(d["snapshots"]) == 41 and all(len(s["why"]) == 2 and s["forgotten"] is None for s in d["snapshots"])'
@@ -63,7 +63,7 @@ stay() { # COUNT LINE...: so many of the nights stay by these lines
     expect 0 lb forget "$(sed -n 1p "$T/forged")"
     expect 3 lb prune --dry-run
     grep -E "^    forgotten since 20.*; \`lifeboat undo\` brings it back until 20" "$T/out"
-    grep -E '^would forget (29|30) of 40 snapshots ' "$T/out"
+    grep -E '^would forget (29|30) of 40 snapshots$' "$T/out"
     expect 3 lb prune --dry-run --json
     json 'sum(s["forgotten"] is not None and s["goes"] for s in d["snapshots"]) == 1'
 }

@@ -136,7 +136,7 @@ def collect_everything():
             losses.append(f"the last prunes: {err.strip()}")
     summary = last_json(out)
     left = {what: summary[what]["packs"] for what in ("dead", "thin", "waiting", "young", "moved") if summary[what]["packs"]}
-    if left or summary["garbage_left"] > summary["found"]["bytes"] / 10:
+    if left or summary["garbage_left"] > (summary["found"]["bytes"] - summary["swept"]["bytes"]) / 2:
         losses.append(f"garbage is left: {left}, {summary['garbage_left']} of {summary['found']['bytes']} bytes")
     return summary
 
