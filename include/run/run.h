@@ -265,7 +265,8 @@ struct run_pruned {
     int64_t time_ns;
     char *host;
     bool goes;
-    struct strings why; /* a line for each source */
+    int64_t forgotten_ns; /* since when it is on its way; 0: this run decided */
+    struct strings why;   /* a line for each source */
 };
 struct run_pruned_mirror {
     char *name, *error; /* error: why it was not pruned; NULL */
@@ -273,7 +274,7 @@ struct run_pruned_mirror {
     struct prune_report report;
 };
 struct run_prune_result {
-    struct run_pruned *v; /* every snapshot that counts, oldest first */
+    struct run_pruned *v; /* every snapshot, oldest first */
     size_t n;
     struct strings alarms; /* what a person should look at first */
     bool stopped;          /* for these: nothing was done */

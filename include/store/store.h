@@ -21,7 +21,8 @@ struct store_local_options {
     const char *path;   /* absolute */
     bool create;        /* make the folder when it is missing (init); otherwise it must hold `lifeboat` */
     bool require_mount; /* the folder must lie on another device than "/" */
-    unsigned min_free;  /* percent: put fails with ERR_SPACE when less of the file system would stay free */
+    unsigned min_free;  /* percent: put fails with ERR_SPACE when less of the file system would stay free;
+                         * not of what a prune puts to make room: marks and indexes */
 };
 /* Opens a directory as a store. NULL with *e: ERR_USAGE (no such folder; no `lifeboat` object in it: "is the
  * disk mounted?"), ERR_IO. */

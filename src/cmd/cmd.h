@@ -122,6 +122,7 @@ void print_json(json_t *o);       /* takes it over; one line */
 json_t *text_json(const char *s); /* a string, made printable when it is not UTF-8 */
 json_t *list_json(const struct strings *s);
 json_t *time_json(int64_t ns);
+json_t *maybe_time_json(int64_t ns);       /* null for 0 */
 json_t *proof_json(const struct proof *p); /* null: there is none */
 void short_id(char out[9], const struct sha *id);
 void mode_text(char out[11], mode_t mode);

@@ -212,11 +212,17 @@ int snapshot_load(struct repo *r, const struct sha *id, struct snapshot *out, st
 }
 
 /* ---- all of them ---- */
+/* One whose host's clock was ahead is not the latest for ever. */
+static int64_t when(const struct snapshot *s)
+{
+    return MIN(s->time_ns, s->stored_ns);
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct snapshot *x = a, *y = b;
-    if (x->time_ns != y->time_ns)
-        return x->time_ns < y->time_ns ? -1 : 1;
+    if (when(x) != when(y))
+        return when(x) < when(y) ? -1 : 1;
     return memcmp(x->id.b, y->id.b, SHA_SIZE);
 }
 

@@ -74,8 +74,8 @@ struct line { /* of snapshots: what retention looks at together */
 };
 struct retaining {
     const struct config *config;
-    struct snapshots all; /* those that count: neither forgotten nor broken */
-    bool *drop;           /* of each */
+    struct snapshots all;
+    bool *drop; /* of each: to be forgotten now */
     struct line *lines;
     size_t line_count;
     struct retention retention;
@@ -85,8 +85,8 @@ struct retaining {
 int retaining_load(struct retaining *t, const struct config *c, struct repo *r, struct err *e) MUST_CHECK;
 /* `out`, when not NULL, gets what becomes of each, and why. */
 int retaining_decide(struct retaining *t, struct run_prune_result *out, struct err *e) MUST_CHECK;
-/* What a person should look at first; last_ns: of the last prune, or 0. */
-void retaining_alarms(const struct retaining *t, int64_t last_ns, struct strings *out);
+/* What a person should look at first; last_ns: of the last prune, or 0. After retaining_decide(). */
+void retaining_alarms(struct retaining *t, int64_t last_ns, struct strings *out);
 void retaining_free(struct retaining *t);
 AUTO_FOR(retaining)
 

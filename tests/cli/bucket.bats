@@ -95,6 +95,35 @@ load ../lib/bucket.bash
     expect 0 lb check --read-data
 }
 
+@test "a key that may not delete: prune says so, and loses nothing" {
+    printf '[retention]\nkeep-last = 1\nkeep-min = 1\nundo-window = 0\n' >>"$T/lifeboat.conf"
+    through_proxy '{"refuse": "DELETE "}'
+    head -c 3000000 /dev/urandom >"$T/files/big"
+    init
+    backup
+    first=$ID
+    rm "$T/files/big"
+    backup
+    expect 0 lb prune --dry-run
+    objects >"$T/before"
+    for _ in $(seq 20); do
+        got=0
+        lb prune --yes --exclusive >"$T/out" 2>"$T/err" || got=$?
+        [ $got = 0 ] || break
+    done
+    [ "$got" = 1 ]
+    says "delete snapshots/$first: HTTP 403 AccessDenied (the access key may not do this"
+    # Marks apart, everything is there.
+    objects | grep -v '^marks/' | diff <(grep -v '^marks/' "$T/before") -
+    expect 0 lb check --read-data
+    rm -rf "$T/back"
+    expect 0 lb restore "$first" files --to "$T/back"
+    # Whose key may delete takes over where it stood.
+    echo '{}' >"$T/proxy/plan"
+    prune_until 'd["swept"]["bytes"] > 3000000'
+    expect 0 lb check --read-data
+}
+
 # ---- addresses and signatures ----
 
 @test "https with a certificate of a private authority" {
