@@ -39,8 +39,8 @@ static void print_result(const struct config *c, const struct run_init_result *r
     static const char *const said[] = {
         "A new repository is set up.", "The repository that an earlier init had begun is set up.",
         "This host has joined the repository that was there.",
-        "The repository was set up already, and its mirrors are now. A recovery\n"
-        "kit from before does not name them: `lifeboat key kit` makes a new one."};
+        ("The repository was set up already, and its mirrors are now. A recovery\n"
+         "kit from before does not name them: `lifeboat key kit` makes a new one.")};
     printf("%s\n\n  repository  %s\n  store       %s\n", said[r->outcome], r->id, c->stores[0].url);
     print_space(r);
     for (size_t i = 0; i < r->mirrors.n; i++)
