@@ -270,41 +270,22 @@ static int run_pass(struct pruning *p, struct err *e)
 }
 
 /* ---- two prunes at once ---- */
-struct recount {
-    const struct index *index;
-    uint32_t still_there;
-};
-
-static int recount(void *ctx, const struct store_object *o, struct err *e)
-{
-    struct recount *c = ctx;
-    struct sha name;
-    (void)e;
-    uint32_t pack = name_sha(o->name, &name) ? index_find_pack(c->index, &name) : UINT32_MAX;
-    c->still_there += pack != UINT32_MAX && (c->index->packs[pack].state & PACK_LISTED);
-    return 0;
-}
-
 /* Whether another prune has deleted packs while this one looked, or so lately that a listing need not show
  * yet where their chunks went: what was missed then is not lost. */
 static bool is_unsettled(struct pruning *p)
 {
-    struct err ignored = ERR_INIT;
-    const struct index *x = &p->repo->index;
-    struct recount c = {.index = x};
-    uint32_t listed = 0;
-    for (uint32_t i = 0; i < x->pack_count; i++)
-        listed += (x->packs[i].state & PACK_LISTED) != 0;
-    if (store_list(p->repo->store, "packs/", recount, &c, NULL, &ignored))
-        return false;
-    if (c.still_there < listed)
-        return true;
     AUTO(sha_set) condemned = {0}, swept = {0};
     prune_collect(p, MARK_CONDEMN, INT64_MIN, &condemned);
     prune_collect(p, MARK_SWEPT, p->repo->bounds.lag_ns, &swept);
-    for (size_t i = 0; i < condemned.n; i++)
-        if (!prune_is_listed(p, &condemned.v[i]) && !sha_set_has(&swept, &condemned.v[i]))
+    for (size_t i = 0; i < condemned.n; i++) {
+        char name[NAME_SIZE];
+        uint64_t size;
+        struct err ignored = ERR_INIT;
+        pack_name(name, &condemned.v[i]);
+        if (!sha_set_has(&swept, &condemned.v[i]) &&
+            store_size(p->repo->store, name, &size, &ignored) == STORE_ABSENT)
             return true;
+    }
     return false;
 }
 
