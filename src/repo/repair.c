@@ -129,7 +129,7 @@ static bool can_come(const struct walk *w, uint32_t pack)
 }
 
 /* Chooses a pack in which the mirror has the chunk, unless a sound one is there, or is chosen already. */
-static void want(struct walk *w, const struct chunk_id *id)
+static void choose_pack(struct walk *w, const struct chunk_id *id)
 {
     uint64_t iter = BIGMAP_START;
     struct place at;
@@ -188,7 +188,7 @@ static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct e
         uint64_t iter = BIGMAP_START, ignored;
         AUTO(buf) list = BUF_NONE;
         if (depth == 0) {
-            want(w, &ref.id);
+            choose_pack(w, &ref.id);
             continue;
         }
         if (bring_now(w, &ref.id, e))
