@@ -75,8 +75,8 @@ int run_init(const struct run_init_options *o, struct run_init_result *out, stru
 void run_init_result_free(struct run_init_result *r);
 AUTO_FOR(run_init_result)
 
-/* The recovery kit: what somebody with nothing but this text and a store needs (secret: wipe it). Names the other
- * stores of `c` (may be NULL) as mirrors. The text itself is good for --identity. */
+/* The recovery kit: what somebody with nothing but this text and a store needs (secret: wipe it). Names the
+ * other stores of `c` (may be NULL) as mirrors. The text itself is good for --identity. */
 void run_kit(struct buf *out, const struct identity *id, const char *store_url, const struct config *c,
              const char *host);
 

@@ -34,6 +34,16 @@ static void add_to_index(struct copying *c, struct transfer *t)
         log_debug("%s: %s", t->name, why.text);
 }
 
+static void leave_out_bad(struct copying *c, const struct transfer *t)
+{
+    struct index *x = &c->from->index;
+    uint32_t pack = t->is_pack ? index_find_pack(x, &t->sha) : UINT32_MAX;
+    if (pack == UINT32_MAX)
+        return;
+    x->packs[pack].state |= PACK_DAMAGED;
+    c->bad_packs++;
+}
+
 static int on_done(void *ctx, struct transfer *t, struct err *e)
 {
     struct copying *c = ctx;
@@ -45,6 +55,7 @@ static int on_done(void *ctx, struct transfer *t, struct err *e)
     }
     if (t->bad) {
         strings_add(&c->out->notes, t->error.text);
+        leave_out_bad(c, t);
         return 0;
     }
     c->out->bytes += t->size;

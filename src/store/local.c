@@ -88,7 +88,7 @@ static int read_all(struct local *l, int fd, void *p, size_t n, uint64_t offset,
         if (got < 0)
             return read_error(l, e, "read");
         if (got == 0)
-            return err_set(e, ERR_DAMAGED, "ends at byte %llu", (unsigned long long)(offset + done));
+            return err_set(e, ERR_DAMAGED, "ends at byte %llu", (unsigned long long)offset + done);
         done += (size_t)got;
     }
     return STORE_DONE;

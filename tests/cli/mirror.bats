@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and that is meant
 load ../lib/common
 # shellcheck source=tests/lib/ceph.sh
 . "$BATS_TEST_DIRNAME/../lib/ceph.sh"

@@ -24,6 +24,10 @@ host = $h
 [source files]
 type = volume
 path = $T/$h
+[source pause]
+type = command
+; After the volume and before the commit, so that prunes fall into it.
+command = sleep 0.3; date
 [retention]
 keep-last = 2
 keep-min = 2

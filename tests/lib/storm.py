@@ -3,16 +3,16 @@
 
   storm.py LIFEBOAT FOLDER SECONDS GRACE [SEED]
 
-FOLDER holds a.conf, b.conf (hosts whose only source is the volume FOLDER/a, FOLDER/b) and p.conf, all of them of one repository whose
+FOLDER holds a.conf, b.conf (hosts with a volume `files`, FOLDER/a or FOLDER/b) and p.conf, all of them of one repository whose
 grace is GRACE seconds. When the time is over: every snapshot that is listed as good must restore to what was backed up, check --read-data
-must be clean, and two prunes, a grace apart, must leave no garbage. What is in a snapshot can be told without the program: each file is one of a
+must be clean, and prunes a grace apart must leave no garbage. What is in a snapshot can be told without the program: each file is one of a
 few that do not change, and a file named `list` names them. Prints what happened; exit status 1: something was lost."""
 import json, os, random, shutil, subprocess, sys, threading, time
 from collections import Counter
 
 LIFEBOAT, FOLDER, SECONDS, GRACE = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 SEED = sys.argv[5] if len(sys.argv) > 5 else str(random.randrange(10**6))
-FILES, TAKEN = 16, 6
+FILES, TAKEN = 64, 6  # most are in no snapshot at a time: what comes back is just being forgotten, or condemned
 END = time.monotonic() + SECONDS
 counts, lock, losses, failures, reported = Counter(), threading.Lock(), [], Counter(), set()
 
@@ -99,7 +99,7 @@ def good_snapshots():
 def restores(snapshot):
     back = f"{FOLDER}/back"
     shutil.rmtree(back, ignore_errors=True)
-    code, _, err = lifeboat("p", "restore", snapshot, "--to", back)
+    code, _, err = lifeboat("p", "restore", snapshot, "files", "--to", back)
     if code != 0:
         return err.strip()
     with open(f"{back}/list", encoding="ascii") as f:
@@ -128,25 +128,28 @@ def look(when):
 
 
 def collect_everything():
-    """What is young, forgotten or condemned has to be a grace old."""
-    for _ in range(2):
-        time.sleep(GRACE * 1.1)
+    """A prune forgets; a grace later another one condemns, and what that left is swept by the last."""
+    for seconds in (0, GRACE * 1.1, GRACE * 1.1):
+        time.sleep(seconds)
         code, out, err = lifeboat("p", "--json", "prune", "--yes")
         if code != 0:
             losses.append(f"the last prunes: {err.strip()}")
+            return
     summary = last_json(out)
     left = {what: summary[what]["packs"] for what in ("dead", "thin", "waiting", "young", "moved") if summary[what]["packs"]}
     if left or summary["garbage_left"] > (summary["found"]["bytes"] - summary["swept"]["bytes"]) / 2:
         losses.append(f"garbage is left: {left}, {summary['garbage_left']} of {summary['found']['bytes']} bytes")
-    return summary
+    found, swept = summary["found"], summary["swept"]
+    print("storm:", f"the last prune found {found['packs']} packs and swept {swept['packs']}; {(found['bytes'] - swept['bytes']) / 1e6:.1f} MB are left,",
+          f"of which nobody needs {summary['garbage_left'] / 1e6:.1f}")
 
 
 def main():
     os.makedirs(f"{FOLDER}/pool")
     for n in range(FILES):
         with open(f"{FOLDER}/pool/{n}", "wb") as f:
-            f.write(os.urandom(200000 + 30000 * n))
-    threads = [threading.Thread(target=run_loop, args=(h, pack_folder, ["backup", "--json"], 0.1, remember)) for h in "ab"]
+            f.write(os.urandom(100000 + 8000 * n))
+    threads = [threading.Thread(target=run_loop, args=(h, pack_folder, ["backup", "--json"], 0.5, remember)) for h in "ab"]
     threads.append(threading.Thread(target=run_loop, args=("p", lambda *_: None, ["prune", "--json", "--yes"], 0.1, tally)))
     for t in threads:
         t.start()
@@ -154,11 +157,8 @@ def main():
         t.join()
     print("storm:", f"{SECONDS:.0f} s, grace {GRACE:.0f} s, seed {SEED}:", ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
     print("storm:", look("afterwards"), "good snapshots restored")
-    summary = collect_everything()
+    collect_everything()
     look("after the last prunes")
-    found, swept = summary["found"], summary["swept"]
-    print("storm:", f"the last prune found {found['packs']} packs and swept {swept['packs']}; {(found['bytes'] - swept['bytes']) / 1e6:.1f} MB are left,",
-          f"of which nobody needs {summary['garbage_left'] / 1e6:.1f}")
     for text in losses[:20]:
         print("storm: LOST:", text[:500])
     for text, n in failures.most_common(10):
