@@ -177,8 +177,10 @@ void prune_decide_fates(struct pruning *p)
     struct deciding d = {.p = p, .v = xcalloc(p->pack_count, sizeof *d.v)};
     decide_first(&d);
     qsort(d.v, d.n, sizeof *d.v, by_share);
-    decide_thin(&d);
-    decide_small(&d);
+    if (!p->sweeping) {
+        decide_thin(&d);
+        decide_small(&d);
+    }
     report(&d);
     free(d.v);
 }

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define TRIES 3 /* when another prune gets in the way */
+#define TRIES 3 /* when another prune gets in the way, or nobody else is at work */
 
 /* A tree of depth 0 has no list: its roots are the chunks. */
 static int keep_roots(struct pruning *p, const struct snapshot *s, uint32_t number, struct err *e)
@@ -69,13 +69,23 @@ static int add_snapshot(void *ctx, const struct store_object *o, struct err *e)
     return 0;
 }
 
-/* Dead: a forget mark that counts is older than the undo window, and whoever undid it in time has been seen.
- */
+static bool is_pinned(const struct marks *all, const struct sha *snapshot)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->v[i].kind == MARK_PIN && sha_equal(&all->v[i].snapshot, snapshot) &&
+            marks_pin_stands(all, &all->v[i]))
+            return true;
+    return false;
+}
+
+/* Dead: a forget mark that counts is older than the undo window, and whoever undid it in time has been seen;
+ * and nobody has pinned it meanwhile. */
 static void look_at_forgets(struct pruning *p, struct pruned_snapshot *s)
 {
     const struct mark *m = marks_forget_of(&p->marks, &s->id);
     s->broken = m && m->kind == MARK_BROKEN;
-    s->dead = m && p->now_ns - m->mtime_ns >= p->repo->bounds.undo_window_ns + p->grace_ns / 2;
+    s->dead = m && p->now_ns - m->mtime_ns >= p->repo->bounds.undo_window_ns + p->grace_ns / 2 &&
+              !is_pinned(&p->marks, &s->id);
 }
 
 static int load_snapshot(struct pruning *p, uint32_t number, struct err *e)
@@ -302,11 +312,13 @@ static void pruning_free(struct pruning *p)
 }
 
 /* 1: another prune got in the way. */
-static int one_pass(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
+static int one_pass(struct repo *r, const struct prune_options *o, bool sweeping, struct prune_report *out,
+                    struct err *e)
 {
     struct pruning p = {.repo = r,
                         .o = o,
                         .out = out,
+                        .sweeping = sweeping,
                         .grace_ns = o->exclusive ? 0 : r->bounds.grace_ns,
                         .roots = BIGARRAY_NONE,
                         .frames = BIGARRAY_NONE,
@@ -318,12 +330,13 @@ static int one_pass(struct repo *r, const struct prune_options *o, struct prune_
     return rc;
 }
 
-static int one_run(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
+static int one_run(struct repo *r, const struct prune_options *o, bool sweeping, struct prune_report *out,
+                   struct err *e)
 {
     int rc = 1;
     for (int i = 0; i < TRIES && rc == 1; i++) {
         *e = (struct err)ERR_INIT;
-        rc = one_pass(r, o, out, e);
+        rc = one_pass(r, o, sweeping, out, e);
     }
     if (rc == 1)
         e->kind = ERR_FAILED;
@@ -333,10 +346,16 @@ static int one_run(struct repo *r, const struct prune_options *o, struct prune_r
 int repo_prune(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
 {
     *out = (struct prune_report){0};
-    if (one_run(r, o, out, e))
-        return -1;
-    /* What the first pass condemned, the second finds past a grace of 0. */
-    return o->exclusive && !o->dry_run && !out->clock_went_back ? one_run(r, o, out, e) : 0;
+    /* What one pass condemned, the next finds past a grace of 0. */
+    for (int i = 0; i < TRIES; i++) {
+        uint64_t condemned = out->dead.packs + out->thin.packs;
+        if (one_run(r, o, i > 0, out, e))
+            return -1;
+        if (!o->exclusive || o->dry_run || out->clock_went_back ||
+            (i > 0 && out->dead.packs + out->thin.packs == condemned))
+            break;
+    }
+    return 0;
 }
 
 void prune_report_free(struct prune_report *r)
