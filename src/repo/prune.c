@@ -346,13 +346,15 @@ static int one_run(struct repo *r, const struct prune_options *o, bool sweeping,
 int repo_prune(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
 {
     *out = (struct prune_report){0};
-    /* What one pass condemned, the next finds past a grace of 0. */
-    for (int i = 0; i < TRIES; i++) {
+    /* What one pass forgets is dead to the next, if there is no undo window; what that condemns, the next
+     * finds past a grace of 0. */
+    int first = o->forget_count > 0 ? 1 : 0;
+    for (int i = 0; i < first + TRIES; i++) {
         uint64_t condemned = out->dead.packs + out->thin.packs;
-        if (one_run(r, o, i > 0, out, e))
+        if (one_run(r, o, i > first, out, e))
             return -1;
         if (!o->exclusive || o->dry_run || out->clock_went_back ||
-            (i > 0 && out->dead.packs + out->thin.packs == condemned))
+            (i > first && out->dead.packs + out->thin.packs == condemned))
             break;
     }
     return 0;
