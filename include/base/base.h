@@ -103,6 +103,8 @@ static inline struct bytes buf_bytes(const struct buf *b)
 }
 uint8_t *buf_reserve(struct buf *b,
                      size_t more); /* room for `more` beyond n; returns p + n; n is unchanged */
+/* Forgets what it holds; room for n, exactly where it had less. */
+uint8_t *buf_renew(struct buf *b, size_t n);
 void buf_add(struct buf *b, struct bytes data);
 void buf_add_u8(struct buf *b, uint8_t v);
 void buf_add_u32(struct buf *b, uint32_t v); /* little-endian, as everything in the format */

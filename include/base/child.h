@@ -36,6 +36,9 @@ struct child {
         .in = -1, .out = -1, .err_fd = -1 \
     }
 
+/* From now on no program that is started gets this variable of our environment. `name` is a constant. */
+void child_withhold(const char *name);
+
 /* ERR_USAGE when the program is not there ("pg_dump: not found in PATH"). */
 int child_start(struct child *c, const struct child_options *o, struct err *e) MUST_CHECK;
 

@@ -15,6 +15,7 @@ struct moment {
     uint64_t sequence;
     enum verdict verdict; /* of this source */
     bool pinned, proven;
+    bool lost; /* somebody forgot it since the last prune: for retention_alarm() alone */
 };
 
 struct retention {
@@ -55,8 +56,10 @@ void retention_combine(const struct moment *m, const struct decision *d, size_t 
 struct retention_alarm {
     bool half;            /* more than half would go: */
     size_t left, dropped; /* of so many that the last prune left, so many */
+    size_t lost;          /* of these so many because somebody forgot them */
     bool flood;           /* more than 4 times the usual number appeared: */
     size_t appeared, usual;
+    bool proof;       /* somebody forgot what is proven */
     int64_t since_ns; /* the last prune */
 };
 /* For one source of one host; `drop` as retention_combine() left it. last_prune_ns is in the store's time. */

@@ -63,6 +63,8 @@ int keys_add_recipient(struct store *s, const struct keyring *k, const uint8_t r
                        const char *label, struct err *e) MUST_CHECK;
 int keys_add_passphrase(struct store *s, const struct keyring *k, struct bytes passphrase, const char *label,
                         struct err *e) MUST_CHECK;
+/* Puts the keys objects that `to` lacks; one that does not fit its name stays away. */
+int keys_copy(struct store *from, struct store *to, struct err *e) MUST_CHECK;
 /* Refuses to remove the last reader. */
 int keys_remove(struct store *s, const struct sha *name, struct err *e) MUST_CHECK;
 /* Opens the keyring, secrets included, and checks that it is the one that expected_id commits to. ERR_USAGE:

@@ -75,9 +75,10 @@ int run_init(const struct run_init_options *o, struct run_init_result *out, stru
 void run_init_result_free(struct run_init_result *r);
 AUTO_FOR(run_init_result)
 
-/* The recovery kit: what somebody with nothing but this text and the store needs (secret: wipe it). The text
- * itself is good for --identity. */
-void run_kit(struct buf *out, const struct identity *id, const char *store_url, const char *host);
+/* The recovery kit: what somebody with nothing but this text and a store needs (secret: wipe it). Names the
+ * other stores of `c` (may be NULL) as mirrors. The text itself is good for --identity. */
+void run_kit(struct buf *out, const struct identity *id, const char *store_url, const struct config *c,
+             const char *host);
 
 /* The store's URL that a kit names; the caller frees it. ERR_USAGE: it is not a kit. */
 int run_kit_store(const char *file, char **url, struct err *e) MUST_CHECK;
@@ -264,7 +265,8 @@ struct run_pruned {
     int64_t time_ns;
     char *host;
     bool goes;
-    struct strings why; /* a line for each source */
+    int64_t forgotten_ns; /* since when it is on its way; 0: this run decided */
+    struct strings why;   /* a line for each source */
 };
 struct run_pruned_mirror {
     char *name, *error; /* error: why it was not pruned; NULL */
@@ -272,7 +274,7 @@ struct run_pruned_mirror {
     struct prune_report report;
 };
 struct run_prune_result {
-    struct run_pruned *v; /* every snapshot that counts, oldest first */
+    struct run_pruned *v; /* every snapshot, oldest first */
     size_t n;
     struct strings alarms; /* what a person should look at first */
     bool stopped;          /* for these: nothing was done */
@@ -331,14 +333,19 @@ void run_readers_free(struct run_readers *r);
 AUTO_FOR(run_readers)
 /* The identity that [keys] or --identity names, checked against the store: its kit's text. */
 int run_key_kit(const struct run_access *a, struct buf *out, struct err *e) MUST_CHECK;
+/* The three that change readers do so on the mirrors, too: `left` gets "NAME: why" of mirrors that are not
+ * changed yet.
+ */
 /* Adds a reader: recipient_hex, or a new identity in the file identity_out. */
 int run_key_add(const struct run_access *a, const char *recipient_hex, const char *identity_out,
-                const char *label, struct err *e) MUST_CHECK;
-/* Removes the reader whose object's name starts with `prefix`; *out gets it. */
+                const char *label, struct strings *left, struct err *e) MUST_CHECK;
+/* Removes the reader whose object's name starts with `prefix`, also one that only mirrors still have; *out
+ * gets it. */
 int run_key_remove(const struct run_access *a, const char *prefix, struct key_object *out,
-                   struct err *e) MUST_CHECK;
-/* Sets the passphrase; a former one stops working. */
-int run_key_passphrase(const struct run_access *a, struct bytes passphrase, struct err *e) MUST_CHECK;
+                   struct strings *left, struct err *e) MUST_CHECK;
+/* Sets the passphrase; former ones stop working. */
+int run_key_passphrase(const struct run_access *a, struct bytes passphrase, struct strings *left,
+                       struct err *e) MUST_CHECK;
 /* The first line of a private file (secret: wipe it). */
 int run_read_passphrase(const char *file, struct buf *out, struct err *e) MUST_CHECK;
 

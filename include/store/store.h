@@ -21,7 +21,8 @@ struct store_local_options {
     const char *path;   /* absolute */
     bool create;        /* make the folder when it is missing (init); otherwise it must hold `lifeboat` */
     bool require_mount; /* the folder must lie on another device than "/" */
-    unsigned min_free;  /* percent: put fails with ERR_SPACE when less of the file system would stay free */
+    unsigned min_free;  /* percent: put fails with ERR_SPACE when less of the file system would stay free;
+                         * not of what a prune puts to make room: marks and indexes */
 };
 /* Opens a directory as a store. NULL with *e: ERR_USAGE (no such folder; no `lifeboat` object in it: "is the
  * disk mounted?"), ERR_IO. */
@@ -156,7 +157,8 @@ struct store_traits {
     enum store_answer versions;   /* what is deleted or overwritten stays as a version */
     enum store_answer locks;      /* it has Object Lock */
     unsigned default_lock_days;   /* that it puts on every object of itself; 0: none */
-    enum store_answer is_public;  /* somebody without a key may read or list */
+    enum store_answer is_public;  /* somebody without a key may read or list: it was tried */
+    bool called_public;           /* its own words for its policy */
     enum store_answer on_root;    /* a folder: it lies on the file system of "/" */
     enum store_answer is_durable; /* a folder: its file system takes fsync, also of folders */
 };

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,6 +25,7 @@ int stop_check(struct err *e)
 
 #define STDERR_KEPT (16u << 10)
 #define SHOWN_LINES 4
+#define WITHHELD    8         /* variables */
 #define PIPE_SIZE   (1 << 20) /* an unprivileged process's most: /proc/sys/fs/pipe-max-size */
 
 /* Drains stderr in a thread of its own, so that a chatty child never blocks, and keeps the end of it. Once
@@ -61,6 +63,34 @@ static void *drain(void *arg)
     }
 }
 
+/* ---- what is ours alone ---- */
+static struct {
+    pthread_mutex_t lock;
+    const char *names[WITHHELD];
+} withheld = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+void child_withhold(const char *name)
+{
+    size_t i = 0;
+    pthread_mutex_lock(&withheld.lock);
+    while (i < WITHHELD && withheld.names[i] && strcmp(withheld.names[i], name) != 0)
+        i++;
+    assert(i < WITHHELD);
+    withheld.names[i] = name;
+    pthread_mutex_unlock(&withheld.lock);
+}
+
+static bool is_withheld(const char *variable)
+{
+    bool found = false;
+    size_t n = strcspn(variable, "=");
+    pthread_mutex_lock(&withheld.lock);
+    for (size_t i = 0; i < WITHHELD && withheld.names[i]; i++)
+        found |= strlen(withheld.names[i]) == n && strncmp(withheld.names[i], variable, n) == 0;
+    pthread_mutex_unlock(&withheld.lock);
+    return found;
+}
+
 static char **make_environment(const char *const *change)
 {
     size_t n = 0, extra = 0;
@@ -72,7 +102,7 @@ static char **make_environment(const char *const *change)
     size_t out = 0;
     for (size_t i = 0; i < n; i++) {
         size_t name = strcspn(environ[i], "=");
-        bool changed = false;
+        bool changed = is_withheld(environ[i]);
         for (size_t k = 0; k < extra; k++)
             changed |= strcspn(change[k], "=") == name && strncmp(change[k], environ[i], name) == 0;
         if (!changed)

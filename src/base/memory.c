@@ -73,6 +73,14 @@ uint8_t *buf_reserve(struct buf *b, size_t more)
     return b->p + b->n;
 }
 
+uint8_t *buf_renew(struct buf *b, size_t n)
+{
+    b->n = 0;
+    if (b->cap < n)
+        buf_free(b);
+    return buf_reserve(b, n);
+}
+
 void buf_add(struct buf *b, struct bytes data)
 {
     if (data.n == 0)

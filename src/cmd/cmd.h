@@ -104,6 +104,10 @@ json_t *copy_json(const struct run_copy_result *r);
 /* Says on standard error what failed or waits. Whether all is well. */
 bool copy_say(const struct run_copy_result *r);
 
+/* ---- key.c ---- */
+/* Says which mirrors a change of readers has not reached, and what that means ("it ..."). The exit code. */
+int key_say_left(const struct strings *left, const char *what);
+
 /* ---- ui.c: standard error ---- */
 void ui_start(void);                                 /* the listener of log.h */
 void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* "lifeboat: backup: ..." */
@@ -118,6 +122,7 @@ void print_json(json_t *o);       /* takes it over; one line */
 json_t *text_json(const char *s); /* a string, made printable when it is not UTF-8 */
 json_t *list_json(const struct strings *s);
 json_t *time_json(int64_t ns);
+json_t *maybe_time_json(int64_t ns);       /* null for 0 */
 json_t *proof_json(const struct proof *p); /* null: there is none */
 void short_id(char out[9], const struct sha *id);
 void mode_text(char out[11], mode_t mode);

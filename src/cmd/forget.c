@@ -94,7 +94,14 @@ static int pin(struct cli *c, struct err *e)
     size_t n = strlen(c->arguments[1]);
     if (n == 0 || n > 500 || !utf8_is_valid(c->arguments[1], n))
         return err_set(e, ERR_USAGE, "the reason has 1 to 500 bytes of UTF-8");
-    if (pick(c, &r, &all, &s, e) || mark_pin(r.repo, &s->id, c->arguments[1], e))
+    if (pick(c, &r, &all, &s, e))
+        return -1;
+    if (!snapshot_counts(s))
+        return err_set(
+            e, ERR_USAGE,
+            "the snapshot is forgotten, and a pin does not bring it back: `lifeboat undo %.8s` first",
+            c->arguments[0]);
+    if (mark_pin(r.repo, &s->id, c->arguments[1], e))
         return -1;
     say_done(s, "pinned");
     return EXIT_GOOD;

@@ -36,10 +36,11 @@ static void print_space(const struct run_init_result *r)
 
 static void print_result(const struct config *c, const struct run_init_result *r)
 {
-    static const char *const said[] = {"A new repository is set up.",
-                                       "The repository that an earlier init had begun is set up.",
-                                       "This host has joined the repository that was there.",
-                                       "The repository was set up already, and its mirrors are now."};
+    static const char *const said[] = {
+        "A new repository is set up.", "The repository that an earlier init had begun is set up.",
+        "This host has joined the repository that was there.",
+        ("The repository was set up already, and its mirrors are now. A recovery\n"
+         "kit from before does not name them: `lifeboat key kit` makes a new one.")};
     printf("%s\n\n  repository  %s\n  store       %s\n", said[r->outcome], r->id, c->stores[0].url);
     print_space(r);
     for (size_t i = 0; i < r->mirrors.n; i++)
@@ -63,7 +64,7 @@ static int give_kit(const struct config *c, const struct run_init_result *r, str
 {
     AUTO(buf) kit = BUF_NONE;
     AUTO_CHAR url = config_store_url(&c->stores[0]);
-    run_kit(&kit, r->identity, url, c->host);
+    run_kit(&kit, r->identity, url, c, c->host);
     int rc = 0;
     if (args.kit)
         rc = file_write(args.kit, buf_bytes(&kit), 0600, true, e);

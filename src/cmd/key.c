@@ -104,6 +104,14 @@ const struct command command_key_kit = {
     .run = kit,
 };
 
+/* ---- what mirrors do not know yet ---- */
+int key_say_left(const struct strings *left, const char *what)
+{
+    for (size_t i = 0; i < left->n; i++)
+        ui_say("mirror %s (it %s)", left->v[i], what);
+    return left->n ? EXIT_DEGRADED : EXIT_GOOD;
+}
+
 /* ---- add ---- */
 static struct {
     const char *recipient, *identity_out, *label;
@@ -123,7 +131,10 @@ static int add(struct cli *c, struct err *e)
     const char *label = add_args.label ? add_args.label : "added";
     if (strlen(label) > 60)
         return err_set(e, ERR_USAGE, "--label: at most 60 bytes");
-    return run_key_add(&access, add_args.recipient, add_args.identity_out, label, e) ? -1 : EXIT_GOOD;
+    AUTO(strings) left = STRINGS_NONE;
+    if (run_key_add(&access, add_args.recipient, add_args.identity_out, label, &left, e))
+        return -1;
+    return key_say_left(&left, "does not know the new reader before the next copy");
 }
 
 const struct command command_key_add = {
@@ -132,8 +143,9 @@ const struct command command_key_add = {
     .summary = "let another identity read",
     .about =
         "Wraps the repository's keys for one more reader, who can read everything, old snapshots too. Needs a key\n"
-        "that reads. No pack is touched.",
+        "that reads. No pack is touched. The mirrors get it at once.",
     .example = "lifeboat key add --identity-out /media/stick/second.key --label 'the safe'",
+    .exits = "3 a mirror gets it later (the reason is named)",
     .options = add_options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE,
     .run = add,
@@ -143,9 +155,10 @@ const struct command command_key_add = {
 static int remove_reader(struct cli *c, struct err *e)
 {
     const struct run_access access = cli_access(c);
+    AUTO(strings) left = STRINGS_NONE;
     struct key_object gone;
     char id[9];
-    if (run_key_remove(&access, c->arguments[0], &gone, e))
+    if (run_key_remove(&access, c->arguments[0], &gone, &left, e))
         return -1;
     short_id(id, &gone.name);
     if (!c->quiet && !c->json) {
@@ -154,8 +167,8 @@ static int remove_reader(struct cli *c, struct err *e)
         puts("). Whoever has copied the keys object before can still open that copy.");
     }
     if (c->json)
-        print_json(json_pack("{s:o}", "removed", reader_json(&gone)));
-    return EXIT_GOOD;
+        print_json(json_pack("{s:o, s:o}", "removed", reader_json(&gone), "left", list_json(&left)));
+    return key_say_left(&left, "CAN STILL BE READ by whom you removed: mend that, and run this again");
 }
 
 const struct command command_key_remove = {
@@ -163,9 +176,10 @@ const struct command command_key_remove = {
     .arguments = "READER",
     .summary = "let an identity or a passphrase read no longer",
     .about =
-        "READER is the id, or how it begins, that `lifeboat key show` prints. The last reader stays. This does not\n"
-        "take back what the reader has copied already.",
+        "READER is the id, or how it begins, that `lifeboat key show` prints. The last reader stays. It goes from the\n"
+        "mirrors, too. This does not take back what the reader has copied already.",
     .example = "lifeboat key remove 3f9a01bc",
+    .exits = "3 a mirror can still be read by it (the reason is named)",
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE,
     .least = 1,
     .most = 1,

@@ -71,16 +71,17 @@ static int ask(struct buf *out, struct err *e)
 static int run(struct cli *c, struct err *e)
 {
     AUTO(buf) passphrase = BUF_NONE;
+    AUTO(strings) left = STRINGS_NONE;
     const struct run_access access = cli_access(c);
     int rc = args.file ? run_read_passphrase(args.file, &passphrase, e) : ask(&passphrase, e);
     if (rc == 0)
-        rc = run_key_passphrase(&access, buf_bytes(&passphrase), e);
+        rc = run_key_passphrase(&access, buf_bytes(&passphrase), &left, e);
     buf_wipe(&passphrase);
     if (rc)
         return -1;
     if (!c->quiet && !c->json)
         puts("the passphrase is set: --passphrase-file FILE stands in for the identity from now on");
-    return EXIT_GOOD;
+    return key_say_left(&left, "may still be opened by a former passphrase: mend that, and run this again");
 }
 
 const struct command command_key_passphrase = {
@@ -91,6 +92,7 @@ const struct command command_key_passphrase = {
         "Asks for it twice on the terminal. A former passphrase stops working. Needs a key that reads; takes a\n"
         "second and 256 MiB of memory, as does every later use. Make it long: whoever has the store can try.",
     .example = "lifeboat key passphrase",
+    .exits = "3 a former one may still open a mirror (the reason is named)",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE,
     .run = run,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define BIG_BUFFER (768 << 10) /* larger than a frame, smaller than a range of a pack */
 
 struct cli cli;
 
@@ -36,6 +39,7 @@ static void make_process_safe(void)
     static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
     struct rlimit no_core = {0, 0};
     open_standard_files();
+    mallopt(M_MMAP_THRESHOLD, BIG_BUFFER); /* left alone, it grows, and what was freed stays in our hands */
     cli.umask = umask(077);
     getrlimit(RLIMIT_CORE, &no_core); /* the hard limit stays: guard runs a command of the user's */
     no_core.rlim_cur = 0;

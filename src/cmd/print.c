@@ -54,6 +54,11 @@ json_t *time_json(int64_t ns)
     return json_string(text);
 }
 
+json_t *maybe_time_json(int64_t ns)
+{
+    return ns ? time_json(ns) : json_null();
+}
+
 json_t *proof_json(const struct proof *p)
 {
     if (p->state == PROOF_NONE)

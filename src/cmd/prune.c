@@ -106,9 +106,10 @@ static void print_result_json(const struct run_prune_result *r)
         char id[SHA_HEX];
         sha_hex(id, &r->v[i].id);
         json_array_append_new(snapshots,
-                              json_pack("{s:s, s:o, s:o, s:b, s:o}", "id", id, "time",
+                              json_pack("{s:s, s:o, s:o, s:b, s:o, s:o}", "id", id, "time",
                                         time_json(r->v[i].time_ns), "host", text_json(r->v[i].host), "goes",
-                                        r->v[i].goes, "why", list_json(&r->v[i].why)));
+                                        r->v[i].goes, "forgotten", maybe_time_json(r->v[i].forgotten_ns),
+                                        "why", list_json(&r->v[i].why)));
     }
     json_t *o = json_pack("{s:s, s:b, s:b, s:o, s:o, s:o}", "type", "summary", "dry_run", args.dry_run,
                           "stopped", r->stopped, "alarms", list_json(&r->alarms), "snapshots", snapshots,
@@ -160,19 +161,20 @@ static void print_mirror(const struct run_pruned_mirror *m)
     print_lines("    note: ", &m->report.notes);
 }
 
-static void print_result(const struct run_prune_result *r)
+static void print_result(const struct run_prune_result *r, bool undoable)
 {
     const struct prune_report *p = &r->report;
-    size_t going = 0;
+    size_t going = 0, all = 0;
     for (size_t i = 0; i < r->n; i++) {
-        going += r->v[i].goes;
+        all += r->v[i].forgotten_ns == 0;
+        going += r->v[i].forgotten_ns == 0 && r->v[i].goes;
         if (args.dry_run || cli.verbose || r->stopped)
             print_snapshot(&r->v[i]);
     }
     if (r->stopped)
         return;
-    printf("%s%zu of %zu snapshots%s\n", args.dry_run ? "would forget " : "forgot ", going, r->n,
-           going ? " (`lifeboat undo` brings them back for a while)" : "");
+    printf("%s%zu of %zu snapshots%s\n", args.dry_run ? "would forget " : "forgot ", going, all,
+           going && undoable && !args.dry_run ? " (`lifeboat undo` brings them back for a while)" : "");
     if (p->removed.n)
         printf("%zu snapshots that were forgotten earlier %s gone for good\n", p->removed.n,
                args.dry_run ? "would be" : "are");
@@ -200,6 +202,9 @@ static bool say_mirrors(const struct run_prune_result *r)
 static int run(struct cli *c, struct err *e)
 {
     AUTO(run_prune_result) r = {0};
+    if (args.simulate && (args.dry_run || args.exclusive || args.yes))
+        return err_set(e, ERR_USAGE,
+                       "--simulate looks at [retention] alone: --every is all that goes with it");
     if (args.simulate)
         return simulate(c->config, e);
     if (args.every)
@@ -218,12 +223,15 @@ static int run(struct cli *c, struct err *e)
     if (c->json)
         print_result_json(&r);
     else if (!c->quiet || r.stopped)
-        print_result(&r);
+        print_result(&r, c->config->retention.undo_window_s > 0);
     for (size_t i = 0; i < r.alarms.n; i++)
         ui_say("%s", r.alarms.v[i]);
     if (r.stopped)
         ui_say("nothing was done: look at the list above, then prune --yes");
-    return !say_mirrors(&r) || r.stopped || r.report.clock_went_back ? EXIT_DEGRADED : EXIT_GOOD;
+    else if (r.alarms.n && !args.yes)
+        ui_say("so it would stop there, and go on with --yes");
+    bool asks = r.alarms.n && !args.yes;
+    return !say_mirrors(&r) || asks || r.report.clock_went_back ? EXIT_DEGRADED : EXIT_GOOD;
 }
 
 const struct command command_prune = {

@@ -39,11 +39,12 @@ static void print_snapshot_json(const struct snapshot *s, const struct receipts 
                               text_json(receipts->v[i].host), "version", text_json(receipts->v[i].version),
                               "seconds", receipts->v[i].seconds, "sources", list));
     }
-    print_json(json_pack("{s:s, s:o, s:s, s:s, s:b, s:o, s:b, s:f, s:o, s:o, s:o}", "id", id, "time",
-                         time_json(s->time_ns), "host", s->host, "verdict", verdict_name(s->verdict),
+    print_json(json_pack("{s:s, s:o, s:s, s:s, s:b, s:o, s:b, s:o, s:b, s:f, s:o, s:o, s:o}", "id", id,
+                         "time", time_json(s->time_ns), "host", s->host, "verdict", verdict_name(s->verdict),
                          "pinned", s->pins.n != 0, "pins", list_json(&s->pins), "proven",
-                         snapshot_is_proven(s), "seconds", s->seconds, "tags", list_json(&s->tags), "sources",
-                         sources, "drills", drills));
+                         snapshot_is_proven(s), "forgotten", maybe_time_json(s->forgotten_ns), "broken",
+                         s->broken, "seconds", s->seconds, "tags", list_json(&s->tags), "sources", sources,
+                         "drills", drills));
 }
 
 static void print_proof(const struct proof *p)
@@ -119,6 +120,10 @@ static void print_snapshot(const struct snapshot *s, const struct receipts *rece
     printf("\nverdict   %s%s\n", verdict_name(s->verdict), snapshot_is_proven(s) ? ", proven" : "");
     print_lines("tag       ", &s->tags);
     print_lines("pinned    ", &s->pins);
+    if (s->forgotten_ns) {
+        time_format_local(time, s->forgotten_ns);
+        printf("%-9s since %s\n", s->broken ? "broken" : "forgotten", time);
+    }
     for (size_t i = 0; i < s->source_count; i++)
         print_source(&s->sources[i]);
     print_last_drill(receipts);

@@ -55,14 +55,16 @@ void retention_alarm(const struct moment *m, size_t n, const bool *drop, int64_t
     size_t before_count = 0;
     *out = (struct retention_alarm){.since_ns = last_prune_ns};
     for (size_t i = 0; i < n; i++) {
+        out->proof |= m[i].lost && m[i].proven;
         if (!first && m[i].stored_ns > last_prune_ns) {
-            out->appeared++;
+            out->appeared += !m[i].lost;
             continue;
         }
         before[before_count++] = &m[i];
         bool has_data = m[i].verdict != VERDICT_FAILED;
         out->left += has_data;
-        out->dropped += has_data && drop[m[i].snapshot];
+        out->lost += has_data && m[i].lost;
+        out->dropped += has_data && (m[i].lost || drop[m[i].snapshot]);
     }
     int64_t span = first || now_ns < last_prune_ns ? 0 : now_ns - last_prune_ns;
     out->usual = usual_number(before, before_count, span);
@@ -75,12 +77,19 @@ void retention_alarm_explain(const struct retention_alarm *a, struct strings *ou
 {
     char since[40];
     time_format_local(since, a->since_ns);
-    if (a->half && a->since_ns == RETENTION_NEVER)
-        strings_add_fmt(out, "more than half would go: %zu of %zu snapshots with data", a->dropped, a->left);
-    else if (a->half)
-        strings_add_fmt(
-            out, "more than half would go: %zu of the %zu snapshots with data that the prune of %s left",
-            a->dropped, a->left, since);
+    if (a->half) {
+        AUTO(buf) line = BUF_NONE;
+        bool first = a->since_ns == RETENTION_NEVER;
+        buf_add_fmt(&line, "more than half would go: %zu of %s%zu snapshots with data", a->dropped,
+                    first ? "" : "the ", a->left);
+        if (!first)
+            buf_add_fmt(&line, " that the prune of %s left", since);
+        if (a->lost)
+            buf_add_fmt(&line, "; %zu of them forgotten by hand (`lifeboat undo` brings them back)", a->lost);
+        strings_add(out, buf_cstr(&line));
+    }
+    if (a->proof)
+        strings_add(out, "its newest proven snapshot was forgotten by hand (`lifeboat undo` brings it back)");
     if (a->flood)
         strings_add_fmt(out,
                         "%zu snapshots appeared since the prune of %s, where %zu %s usual: were they all "

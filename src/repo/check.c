@@ -62,10 +62,13 @@ static void add_snapshot(struct check_error *error, const struct sha *id)
 static int check_hash(struct checking *c, const char *name, struct err *e)
 {
     AUTO(buf) bytes = BUF_NONE;
-    int rc = store_get(c->repo->store, name, INDEX_MAX, &bytes, e);
+    struct err why = ERR_INIT;
+    int rc = store_get(c->repo->store, name, INDEX_MAX, &bytes, &why);
+    if (rc == STORE_FAILED && why.kind != ERR_DAMAGED)
+        return *e = why, -1;
     if (rc == STORE_FAILED)
-        return -1;
-    if (rc == STORE_ABSENT)
+        add_error(c->report, name, said_of_object(name, why.text));
+    if (rc != STORE_DONE)
         return 0;
     struct sha have, want;
     sha_of(buf_bytes(&bytes), &have);
@@ -95,8 +98,10 @@ static int check_small_objects(struct checking *c, struct err *e)
 static int check_root(struct checking *c, struct err *e)
 {
     AUTO(buf) have = BUF_NONE, want = BUF_NONE;
-    if (store_get(c->repo->store, "lifeboat", METADATA_MAX, &have, e) == STORE_FAILED)
-        return -1;
+    struct err why = ERR_INIT;
+    if (store_get(c->repo->store, "lifeboat", METADATA_MAX, &have, &why) == STORE_FAILED &&
+        why.kind != ERR_DAMAGED)
+        return *e = why, -1;
     repo_describe(c->repo->keys, &want);
     if (have.n != want.n || memcmp(have.p, want.p, want.n) != 0)
         add_error(c->report, "lifeboat", "was changed: it is not what this repository's keys say it is");
@@ -244,9 +249,7 @@ static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
     info->state |= PACK_DAMAGED;
     char name[NAME_SIZE];
     pack_name(name, &info->name);
-    const char *what =
-        strncmp(p->error.text, name, strlen(name)) == 0 ? p->error.text + strlen(name) + 2 : p->error.text;
-    add_error(c->report, name, what);
+    add_error(c->report, name, said_of_object(name, p->error.text));
     return 0;
 }
 

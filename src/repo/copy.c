@@ -34,6 +34,16 @@ static void add_to_index(struct copying *c, struct transfer *t)
         log_debug("%s: %s", t->name, why.text);
 }
 
+static void leave_out_bad(struct copying *c, const struct transfer *t)
+{
+    struct index *x = &c->from->index;
+    uint32_t pack = t->is_pack ? index_find_pack(x, &t->sha) : UINT32_MAX;
+    if (pack == UINT32_MAX)
+        return;
+    x->packs[pack].state |= PACK_DAMAGED;
+    c->bad_packs++;
+}
+
 static int on_done(void *ctx, struct transfer *t, struct err *e)
 {
     struct copying *c = ctx;
@@ -45,6 +55,7 @@ static int on_done(void *ctx, struct transfer *t, struct err *e)
     }
     if (t->bad) {
         strings_add(&c->out->notes, t->error.text);
+        leave_out_bad(c, t);
         return 0;
     }
     c->out->bytes += t->size;
@@ -205,23 +216,36 @@ static bool has_name(const struct strings *sorted, const char *name)
     return false;
 }
 
-/* `is` NULL: all of them. */
-static int copy_below(struct copying *c, const char *prefix,
-                      bool (*is)(const struct copying *c, const char *name), struct err *e)
+/* `is` NULL: all of them. Both lists are sorted. */
+static int send_missing(struct copying *c, const struct strings *have, const struct strings *there,
+                        bool (*is)(const struct copying *c, const char *name), struct err *e)
 {
-    AUTO(strings) have = STRINGS_NONE, there = STRINGS_NONE;
-    if (list_names(c->from->store, prefix, &have, e) || list_names(c->to->store, prefix, &there, e))
-        return -1;
-    for (size_t i = 0; i < have.n; i++)
-        if (!has_name(&there, have.v[i]) && (!is || is(c, have.v[i])) &&
-            transfers_add(&c->sending, have.v[i], 0, false, e))
+    for (size_t i = 0; i < have->n; i++)
+        if (!has_name(there, have->v[i]) && (!is || is(c, have->v[i])) &&
+            transfers_add(&c->sending, have->v[i], 0, false, e))
             return -1;
     return transfers_finish(&c->sending, e);
 }
 
+/* One that was removed while `to` could not be reached: nothing is deleted here, so somebody has to know. */
+static void note_other_readers(struct copying *c, const struct strings *have, const struct strings *there)
+{
+    for (size_t i = 0; i < there->n; i++)
+        if (!has_name(have, there->v[i]))
+            strings_add_fmt(
+                &c->out->notes,
+                "%s: can be read by %s, which the first store does not have: if that reader was "
+                "removed, `lifeboat key remove %.8s`; if the first store lost it, `lifeboat repair`",
+                store_title(c->to->store), there->v[i], there->v[i] + strlen("keys/"));
+}
+
 int copy_keys(struct copying *c, struct err *e)
 {
-    return copy_below(c, "keys/", NULL, e);
+    AUTO(strings) have = STRINGS_NONE, there = STRINGS_NONE;
+    if (list_names(c->from->store, "keys/", &have, e) || list_names(c->to->store, "keys/", &there, e))
+        return -1;
+    note_other_readers(c, &have, &there);
+    return send_missing(c, &have, &there, NULL, e);
 }
 
 /* "receipts/<snapshot>/<sha>" */
@@ -235,7 +259,10 @@ static bool is_of_snapshot(const struct copying *c, const char *name)
 
 int copy_receipts(struct copying *c, struct err *e)
 {
-    return copy_below(c, "receipts/", is_of_snapshot, e);
+    AUTO(strings) have = STRINGS_NONE, there = STRINGS_NONE;
+    if (list_names(c->from->store, "receipts/", &have, e) || list_names(c->to->store, "receipts/", &there, e))
+        return -1;
+    return send_missing(c, &have, &there, is_of_snapshot, e);
 }
 
 /* ---- marks of snapshots ---- */

@@ -13,6 +13,7 @@ struct copying {
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
     uint64_t done_bytes, total_bytes; /* of packs, for the progress */
+    uint64_t bad_packs;               /* that `from` lists and could not give: damaged in its index now */
     struct transfers sending;
     struct sha_set healed;    /* packs that `to` had with wrong bytes, until now */
     struct sha_set there;     /* snapshots on `to`, sorted */

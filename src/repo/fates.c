@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define GARBAGE_LEFT 25                /* one part in so many is not worth moving the rest for */
+#define GARBAGE_LEFT 25 /* one part in so many, of all or of a pack, is not worth moving the rest for */
 #define SMALL_PACK   (PACK_TARGET / 4) /* with less in them, packs are merged, */
 #define SMALL_MANY   10 /* when there are so many: a byte is merged once for each power of ten */
 
@@ -106,7 +106,8 @@ static void decide_thin(struct deciding *d)
 {
     for (size_t i = 0; i < d->n && d->v[i].garbage; i++) {
         const struct candidate *c = &d->v[i];
-        if (d->garbage <= d->garbage_first / GARBAGE_LEFT)
+        if (d->garbage <= d->garbage_first / GARBAGE_LEFT ||
+            c->garbage < (c->garbage + c->kept) / GARBAGE_LEFT)
             return;
         if (!d->p->o->thorough && d->moved + c->kept > d->freed + c->garbage)
             return;
@@ -176,8 +177,10 @@ void prune_decide_fates(struct pruning *p)
     struct deciding d = {.p = p, .v = xcalloc(p->pack_count, sizeof *d.v)};
     decide_first(&d);
     qsort(d.v, d.n, sizeof *d.v, by_share);
-    decide_thin(&d);
-    decide_small(&d);
+    if (!p->sweeping) {
+        decide_thin(&d);
+        decide_small(&d);
+    }
     report(&d);
     free(d.v);
 }

@@ -20,6 +20,6 @@ struct fetch *fetch_start(struct fetcher *f, const char *pack, uint32_t offset, 
 /* Any thread: waits for the bytes of a frame; *out is borrowed until fetch_end(). As frame_read(). */
 int fetch_wait(struct fetch *x, const struct frame_source *frame, struct bytes *out,
                struct err *e) MUST_CHECK;
-void fetch_end(struct fetch *x); /* one user has waited and is done; the last one ends it */
+void fetch_end(struct fetch *x); /* any thread: one user has waited and is done; the last one ends it */
 
 #endif

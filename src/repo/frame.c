@@ -74,8 +74,7 @@ int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes 
                      struct buf *raw, struct err *e)
 {
     size_t packed = sealed.n - SEAL_TAG;
-    raw->n = 0;
-    buf_reserve(raw, f->facts.raw_length);
+    buf_renew(raw, f->facts.raw_length);
     bool is_raw = f->facts.compression == COMPRESSION_NONE;
     uint8_t *to = is_raw ? raw->p : buf_reserve(codec_scratch(c, 1), packed);
     if (!frame_open(r->keys, f->key, &f->facts, sealed, to))

@@ -69,6 +69,10 @@ int object_get(struct repo *r, const char *name, enum object_type type, uint64_t
 /* The same from this store, whatever there is of mirrors. */
 int object_get_from(struct repo *r, struct store *s, const char *name, enum object_type type, uint64_t limit,
                     struct buf *out, struct err *e) MUST_CHECK;
+/* Hands on what a store said of an object: the texts of ERR_DAMAGED begin with the object's name. -1. */
+int err_of_object(struct err *e, const char *name, const struct err *why);
+/* What an error's text says behind the object's name; all of it when it does not name it. */
+const char *said_of_object(const char *name, const char *text);
 
 /* Names below a prefix, sorted. */
 int list_names(struct store *s, const char *prefix, struct strings *out, struct err *e) MUST_CHECK;
@@ -176,6 +180,10 @@ struct mirrors *mirrors_new(struct repo *r, const struct repo_options *o); /* NU
 void mirrors_free(struct mirrors *m);
 /* Whether the store is not to be asked any more: it has stopped to answer. */
 bool mirrors_instead(struct repo *r);
+/* Lists the store. 1: it cannot be listed, not to its end at least, and mirrors stand in for what is not
+ * seen. */
+int list_own(struct repo *r, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
+             struct err *e) MUST_CHECK;
 /* STORE_DONE, or STORE_ABSENT: no mirror gave it. Any thread. */
 int mirror_object(struct repo *r, const char *name, enum object_type type, uint64_t limit, struct buf *out,
                   const struct err *why) MUST_CHECK;

@@ -76,7 +76,7 @@ int view_packs(struct repo *r, struct err *e)
 {
     for (uint32_t i = 0; i < r->index.pack_count; i++)
         r->index.packs[i].state &= ~(unsigned)PACK_LISTED;
-    return store_list(r->store, "packs/", add_listed_pack, r, NULL, e);
+    return list_own(r, "packs/", add_listed_pack, r, NULL, e) < 0 ? -1 : 0;
 }
 
 /* ---- indexes ---- */
@@ -223,7 +223,7 @@ static int load_indexes(struct repo *r, struct err *e)
     for (int listing = 0; gone && listing < LISTINGS; listing++) {
         size_t first = r->index_object_count;
         gone = false;
-        if (store_list(r->store, "index/", add_listed_index, r, NULL, e))
+        if (list_own(r, "index/", add_listed_index, r, NULL, e) < 0)
             return -1;
         if (r->index_object_count > first)
             qsort(r->index_objects + first, r->index_object_count - first, sizeof *r->index_objects, by_age);
@@ -255,13 +255,14 @@ int pack_read_table_from(struct repo *r, struct store *s, const struct sha *sha,
     pack_name(name, sha);
     uint8_t footer[PACK_FOOTER];
     uint64_t offset = 0, length = 0;
+    struct err why = ERR_INIT;
     if (size < PACK_FOOTER || size > PACK_MAX)
         return err_set(e, ERR_DAMAGED, "%s: %llu bytes is no size of a pack", name, (unsigned long long)size);
-    int rc = store_get_range(s, name, size - PACK_FOOTER, footer, PACK_FOOTER, e);
+    int rc = store_get_range(s, name, size - PACK_FOOTER, footer, PACK_FOOTER, &why);
     if (rc == STORE_ABSENT)
         return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(s));
     if (rc != STORE_DONE)
-        return -1;
+        return err_of_object(e, name, &why);
     if (pack_open_footer(r->keys, BYTES(footer, PACK_FOOTER), size, &offset, &length, e))
         return err_wrap(e, "%s", name);
     struct cursor c = cursor_of(BYTES(footer, PACK_FOOTER));
@@ -269,11 +270,11 @@ int pack_read_table_from(struct repo *r, struct store *s, const struct sha *sha,
     uint32_t generation = cursor_u32(&c);
     AUTO(buf) sealed = BUF_NONE;
     buf_reserve(&sealed, length);
-    rc = store_get_range(s, name, offset, sealed.p, length, e);
+    rc = store_get_range(s, name, offset, sealed.p, length, &why);
     if (rc == STORE_ABSENT)
         return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(s));
     if (rc != STORE_DONE)
-        return -1;
+        return err_of_object(e, name, &why);
     if (pack_open_table(r->keys, BYTES(sealed.p, length), generation, out, e))
         return err_wrap(e, "%s", name);
     return 0;

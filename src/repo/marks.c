@@ -170,7 +170,7 @@ int marks_load(struct repo *r, unsigned kinds, struct marks *out, struct err *e)
 {
     *out = (struct marks){0};
     struct mark_listing l = {.out = out, .kinds = kinds};
-    if (store_list(r->store, "marks/", add_mark, &l, kinds & MARKS_NO_CLOCK ? NULL : &out->now_ns, e))
+    if (list_own(r, "marks/", add_mark, &l, kinds & MARKS_NO_CLOCK ? NULL : &out->now_ns, e) < 0)
         return marks_free(out), -1;
     if (out->n)
         qsort(out->v, out->n, sizeof *out->v, by_kind_and_age);

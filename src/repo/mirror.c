@@ -123,6 +123,20 @@ static bool helps(const struct repo *r, const struct err *why)
     return r->mirrors && why->kind != ERR_STOPPED;
 }
 
+int list_own(struct repo *r, const char *prefix, store_each *each, void *ctx, int64_t *now_ns, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (store_list(r->store, prefix, each, ctx, now_ns, &why) != STORE_FAILED)
+        return 0;
+    if (!helps(r, &why))
+        return *e = why, -1;
+    log_warn("%s; going on with what mirrors hold", why.text);
+    pthread_mutex_lock(&r->mirrors->lock);
+    r->mirrors->used = true;
+    pthread_mutex_unlock(&r->mirrors->lock);
+    return 1;
+}
+
 int mirror_object(struct repo *r, const char *name, enum object_type type, uint64_t limit, struct buf *out,
                   const struct err *why)
 {

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define TRIES 3 /* when another prune gets in the way */
+#define TRIES 3 /* when another prune gets in the way, or nobody else is at work */
 
 /* A tree of depth 0 has no list: its roots are the chunks. */
 static int keep_roots(struct pruning *p, const struct snapshot *s, uint32_t number, struct err *e)
@@ -69,13 +69,23 @@ static int add_snapshot(void *ctx, const struct store_object *o, struct err *e)
     return 0;
 }
 
-/* Dead: a forget mark that counts is older than the undo window, and whoever undid it in time has been seen.
- */
+static bool is_pinned(const struct marks *all, const struct sha *snapshot)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->v[i].kind == MARK_PIN && sha_equal(&all->v[i].snapshot, snapshot) &&
+            marks_pin_stands(all, &all->v[i]))
+            return true;
+    return false;
+}
+
+/* Dead: a forget mark that counts is older than the undo window, and whoever undid it in time has been seen;
+ * and nobody has pinned it meanwhile. */
 static void look_at_forgets(struct pruning *p, struct pruned_snapshot *s)
 {
     const struct mark *m = marks_forget_of(&p->marks, &s->id);
     s->broken = m && m->kind == MARK_BROKEN;
-    s->dead = m && p->now_ns - m->mtime_ns >= p->repo->bounds.undo_window_ns + p->grace_ns / 2;
+    s->dead = m && p->now_ns - m->mtime_ns >= p->repo->bounds.undo_window_ns + p->grace_ns / 2 &&
+              !is_pinned(&p->marks, &s->id);
 }
 
 static int load_snapshot(struct pruning *p, uint32_t number, struct err *e)
@@ -270,41 +280,22 @@ static int run_pass(struct pruning *p, struct err *e)
 }
 
 /* ---- two prunes at once ---- */
-struct recount {
-    const struct index *index;
-    uint32_t still_there;
-};
-
-static int recount(void *ctx, const struct store_object *o, struct err *e)
-{
-    struct recount *c = ctx;
-    struct sha name;
-    (void)e;
-    uint32_t pack = name_sha(o->name, &name) ? index_find_pack(c->index, &name) : UINT32_MAX;
-    c->still_there += pack != UINT32_MAX && (c->index->packs[pack].state & PACK_LISTED);
-    return 0;
-}
-
 /* Whether another prune has deleted packs while this one looked, or so lately that a listing need not show
  * yet where their chunks went: what was missed then is not lost. */
 static bool is_unsettled(struct pruning *p)
 {
-    struct err ignored = ERR_INIT;
-    const struct index *x = &p->repo->index;
-    struct recount c = {.index = x};
-    uint32_t listed = 0;
-    for (uint32_t i = 0; i < x->pack_count; i++)
-        listed += (x->packs[i].state & PACK_LISTED) != 0;
-    if (store_list(p->repo->store, "packs/", recount, &c, NULL, &ignored))
-        return false;
-    if (c.still_there < listed)
-        return true;
     AUTO(sha_set) condemned = {0}, swept = {0};
     prune_collect(p, MARK_CONDEMN, INT64_MIN, &condemned);
     prune_collect(p, MARK_SWEPT, p->repo->bounds.lag_ns, &swept);
-    for (size_t i = 0; i < condemned.n; i++)
-        if (!prune_is_listed(p, &condemned.v[i]) && !sha_set_has(&swept, &condemned.v[i]))
+    for (size_t i = 0; i < condemned.n; i++) {
+        char name[NAME_SIZE];
+        uint64_t size;
+        struct err ignored = ERR_INIT;
+        pack_name(name, &condemned.v[i]);
+        if (!sha_set_has(&swept, &condemned.v[i]) &&
+            store_size(p->repo->store, name, &size, &ignored) == STORE_ABSENT)
             return true;
+    }
     return false;
 }
 
@@ -321,11 +312,13 @@ static void pruning_free(struct pruning *p)
 }
 
 /* 1: another prune got in the way. */
-static int one_pass(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
+static int one_pass(struct repo *r, const struct prune_options *o, bool sweeping, struct prune_report *out,
+                    struct err *e)
 {
     struct pruning p = {.repo = r,
                         .o = o,
                         .out = out,
+                        .sweeping = sweeping,
                         .grace_ns = o->exclusive ? 0 : r->bounds.grace_ns,
                         .roots = BIGARRAY_NONE,
                         .frames = BIGARRAY_NONE,
@@ -337,12 +330,13 @@ static int one_pass(struct repo *r, const struct prune_options *o, struct prune_
     return rc;
 }
 
-static int one_run(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
+static int one_run(struct repo *r, const struct prune_options *o, bool sweeping, struct prune_report *out,
+                   struct err *e)
 {
     int rc = 1;
     for (int i = 0; i < TRIES && rc == 1; i++) {
         *e = (struct err)ERR_INIT;
-        rc = one_pass(r, o, out, e);
+        rc = one_pass(r, o, sweeping, out, e);
     }
     if (rc == 1)
         e->kind = ERR_FAILED;
@@ -352,10 +346,18 @@ static int one_run(struct repo *r, const struct prune_options *o, struct prune_r
 int repo_prune(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
 {
     *out = (struct prune_report){0};
-    if (one_run(r, o, out, e))
-        return -1;
-    /* What the first pass condemned, the second finds past a grace of 0. */
-    return o->exclusive && !o->dry_run && !out->clock_went_back ? one_run(r, o, out, e) : 0;
+    /* What one pass forgets is dead to the next, if there is no undo window; what that condemns, the next
+     * finds past a grace of 0. */
+    int first = o->forget_count > 0 ? 1 : 0;
+    for (int i = 0; i < first + TRIES; i++) {
+        uint64_t condemned = out->dead.packs + out->thin.packs;
+        if (one_run(r, o, i > first, out, e))
+            return -1;
+        if (!o->exclusive || o->dry_run || out->clock_went_back ||
+            (i > first && out->dead.packs + out->thin.packs == condemned))
+            break;
+    }
+    return 0;
 }
 
 void prune_report_free(struct prune_report *r)

@@ -7,15 +7,16 @@
 
 #include "repo/stream.h"
 
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 
 #define WINDOW       4096 /* references looked ahead: 128 KiB of bookkeeping, 64 to 256 MiB of stream */
-#define CACHE_BYTES  (16u << 20) /* opened frames kept */
-#define AHEAD_BYTES  (10u << 20) /* of the stream, on their way or opened before they are needed */
+#define CACHE_BYTES  (24u << 20) /* frames that are kept opened, and those on their way */
+#define AHEAD_BYTES  (20u << 20) /* of the stream, on their way or opened before they are needed */
 #define GROUP        64          /* frames fetched in one range, at most */
 #define BUCKETS      (2 * WINDOW)
-#define IDLE_BUFFERS 16
+#define IDLE_BUFFERS 8
 #define NEVER        UINT64_MAX
 
 /* A chunk that a worker verifies in a frame it has opened. */
@@ -29,8 +30,7 @@ struct wanted {
 /* A frame that the window wants. */
 struct plan {
     struct job job;
-    struct repo *repo;
-    struct codec **codecs;
+    struct stream_reader *reader;
     uint32_t frame;
     enum { PLAN_IDLE, PLAN_LOADING, PLAN_READY, PLAN_BAD } state;
     uint64_t next_use, last_use; /* positions; next_use NEVER: not in the window any more */
@@ -66,6 +66,7 @@ struct stream_reader {
     struct plan **resident; /* plans that hold bytes or are being loaded */
     size_t resident_count, resident_cap;
     uint64_t resident_bytes;
+    pthread_mutex_t lock;          /* guards what follows: */
     struct buf idle[IDLE_BUFFERS]; /* of frames that went, for those to come */
     size_t idle_count;
     struct plan *current; /* the caller looks at its bytes */
@@ -78,23 +79,48 @@ static struct slot_in_window *at(struct stream_reader *s, uint64_t position)
     return &s->window[position % WINDOW];
 }
 
+/* A buffer is taken when there is something to put into it, not when it is asked for: what lies ahead is in
+ * memory once, sealed or opened. */
+static void take_idle(struct stream_reader *s, struct buf *b)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->idle_count)
+        *b = s->idle[--s->idle_count];
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void give_idle(struct stream_reader *s, struct buf *b)
+{
+    pthread_mutex_lock(&s->lock);
+    if (b->p && s->idle_count < IDLE_BUFFERS) {
+        s->idle[s->idle_count++] = *b;
+        *b = (struct buf)BUF_NONE;
+    }
+    pthread_mutex_unlock(&s->lock);
+    buf_free(b);
+}
+
 static void load(struct job *job, unsigned worker)
 {
     struct plan *p = CONTAINER(job, struct plan, job);
+    struct repo *r = p->reader->repo;
+    struct codec *c = p->reader->codecs[worker];
     struct bytes sealed;
     int rc = fetch_wait(p->fetch, &p->source, &sealed, &p->error);
+    take_idle(p->reader, &p->raw);
     if (rc == 0)
-        rc = frame_open_bytes(p->repo, &p->source, sealed, p->codecs[worker], &p->raw, &p->error);
+        rc = frame_open_bytes(r, &p->source, sealed, c, &p->raw, &p->error);
+    fetch_end(STEAL(p->fetch));
     if (rc)
-        rc = frame_elsewhere(p->repo, &p->source, p->codecs[worker], &p->raw, rc, &p->error);
+        rc = frame_elsewhere(r, &p->source, c, &p->raw, rc, &p->error);
     p->result = rc;
     if (!frame_was_read(rc))
         return;
     for (size_t i = 0; i < p->wanted_count; i++) {
         struct wanted *w = &p->wanted[i];
         w->sound = w->offset <= p->raw.n && w->length <= p->raw.n - w->offset &&
-                   chunk_verify(p->repo, p->source.facts.generation, false,
-                                BYTES(p->raw.p + w->offset, w->length), &w->id);
+                   chunk_verify(r, p->source.facts.generation, false, BYTES(p->raw.p + w->offset, w->length),
+                                &w->id);
     }
 }
 
@@ -110,6 +136,7 @@ struct stream_reader *stream_reader_new(struct repo *r, const struct stream_info
     s->repo = r;
     s->walk = ref_walk_new(r, info);
     s->fetcher = fetcher_new(r);
+    pthread_mutex_init(&s->lock, NULL);
     s->codecs = xcalloc(pool_threads(r->pool), sizeof *s->codecs);
     for (unsigned i = 0; i < pool_threads(r->pool); i++)
         s->codecs[i] = codec_new();
@@ -137,8 +164,7 @@ static struct plan *find_plan(struct stream_reader *s, uint32_t frame)
 static struct plan *new_plan(struct stream_reader *s, uint32_t frame)
 {
     struct plan *p = xcalloc(1, sizeof *p);
-    p->repo = s->repo;
-    p->codecs = s->codecs;
+    p->reader = s;
     p->frame = frame;
     p->next_use = p->last_use = NEVER;
     p->job.run = load;
@@ -234,7 +260,6 @@ static void settle(struct stream_reader *s, struct plan *p)
     if (p->state != PLAN_LOADING)
         return;
     pool_wait(s->repo->pool, &p->job);
-    fetch_end(STEAL(p->fetch));
     p->state = frame_was_read(p->result) ? PLAN_READY : PLAN_BAD;
     if (p->state == PLAN_READY && p->result)
         frame_met_bad(s->repo, p->frame, p->result, &p->error);
@@ -252,11 +277,7 @@ static void evict(struct stream_reader *s, size_t i)
     struct plan *p = s->resident[i];
     s->resident_bytes -= index_frame(&s->repo->index, p->frame)->raw_length;
     s->resident[i] = s->resident[--s->resident_count];
-    if (p->raw.p && s->idle_count < IDLE_BUFFERS) {
-        s->idle[s->idle_count++] = p->raw;
-        p->raw = (struct buf)BUF_NONE;
-    }
-    buf_free(&p->raw);
+    give_idle(s, &p->raw);
     p->state = PLAN_IDLE;
     if (p->next_use == NEVER)
         drop_plan(s, p);
@@ -316,8 +337,6 @@ static int reserve(struct stream_reader *s, struct plan *p, struct err *e)
         return -1;
     }
     want_all(s, p);
-    if (s->idle_count)
-        p->raw = s->idle[--s->idle_count];
     p->state = PLAN_LOADING;
     return 1;
 }
@@ -467,6 +486,7 @@ void stream_reader_free(struct stream_reader *s)
     buf_free(&s->spare);
     while (s->idle_count)
         buf_free(&s->idle[--s->idle_count]);
+    pthread_mutex_destroy(&s->lock);
     fetcher_free(s->fetcher);
     ref_walk_free(s->walk);
     free(s);

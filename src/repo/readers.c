@@ -115,10 +115,14 @@ int keys_add_passphrase(struct store *s, const struct keyring *k, struct bytes p
 static json_t *load_object(struct store *s, const char *name, struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
-    int rc = store_get(s, name, KEYS_MAX, &text, e);
+    struct err why = ERR_INIT;
+    int rc = store_get(s, name, KEYS_MAX, &text, &why);
+    if (rc == STORE_FAILED && why.kind == ERR_DAMAGED)
+        log_warn("%s (passed over)", why.text);
+    else if (rc == STORE_FAILED)
+        *e = why;
     if (rc != STORE_DONE)
         return NULL;
-    struct err why = ERR_INIT;
     struct sha have, want;
     sha_of(buf_bytes(&text), &have);
     if (!name_sha(name, &want) || !sha_equal(&have, &want)) {
@@ -156,6 +160,27 @@ int keys_list(struct store *s, struct key_object **out, size_t *n, struct err *e
             k->created_ns = 0;
         snprintf(k->label, sizeof k->label, "%s", json_text(o, "label"));
         (*n)++;
+    }
+    return 0;
+}
+
+int keys_copy(struct store *from, struct store *to, struct err *e)
+{
+    AUTO(strings) have = STRINGS_NONE, there = STRINGS_NONE;
+    if (list_names(from, "keys/", &have, e) || list_names(to, "keys/", &there, e))
+        return -1;
+    for (size_t i = 0; i < have.n; i++) {
+        AUTO(buf) text = BUF_NONE;
+        struct sha is, named;
+        if (strings_has(&there, have.v[i]))
+            continue;
+        int rc = store_get(from, have.v[i], KEYS_MAX, &text, e);
+        if (rc == STORE_FAILED)
+            return -1;
+        sha_of(buf_bytes(&text), &is);
+        if (rc == STORE_DONE && name_sha(have.v[i], &named) && sha_equal(&is, &named) &&
+            store_put(to, have.v[i], buf_bytes(&text), e))
+            return -1;
     }
     return 0;
 }

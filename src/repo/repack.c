@@ -211,12 +211,12 @@ static int repack_all(struct repacking *k, const uint32_t *packs, size_t n, stru
     return flush(k, e);
 }
 
-int prune_repack(struct pruning *p, struct err *e)
+static int repack(struct pruning *p, enum fate fate, struct err *e)
 {
     uint32_t *packs = xcalloc(p->pack_count, sizeof *packs);
     size_t n = 0;
     for (uint32_t i = 0; i < p->pack_count; i++)
-        if (p->packs[i].fate == FATE_THIN || p->packs[i].fate == FATE_RESCUE)
+        if (p->packs[i].fate == fate)
             packs[n++] = i;
     qsort_r(packs, n, sizeof *packs, by_time, &p->repo->index);
     struct repacking k = {.p = p, .codec = codec_new(), .fd = -1};
@@ -234,4 +234,38 @@ int prune_repack(struct pruning *p, struct err *e)
     buf_free(&k.raw);
     free(packs);
     return rc;
+}
+
+/* A full disk has no room for copies; what is dead can go all the same, and makes some. */
+static void leave_thin(struct pruning *p, const struct err *why)
+{
+    struct prune_report *out = p->out;
+    strings_add_fmt(&out->notes,
+                    "nothing was moved out of packs that are partly garbage: %s; the next prune tries again",
+                    why->text);
+    for (uint32_t i = 0; i < p->pack_count; i++) {
+        uint64_t size = p->repo->index.packs[i].size;
+        if (p->packs[i].fate != FATE_THIN)
+            continue;
+        p->packs[i].fate = FATE_KEEP;
+        out->garbage_left += size - MIN(size, p->packs[i].kept);
+    }
+    out->waiting.packs -= out->thin.packs;
+    out->waiting.bytes -= out->thin.bytes;
+    out->thin = (struct prune_count){0};
+}
+
+int prune_repack(struct pruning *p, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (repack(p, FATE_RESCUE, e))
+        return -1;
+    if (repack(p, FATE_THIN, &why) == 0)
+        return 0;
+    if (why.kind == ERR_SPACE) {
+        leave_thin(p, &why);
+        return 0;
+    }
+    *e = why;
+    return -1;
 }

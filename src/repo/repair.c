@@ -113,28 +113,58 @@ static int heal_packs(struct repairing *r, struct err *e)
 }
 
 /* ---- chunks that snapshots miss ---- */
-/* Brings a pack in which the mirror has it, unless a sound one is there. A name that is condemned on the
- * first store stays away. */
-static int bring(struct repairing *r, const struct chunk_id *id, struct err *e)
+struct walk {
+    struct repairing *r;
+    bool *wanted;        /* by pack of the mirror: it is to come */
+    struct bigmap *seen; /* list chunks */
+    struct list_reader lists, mirror_lists;
+};
+
+/* Whether the mirror can give the pack, and the first store may take it: a name that is condemned there stays
+ * away. */
+static bool can_come(const struct walk *w, uint32_t pack)
+{
+    const struct sha *name = &w->r->c.from->index.packs[pack].name;
+    return on_mirror(w->r, name) && !sha_set_has(&w->r->first->condemned, name);
+}
+
+/* Chooses a pack in which the mirror has the chunk, unless a sound one is there, or is chosen already. */
+static void choose_pack(struct walk *w, const struct chunk_id *id)
 {
     uint64_t iter = BIGMAP_START;
     struct place at;
-    const struct index *x = &r->c.from->index;
-    while (!index_has_sound(&r->first->index, id) && index_next_place(x, id, &iter, &at)) {
-        const struct pack_info *p = &x->packs[index_frame(x, at.frame)->pack];
-        if (!on_mirror(r, &p->name) || sha_set_has(&r->first->condemned, &p->name))
+    const struct index *x = &w->r->c.from->index;
+    bool *chosen = NULL;
+    if (index_has_sound(&w->r->first->index, id))
+        return;
+    while (index_next_place(x, id, &iter, &at)) {
+        uint32_t pack = index_frame(x, at.frame)->pack;
+        if (!can_come(w, pack))
             continue;
-        if (copy_pack(&r->c, p, e) || transfers_finish(&r->c.sending, e))
+        if (w->wanted[pack])
+            return;
+        chosen = chosen ? chosen : &w->wanted[pack];
+    }
+    if (chosen)
+        *chosen = true;
+}
+
+/* A list is needed to go on: its pack is brought at once. */
+static int bring_now(struct walk *w, const struct chunk_id *id, struct err *e)
+{
+    uint64_t iter = BIGMAP_START;
+    struct place at;
+    struct copying *c = &w->r->c;
+    while (!index_has_sound(&w->r->first->index, id) && index_next_place(&c->from->index, id, &iter, &at)) {
+        uint32_t pack = index_frame(&c->from->index, at.frame)->pack;
+        if (!can_come(w, pack))
+            continue;
+        w->wanted[pack] = false;
+        if (copy_pack(c, &c->from->index.packs[pack], e) || transfers_finish(&c->sending, e))
             return -1;
     }
     return 0;
 }
-
-struct walk {
-    struct repairing *r;
-    struct bigmap *seen; /* list chunks */
-    struct list_reader lists, mirror_lists;
-};
 
 /* Replaces *out. 1: it cannot be had anywhere. */
 static int read_list(struct walk *w, const struct ref *ref, struct buf *out, struct err *e)
@@ -144,7 +174,7 @@ static int read_list(struct walk *w, const struct ref *ref, struct buf *out, str
         return 0;
     if (why.kind != ERR_DAMAGED)
         return *e = why, -1;
-    if (bring(w->r, &ref->id, e)) /* its pack is known to be bad now */
+    if (bring_now(w, &ref->id, e)) /* its pack is known to be bad now */
         return -1;
     if (list_read(&w->mirror_lists, ref, out, &other) == 0)
         return 0;
@@ -157,9 +187,13 @@ static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct e
         struct ref ref = chunk_at(refs, i);
         uint64_t iter = BIGMAP_START, ignored;
         AUTO(buf) list = BUF_NONE;
-        if (bring(w->r, &ref.id, e))
+        if (depth == 0) {
+            choose_pack(w, &ref.id);
+            continue;
+        }
+        if (bring_now(w, &ref.id, e))
             return -1;
-        if (depth == 0 || bigmap_next(w->seen, ref.id.b, &iter, &ignored))
+        if (bigmap_next(w->seen, ref.id.b, &iter, &ignored))
             continue;
         int rc = stop_check(e) ? -1 : read_list(w, &ref, &list, e);
         if (rc < 0 || bigmap_add(w->seen, ref.id.b, 1, e) ||
@@ -169,7 +203,7 @@ static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct e
     return 0;
 }
 
-static int bring_missing(struct walk *w, const struct snapshots *all, struct err *e)
+static int look_for_missing(struct walk *w, const struct snapshots *all, struct err *e)
 {
     for (size_t i = 0; i < all->n; i++)
         for (size_t s = 0; s < all->v[i].source_count && !all->v[i].broken; s++)
@@ -184,18 +218,45 @@ static int bring_missing(struct walk *w, const struct snapshots *all, struct err
     return 0;
 }
 
-static int heal_chunks(struct repairing *r, const struct snapshots *own, const struct snapshots *wanted,
-                       struct err *e)
+/* Fills `wanted`. */
+static int walk_all(struct repairing *r, const struct snapshots *own, const struct snapshots *back,
+                    bool *wanted, struct err *e)
 {
     struct walk w = {.r = r,
+                     .wanted = wanted,
                      .seen = bigmap_new(r->first->spool_dir, 0, e),
                      .lists.repo = r->first,
                      .mirror_lists.repo = r->c.from};
-    int rc = !w.seen || bring_missing(&w, own, e) || bring_missing(&w, wanted, e) ? -1 : 0;
+    int rc = !w.seen || look_for_missing(&w, own, e) || look_for_missing(&w, back, e) ? -1 : 0;
     bigmap_free(w.seen);
     list_reader_free(&w.lists);
     list_reader_free(&w.mirror_lists);
     return rc;
+}
+
+static int bring(struct repairing *r, const bool *wanted, struct err *e)
+{
+    const struct index *x = &r->c.from->index;
+    for (uint32_t i = 0; i < x->pack_count; i++)
+        if (wanted[i] && copy_pack(&r->c, &x->packs[i], e))
+            return -1;
+    return transfers_finish(&r->c.sending, e);
+}
+
+/* Several at a time. When the mirror does not give one of them, another place of its chunks is looked for. */
+static int heal_chunks(struct repairing *r, const struct snapshots *own, const struct snapshots *back,
+                       struct err *e)
+{
+    uint64_t bad;
+    do {
+        bool *wanted = xcalloc(r->c.from->index.pack_count, sizeof *wanted);
+        bad = r->c.bad_packs;
+        int rc = walk_all(r, own, back, wanted, e) || bring(r, wanted, e);
+        free(wanted);
+        if (rc)
+            return -1;
+    } while (r->c.bad_packs > bad);
+    return 0;
 }
 
 /* ---- snapshots ---- */
@@ -264,9 +325,11 @@ static int heal_from(struct repairing *r, struct repo *mirror, struct err *e)
 static int heal_root(struct repairing *r, struct err *e)
 {
     AUTO(buf) have = BUF_NONE, want = BUF_NONE;
+    struct err why = ERR_INIT;
     repo_describe(r->first->keys, &want);
-    if (store_get(r->first->store, "lifeboat", METADATA_MAX, &have, e) == STORE_FAILED)
-        return -1;
+    if (store_get(r->first->store, "lifeboat", METADATA_MAX, &have, &why) == STORE_FAILED &&
+        why.kind != ERR_DAMAGED)
+        return *e = why, -1;
     if (have.n == want.n && memcmp(have.p, want.p, want.n) == 0)
         return 0;
     strings_add(&r->out->healed, "lifeboat");

@@ -164,12 +164,29 @@ int object_put(struct repo *r, const char *prefix, enum object_type type, struct
     return store_put(r->store, name, buf_bytes(&sealed), e);
 }
 
+const char *said_of_object(const char *name, const char *text)
+{
+    const char *at = strstr(text, name);
+    size_t n = strlen(name);
+    return at && strncmp(at + n, ": ", 2) == 0 ? at + n + 2 : text;
+}
+
+int err_of_object(struct err *e, const char *name, const struct err *why)
+{
+    if (why->kind != ERR_DAMAGED)
+        return *e = *why, -1;
+    return err_set(e, ERR_DAMAGED, "%s: %s", name, said_of_object(name, why->text));
+}
+
 int object_get_from(struct repo *r, struct store *s, const char *name, enum object_type type, uint64_t limit,
                     struct buf *out, struct err *e)
 {
     AUTO(buf) sealed = BUF_NONE;
-    int rc = store_get(s, name, limit, &sealed, e);
-    if (rc != STORE_DONE)
+    struct err why = ERR_INIT;
+    int rc = store_get(s, name, limit, &sealed, &why);
+    if (rc == STORE_FAILED)
+        return err_of_object(e, name, &why);
+    if (rc == STORE_ABSENT)
         return rc;
     struct sha have, want;
     sha_of(buf_bytes(&sealed), &have);

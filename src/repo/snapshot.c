@@ -212,11 +212,17 @@ int snapshot_load(struct repo *r, const struct sha *id, struct snapshot *out, st
 }
 
 /* ---- all of them ---- */
+/* One whose host's clock was ahead is not the latest for ever. */
+static int64_t when(const struct snapshot *s)
+{
+    return MIN(s->time_ns, s->stored_ns);
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct snapshot *x = a, *y = b;
-    if (x->time_ns != y->time_ns)
-        return x->time_ns < y->time_ns ? -1 : 1;
+    if (when(x) != when(y))
+        return when(x) < when(y) ? -1 : 1;
     return memcmp(x->id.b, y->id.b, SHA_SIZE);
 }
 
@@ -264,22 +270,6 @@ static int load_listed(struct repo *r, struct snapshots *all, struct err *e)
     return 0;
 }
 
-int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
-{
-    *out = (struct snapshots){0};
-    if (store_list(r->store, "snapshots/", add_listed, out, &out->now_ns, e) || load_listed(r, out, e)) {
-        snapshots_free(out);
-        return -1;
-    }
-    if (out->n)
-        qsort(out->v, out->n, sizeof *out->v, by_time);
-    if (load_marks(r, out, e)) {
-        snapshots_free(out);
-        return -1;
-    }
-    return 0;
-}
-
 static bool is_among(const struct snapshots *all, const struct sha *id)
 {
     for (size_t i = 0; i < all->n; i++)
@@ -304,6 +294,23 @@ static int load_from(struct repo *r, struct store *s, void *ctx, struct err *e)
     all->v = xrealloc(all->v, all->n + more.n, sizeof *all->v);
     while (more.n)
         all->v[all->n++] = more.v[--more.n];
+    return 0;
+}
+
+int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
+{
+    *out = (struct snapshots){0};
+    int rc = list_own(r, "snapshots/", add_listed, out, &out->now_ns, e);
+    if (rc < 0 || load_listed(r, out, e) || (rc > 0 && mirrors_each(r, load_from, out, e))) {
+        snapshots_free(out);
+        return -1;
+    }
+    if (out->n)
+        qsort(out->v, out->n, sizeof *out->v, by_time);
+    if (load_marks(r, out, e)) {
+        snapshots_free(out);
+        return -1;
+    }
     return 0;
 }
 

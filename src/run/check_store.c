@@ -91,16 +91,18 @@ static void judge_clock(struct probing *p, int64_t store_ns)
         text, off > 0 ? "behind" : "ahead of");
 }
 
-static bool try_list(struct probing *p)
+/* `is_there`: the probe could be put. */
+static bool try_list(struct probing *p, bool is_there)
 {
     bool listed = false;
     int64_t now_ns = 0;
     struct err why = ERR_INIT;
     bool ok = store_list(p->store, PROBE, note_probe, &listed, &now_ns, &why) == STORE_DONE;
-    say(p, "list", ok && listed, "%s",
-        !ok      ? why.text
-        : listed ? "it is listed"
-                 : "it is not in the listing yet: this store's listings lag, or the key sees only a part");
+    say(p, "list", ok && (listed || !is_there), "%s",
+        !ok         ? why.text
+        : listed    ? "it is listed"
+        : !is_there ? "objects can be listed"
+                    : "it is not in the listing yet: this store's listings lag, or the key sees only a part");
     if (ok)
         judge_clock(p, now_ns);
     return ok && listed;
@@ -173,9 +175,15 @@ static void judge_bucket(struct probing *p)
         ("THE BUCKET IS PUBLIC: anybody can read it without a key. The content is encrypted, names of packs, "
          "sizes and times are not: block public access"),
         "nobody reads it without a key"};
+    const struct store_traits *t = &p->traits;
+    bool doubt = t->called_public && t->is_public == STORE_NO;
     judge_lock(p);
-    say(p, "versions", true, "%s", versions[p->traits.versions]);
-    say(p, "public", p->traits.is_public != STORE_YES, "%s", open[p->traits.is_public]);
+    say(p, "versions", true, "%s", versions[t->versions]);
+    say(p, "public", t->is_public != STORE_YES && !doubt, "%s",
+        doubt
+            ? "a request without a key was refused, and yet the store calls its policy public: look at what "
+              "the policy gives to everybody (older Ceph says so of any policy)"
+            : open[t->is_public]);
 }
 
 static void judge_folder(struct probing *p)
@@ -226,8 +234,9 @@ static void try_delete(struct probing *p)
 static int probe(struct probing *p, struct err *e)
 {
     randombytes_buf(p->bytes, PROBE_SIZE);
-    p->out->works = try_put(p) && try_get(p) && try_range(p);
-    p->out->works = try_list(p) && p->out->works;
+    bool is_there = try_put(p);
+    bool can_be_read = is_there && try_get(p) && try_range(p);
+    p->out->works = try_list(p, is_there) && can_be_read;
     if (!p->out->works)
         return 0;
     if (store_traits(p->store, PROBE, &p->traits, e))

@@ -56,14 +56,26 @@ int copy_to_mirrors(const struct run_repo *first, const struct config *c, const 
                     run_progress_fn *progress, void *ctx, struct run_copy_result *out,
                     struct err *e) MUST_CHECK;
 
+/* ---- key.c, key_mirrors.c: readers ---- */
+/* The one whose object's name starts with `prefix`. 1: there is none. ERR_USAGE: there are several. */
+int find_reader(struct store *s, const char *prefix, struct key_object *out, struct err *e) MUST_CHECK;
+int find_on_mirrors(const struct run_access *a, const struct run_repo *first, const char *prefix,
+                    struct key_object *out, struct err *e) MUST_CHECK;
+typedef bool reader_test(const void *ctx, const struct key_object *k);
+/* Gives the readers of the first store to all mirrors, and takes those away that `goes` says (NULL: none).
+ * `left` gets "NAME: why" of mirrors where that could not be done. Does nothing when --store names one store.
+ */
+void readers_to_mirrors(const struct run_access *a, const struct run_repo *first, reader_test *goes,
+                        const void *ctx, struct strings *left);
+
 /* ---- retain.c: what [retention] says of the snapshots of a repository ---- */
 struct line { /* of snapshots: what retention looks at together */
     const char *host, *source;
 };
 struct retaining {
     const struct config *config;
-    struct snapshots all; /* those that count: neither forgotten nor broken */
-    bool *drop;           /* of each */
+    struct snapshots all;
+    bool *drop; /* of each: to be forgotten now */
     struct line *lines;
     size_t line_count;
     struct retention retention;
@@ -73,8 +85,8 @@ struct retaining {
 int retaining_load(struct retaining *t, const struct config *c, struct repo *r, struct err *e) MUST_CHECK;
 /* `out`, when not NULL, gets what becomes of each, and why. */
 int retaining_decide(struct retaining *t, struct run_prune_result *out, struct err *e) MUST_CHECK;
-/* What a person should look at first; last_ns: of the last prune, or 0. */
-void retaining_alarms(const struct retaining *t, int64_t last_ns, struct strings *out);
+/* What a person should look at first; last_ns: of the last prune, or 0. After retaining_decide(). */
+void retaining_alarms(struct retaining *t, int64_t last_ns, struct strings *out);
 void retaining_free(struct retaining *t);
 AUTO_FOR(retaining)
 

@@ -60,7 +60,7 @@ int run_key_kit(const struct run_access *a, struct buf *out, struct err *e)
         return -1;
     gethostname(host, sizeof host - 1);
     AUTO_CHAR url = store_url(a);
-    run_kit(out, id, url, a->config ? a->config->host : host);
+    run_kit(out, id, url, a->config, a->config ? a->config->host : host);
     return 0;
 }
 
@@ -78,7 +78,7 @@ static int add_identity(struct store *s, const struct keyring *k, const char *fi
 }
 
 int run_key_add(const struct run_access *a, const char *recipient_hex, const char *identity_out,
-                const char *label, struct err *e)
+                const char *label, struct strings *left, struct err *e)
 {
     AUTO(run_repo) r = {0};
     uint8_t recipient[KEY_SIZE];
@@ -87,15 +87,16 @@ int run_key_add(const struct run_access *a, const char *recipient_hex, const cha
     if (recipient_hex && !hex_decode(recipient, sizeof recipient, recipient_hex, strlen(recipient_hex)))
         return err_set(e, ERR_USAGE,
                        "--recipient: wants the 64 hex digits of an identity file's \"recipient\"");
-    if (run_open(&r, a, RUN_READ, e))
+    if (run_open(&r, a, RUN_READ, e) ||
+        (identity_out ? add_identity(r.store, r.keys, identity_out, label, e)
+                      : keys_add_recipient(r.store, r.keys, recipient, label, e)))
         return -1;
-    if (identity_out)
-        return add_identity(r.store, r.keys, identity_out, label, e);
-    return keys_add_recipient(r.store, r.keys, recipient, label, e);
+    readers_to_mirrors(a, &r, NULL, NULL, left);
+    return 0;
 }
 
 /* ---- remove ---- */
-static int find_reader(struct store *s, const char *prefix, struct key_object *out, struct err *e)
+int find_reader(struct store *s, const char *prefix, struct key_object *out, struct err *e)
 {
     struct key_object *all;
     size_t n, matches = 0;
@@ -111,24 +112,65 @@ static int find_reader(struct store *s, const char *prefix, struct key_object *o
             *out = all[i];
     }
     free(all);
-    if (matches == 1)
-        return 0;
-    if (matches)
+    if (matches > 1)
         return err_set(e, ERR_USAGE, "%s: %zu readers' ids start so: give more digits", prefix, matches);
-    return err_set(e, ERR_USAGE, "%s: there is no such reader: `lifeboat key show` lists them", prefix);
+    return matches == 0;
 }
 
-int run_key_remove(const struct run_access *a, const char *prefix, struct key_object *out, struct err *e)
+static bool is_that_one(const void *ctx, const struct key_object *k)
+{
+    const struct key_object *gone = ctx;
+    return sha_equal(&k->name, &gone->name);
+}
+
+int run_key_remove(const struct run_access *a, const char *prefix, struct key_object *out,
+                   struct strings *left, struct err *e)
 {
     AUTO(run_repo) r = {0};
-    if (run_open(&r, a, RUN_LOOK, e) || find_reader(r.store, prefix, out, e))
+    if (run_open(&r, a, RUN_LOOK, e))
         return -1;
-    return keys_remove(r.store, &out->name, e);
+    int rc = find_reader(r.store, prefix, out, e);
+    if (rc == 0)
+        rc = keys_remove(r.store, &out->name, e);
+    else if (rc > 0)
+        rc = find_on_mirrors(a, &r, prefix, out, e);
+    if (rc > 0)
+        return err_set(e, ERR_USAGE, "%s: there is no such reader: `lifeboat key show` lists them", prefix);
+    if (rc == 0)
+        readers_to_mirrors(a, &r, is_that_one, out, left);
+    return rc;
 }
 
 /* ---- passphrase ---- */
+struct readers {
+    struct key_object *v;
+    size_t n;
+};
+
+/* A passphrase that is none of the first store's any more. */
+static bool is_former(const void *ctx, const struct key_object *k)
+{
+    const struct readers *now = ctx;
+    for (size_t i = 0; i < now->n; i++)
+        if (sha_equal(&now->v[i].name, &k->name))
+            return false;
+    return k->is_passphrase;
+}
+
+static int passphrase_to_mirrors(const struct run_access *a, const struct run_repo *r, struct strings *left,
+                                 struct err *e)
+{
+    struct readers now;
+    if (keys_list(r->store, &now.v, &now.n, e))
+        return -1;
+    readers_to_mirrors(a, r, is_former, &now, left);
+    free(now.v);
+    return 0;
+}
+
 /* The new one first: killed in between, both work. */
-int run_key_passphrase(const struct run_access *a, struct bytes passphrase, struct err *e)
+int run_key_passphrase(const struct run_access *a, struct bytes passphrase, struct strings *left,
+                       struct err *e)
 {
     AUTO(run_repo) r = {0};
     struct key_object *former;
@@ -140,5 +182,5 @@ int run_key_passphrase(const struct run_access *a, struct bytes passphrase, stru
         if (former[i].is_passphrase && keys_remove(r.store, &former[i].name, e))
             rc = err_wrap(e, "the new passphrase is set, but a former one still works");
     free(former);
-    return rc;
+    return rc ? -1 : passphrase_to_mirrors(a, &r, left, e);
 }

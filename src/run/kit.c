@@ -21,24 +21,41 @@ static void add_groups(struct buf *out, const char *name, struct bytes value)
     sodium_memzero(hex, sizeof hex);
 }
 
-void run_kit(struct buf *out, const struct identity *id, const char *store_url, const char *host)
+/* The other stores of the configuration. The number of them. */
+static size_t add_mirrors(struct buf *out, const struct config *c, const char *store_url)
+{
+    size_t n = 0;
+    for (size_t i = 0; c && i < c->store_count; i++) {
+        AUTO_CHAR url = config_store_url(&c->stores[i]);
+        if (strcmp(url, store_url) == 0)
+            continue;
+        buf_add_fmt(out, "  mirror      %s\n", url);
+        n++;
+    }
+    return n;
+}
+
+void run_kit(struct buf *out, const struct identity *id, const char *store_url, const struct config *c,
+             const char *host)
 {
     char now[40];
     time_format_utc(now, time_now_ns());
     buf_reserve(out, 8192); /* so that growing leaves no copy of the secret behind */
-    buf_add_fmt(
+    buf_add_fmt(out,
+                "LIFEBOAT RECOVERY KIT\n"
+                "\n"
+                "  host        %s\n"
+                "  made        %s\n"
+                "  store       %s\n",
+                host, now, store_url);
+    size_t mirrors = add_mirrors(out, c, store_url);
+    buf_add_str(
         out,
-        "LIFEBOAT RECOVERY KIT\n"
-        "\n"
-        "  host        %s\n"
-        "  made        %s\n"
-        "  store       %s\n"
         "\n"
         "Keep this on paper or in a password manager, away from the machine and from the store. With it\n"
         "and the store everything can be read; without it, or another reader, nothing can.\n"
         "\n"
-        "  lifeboat-identity 1\n",
-        host, now, store_url);
+        "  lifeboat-identity 1\n");
     add_groups(out, "repository", BYTES(id->repository_id, REPOSITORY_ID_SIZE));
     add_groups(out, "recipient", BYTES(id->recipient, KEY_SIZE));
     add_groups(out, "secret", BYTES(id->secret, KEY_SIZE));
@@ -57,6 +74,11 @@ void run_kit(struct buf *out, const struct identity *id, const char *store_url, 
         "  5. to go on backing up from there: write a configuration, then\n"
         "       lifeboat --identity kit.txt init\n",
         store_url, store_url, store_url);
+    if (mirrors)
+        buf_add_str(
+            out,
+            "A mirror holds the same as the store: where the store is gone, or an object in it is damaged, "
+            "put the\nmirror's address behind --store.\n");
 }
 
 int run_kit_store(const char *file, char **url, struct err *e)

@@ -41,7 +41,9 @@ const struct snapshot_source *run_find_source(const struct snapshot *s, const ch
         AUTO(buf) list = BUF_NONE;
         for (size_t i = 0; i < s->source_count; i++)
             buf_add_fmt(&list, "%s%s", i ? ", " : "", s->sources[i].name);
-        return err_set(e, ERR_USAGE, "snapshot %.8s has no source %s; it has: %s", id, name, buf_cstr(&list)),
+        return err_set(e, ERR_USAGE,
+                       "snapshot %.8s has no source %s; it has: %s (latest:%s is the newest that holds it)",
+                       id, name, buf_cstr(&list), name),
                NULL;
     }
     if (found->verdict == VERDICT_FAILED)

@@ -128,7 +128,7 @@ static bool stays_on_first(const struct pruning *p, const struct sha *id)
 {
     for (size_t i = 0; i < p->retaining.all.n; i++)
         if (sha_equal(&p->retaining.all.v[i].id, id))
-            return !p->retaining.drop[i];
+            return snapshot_counts(&p->retaining.all.v[i]) && !p->retaining.drop[i];
     return false;
 }
 
@@ -136,7 +136,7 @@ static size_t count_staying(const struct retaining *t)
 {
     size_t n = 0;
     for (size_t i = 0; i < t->all.n; i++)
-        n += !t->drop[i];
+        n += snapshot_counts(&t->all.v[i]) && !t->drop[i];
     return n;
 }
 

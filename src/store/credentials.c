@@ -1,6 +1,7 @@
 /* Access keys: from a private file or the environment into guarded memory. No message shows a value. */
 #include "s3_options.h"
 
+#include "base/child.h"
 #include "base/file.h"
 #include "codec/keys.h"
 
@@ -146,6 +147,7 @@ static int load_environment(struct store_credentials *c, struct err *e)
         const char *value = getenv(from[i].name);
         if (!value || !*value)
             continue;
+        child_withhold(from[i].name);
         const char *wrong = wrong_with((struct line){value, strlen(value)});
         if (wrong)
             return err_set(e, ERR_USAGE, "%s %s", from[i].name, wrong);

@@ -61,6 +61,39 @@ int local_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, st
 }
 
 /* ---- reading ---- */
+/* A bad sector, or a checksum of the file system that does not hold: the bytes of this object are lost, and
+ * the rest of the store is not. */
+static bool is_lost(int why)
+{
+    return why == EIO || why == EBADMSG || why == EUCLEAN;
+}
+
+static int read_error(struct local *l, struct err *e, const char *what)
+{
+    bool lost = is_lost(errno);
+    local_errno(l, e, what);
+    if (lost)
+        e->kind = ERR_DAMAGED;
+    return STORE_FAILED;
+}
+
+/* All n bytes, or STORE_FAILED: ERR_DAMAGED when they are not there. */
+static int read_all(struct local *l, int fd, void *p, size_t n, uint64_t offset, struct err *e)
+{
+    uint8_t *out = p;
+    for (size_t done = 0; done < n;) {
+        ssize_t got = pread(fd, out + done, n - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return read_error(l, e, "read");
+        if (got == 0)
+            return err_set(e, ERR_DAMAGED, "ends at byte %llu", (unsigned long long)offset + done);
+        done += (size_t)got;
+    }
+    return STORE_DONE;
+}
+
 /* What a failed open means: a folder under the name is as good as nothing; anything else is in the way. */
 static int explain_open(struct local *l, struct err *e)
 {
@@ -68,21 +101,18 @@ static int explain_open(struct local *l, struct err *e)
         return STORE_ABSENT;
     if (errno == ELOOP || errno == ENXIO)
         return err_set(e, ERR_DAMAGED, "is not a regular file");
-    return local_errno(l, e, "open");
+    return read_error(l, e, "open");
 }
 
 static int get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
 {
     struct local *l = local_of(s);
     struct open_file *f = fd_cache_borrow(l->files, l->dirfd, name);
-    struct stat st;
     if (!f)
         return explain_open(l, e);
-    int rc = fd_pread_all(f->fd, p, n, offset, "file", e);
-    if (rc && fstat(f->fd, &st) == 0 && (uint64_t)st.st_size < offset + n)
-        e->kind = ERR_DAMAGED;
+    int rc = read_all(l, f->fd, p, n, offset, e);
     fd_cache_give_back(l->files, f);
-    return rc ? STORE_FAILED : STORE_DONE;
+    return rc;
 }
 
 static int get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
@@ -98,7 +128,7 @@ static int get(struct store *s, const char *name, uint64_t limit, struct buf *ou
         return err_set(e, ERR_DAMAGED, "has %lld bytes, and such an object has at most %llu",
                        (long long)st.st_size, (unsigned long long)limit);
     buf_reserve(out, (size_t)st.st_size);
-    if (fd_pread_all(fd, out->p, (size_t)st.st_size, 0, "file", e))
+    if (read_all(l, fd, out->p, (size_t)st.st_size, 0, e))
         return STORE_FAILED;
     out->n = (size_t)st.st_size;
     return STORE_DONE;

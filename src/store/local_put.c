@@ -24,11 +24,10 @@ static int check_space(struct local *l, struct err *e)
     char have_text[32], total_text[32];
     size_format(have_text, have);
     size_format(total_text, total);
-    return err_set(
-        e, ERR_SPACE,
-        "only %s of %s are free, and the last %u %% are left alone (min-free): make room on that file "
-        "system, or lower min-free",
-        have_text, total_text, l->min_free);
+    return err_set(e, ERR_SPACE,
+                   "only %s of %s are free, and the last %u %% are left alone (min-free): `lifeboat prune "
+                   "--exclusive`, or make room on that file system, or lower min-free",
+                   have_text, total_text, l->min_free);
 }
 
 /* fd_write_all, with advice when the disk is full. */
@@ -137,11 +136,8 @@ static bool unnamed_works(struct local *l)
     return works;
 }
 
-int local_tempfile(struct store *s, struct err *e)
+static int new_tempfile(struct local *l, struct err *e)
 {
-    struct local *l = local_of(s);
-    if (check_space(l, e))
-        return -1;
     if (!unnamed_works(l))
         return named_tempfile(l, e);
     int fd = openat(l->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, OBJECT_MODE);
@@ -149,6 +145,18 @@ int local_tempfile(struct store *s, struct err *e)
         return local_errno(l, e, "create");
     (void)!fchmod(fd, OBJECT_MODE); /* as above */
     return fd;
+}
+
+int local_tempfile(struct store *s, struct err *e)
+{
+    struct local *l = local_of(s);
+    return check_space(l, e) ? -1 : new_tempfile(l, e);
+}
+
+/* What a prune must put before it can give space back: small, and there is always room for it. */
+static bool makes_room(const char *name)
+{
+    return strncmp(name, "marks/", 6) == 0 || strncmp(name, "index/", 6) == 0;
 }
 
 /* ---- folders ---- */
@@ -281,7 +289,7 @@ int local_put(struct store *s, const char *name, struct bytes data, struct err *
     struct local *l = local_of(s);
     if (is_there(l, name, data.n))
         return keep_existing(l, name, e);
-    AUTO_FD fd = local_tempfile(s, e);
+    AUTO_FD fd = makes_room(name) ? new_tempfile(l, e) : local_tempfile(s, e);
     if (fd < 0 || write_all(l, fd, data, e))
         return STORE_FAILED;
     return publish(l, fd, name, data.n, true, e);

@@ -365,7 +365,9 @@ int s3_exchange(struct s3 *s, const struct s3_request *r, const char *region, st
     if (s3_body_hash(r->body, sha, &md5, e))
         return STORE_FAILED;
     buf_add_str(&path, s->base_path);
-    buf_add_str(&path, "/");
+    if (r->name ||
+        path.n == 0) /* "/bucket?...", as Amazon's own programs write it: some servers want it so */
+        buf_add_str(&path, "/");
     if (r->name) {
         uri_encode(&path, s->prefix, true);
         uri_encode(&path, r->name, true);

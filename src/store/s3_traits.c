@@ -84,7 +84,7 @@ static int ask_public(struct s3 *s, const char *name, struct store_traits *out, 
     int rc = ask(s, "policyStatus", &xml, e);
     if (rc == STORE_DONE) {
         AUTO_CHAR said = s3_setting_value(buf_bytes(&xml), "PolicyStatus/IsPublic");
-        open = said && strcasecmp(said, "true") == 0;
+        out->called_public = said && strcasecmp(said, "true") == 0;
     }
     if (rc >= STORE_DONE && (rc = try_anonymously(s, name, &open, e)) == STORE_DONE)
         rc = try_anonymously(s, NULL, &open, e);

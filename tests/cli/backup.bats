@@ -37,7 +37,7 @@ load ../lib/common
     backup
     expect 0 lb list --json
     json 'len(d) == 2 and d[0]["pinned"] and not d[1]["pinned"] and d[0]["proven"] is False and d[0]["tags"] == ["monday", "week"]'
-    json 'set(d[0]) == {"id", "time", "host", "verdict", "pinned", "proven", "tags", "sources"} and set(d[0]["sources"][0]) == {"name", "type", "bytes", "verdict"}'
+    json 'set(d[0]) == {"id", "time", "stored", "host", "verdict", "pinned", "proven", "forgotten", "broken", "tags", "sources"} and set(d[0]["sources"][0]) == {"name", "type", "bytes", "verdict"}'
     expect 0 lb list --tag week --json
     json 'len(d) == 1'
     expect 0 lb list

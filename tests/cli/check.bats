@@ -124,3 +124,15 @@ load ../lib/common
     flip "$(object packs)" 5000
     expect 5 lb check --read-data
 }
+
+@test "--store says what a folder can and cannot do" {
+    init
+    expect 0 lb check --store --json
+    json '[c["name"] for c in d["checks"]] == ["put", "get", "range", "list", "clock", "device", "sync", "space", "delete"]'
+    json 'd["ok"] and d["store"].startswith("file://")'
+    expect 0 lb check --store
+    prints "survives a power cut"
+    [ "$(find "$T/store" -name '*probe*')" = "" ]
+    rm -r "$T/store"
+    expect 2 lb check --store
+}

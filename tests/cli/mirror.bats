@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and that is meant
 load ../lib/common
 # shellcheck source=tests/lib/ceph.sh
 . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
@@ -187,6 +188,54 @@ restores_from_mirror_by_id() {
     json 'd["ok"] and d["healed"] == [] and d["bytes"] == 0'
 }
 
+# failing CALL PATH ARGUMENT...: lifeboat, with a disk that gives no more at PATH.
+failing() {
+    local call=$1 path=$2
+    shift 2
+    strace -qq -f -o /dev/null -P "$path" -e "trace=$call" -e "inject=$call:error=EIO" "$LIFEBOAT" -c "$T/lifeboat.conf" "$@"
+}
+
+@test "a bad sector in an object is damage: named, read around, repaired" {
+    export ASAN_OPTIONS=detect_leaks=0 # LeakSanitizer does not work under strace
+    command -v strace >/dev/null || skip "there is no strace"
+    strace -qq -o /dev/null true || skip "tracing is not permitted here"
+    two_stores
+    expect 0 lb drill latest files
+    expect 0 lb copy
+    for kind in packs index snapshots keys receipts marks; do
+        # One that the mirror has: it has indexes of its own, too.
+        bad=$T/store/$(cd "$T/away" && find "$kind" -type f | sort | while read -r o; do [ ! -f "$T/store/$o" ] || echo "$o"; done | head -n 1)
+        expect 5 failing pread64 "$bad" check --read-data
+        prints "${bad#"$T/store/"}: read: Input/output error (the disk or its cable fails"
+        rm -rf "$T/back"
+        expect 0 failing pread64 "$bad" restore latest files --to "$T/back"
+        same_files "$T/back"
+        expect 0 failing pread64 "$bad" backup
+        # What is put in its place cannot be read here either: on a disk it lies elsewhere.
+        failing pread64 "$bad" repair --read-data >"$T/out" 2>"$T/err" || true
+        prints "healed: ${bad#"$T/store/"}"
+        expect 0 lb check --read-data
+    done
+}
+
+@test "a folder of the first store that cannot be listed" {
+    export ASAN_OPTIONS=detect_leaks=0 # LeakSanitizer does not work under strace
+    command -v strace >/dev/null || skip "there is no strace"
+    strace -qq -o /dev/null true || skip "tracing is not permitted here"
+    two_stores
+    for folder in packs index snapshots marks keys; do
+        rm -rf "$T/back"
+        expect 0 failing getdents64 "$T/store/$folder" --json restore latest files --to "$T/back"
+        same_files "$T/back"
+        json 'd["mirror"] is True'
+        says "Input/output error"
+        expect 0 failing getdents64 "$T/store/$folder" --json list
+        json 'len(d) == 3'
+        # Nobody takes what is not seen for gone.
+        [ $folder = keys ] || expect 1 failing getdents64 "$T/store/$folder" prune --yes
+    done
+}
+
 @test "what no mirror has is named" {
     two_stores
     mv "$T/away" "$T/off"
@@ -252,6 +301,80 @@ keep-last = 1
 keep-min = 1
 undo-window = 0s
 CONF
+}
+
+@test "the kit names the mirrors: with the first store burnt, it still brings everything back" {
+    two_stores
+    contains "$T/kit.txt" "store       file://$T/store"
+    contains "$T/kit.txt" "mirror      file://$T/away"
+    rm -r "$T/store" "$T/keys" "$T/state" "$T/cache"
+    url=$(sed -n 's/^ *mirror  *//p' "$T/kit.txt")
+    expect 0 "$LIFEBOAT" --store "$url" --identity "$T/kit.txt" restore latest files --to "$T/back"
+    same_files "$T/back"
+    expect 0 "$LIFEBOAT" --store "$url" drill --from-kit "$T/kit.txt" --host box --directory "$T/drill" latest files
+}
+
+@test "a kit of a store alone names no mirror; a mirror that came later is in a new one" {
+    init
+    [ "$(grep -c irror "$T/kit.txt")" = 0 ]
+    add_mirror away
+    expect 0 lb init
+    prints "key kit"
+    expect 0 lb key kit
+    prints "mirror      file://$T/away"
+    expect 0 lb copy
+    expect 0 lb --store away key kit
+    prints "store       file://$T/away"
+    prints "mirror      file://$T/store"
+}
+
+readers_of() { # STORE: how many
+    find "$T/$1/keys" -type f | wc -l
+}
+
+@test "readers are added to, and removed from, the mirrors at once" {
+    two_stores
+    expect 0 lb key add --identity-out "$T/second.key" --label 'the safe'
+    expect 0 lb --store away cat latest numbers --identity "$T/second.key"
+    expect 0 lb key show --json
+    id=$(value '[r["id"] for r in d["readers"] if r["label"] == "the safe"][0]')
+    expect 0 lb key remove "${id:0:8}"
+    expect 2 lb --store away cat latest numbers --identity "$T/second.key"
+    [ "$(readers_of away)" = 1 ]
+    # A mirror that is away is named, and each copy reminds of it.
+    expect 0 lb key add --identity-out "$T/third.key" --label third
+    expect 0 lb key show --json
+    id=$(value '[r["id"] for r in d["readers"] if r["label"] == "third"][0]')
+    mv "$T/away" "$T/off"
+    expect 3 lb key remove "${id:0:8}" --json
+    json 'd["removed"]["label"] == "third" and d["left"][0].startswith("away: ")'
+    says "CAN STILL BE READ"
+    mv "$T/off" "$T/away"
+    expect 0 lb copy
+    prints "lifeboat key remove ${id:0:8}"
+    expect 0 lb --store away cat latest numbers --identity "$T/third.key"
+    expect 0 lb key remove "${id:0:8}"
+    expect 2 lb --store away cat latest numbers --identity "$T/third.key"
+    expect 2 lb key remove "${id:0:8}"
+    says "there is no such reader"
+    expect 0 lb copy --json
+    json 'd["mirrors"][0]["notes"] == []'
+    [ "$(readers_of store)" = 1 ] && [ "$(readers_of away)" = 1 ]
+}
+
+@test "a former passphrase opens no mirror" {
+    two_stores
+    (umask 077 && echo first >"$T/p1" && echo second >"$T/p2")
+    expect 0 lb key passphrase --new-passphrase-file "$T/p1"
+    expect 0 lb --store away cat latest numbers --passphrase-file "$T/p1"
+    mv "$T/away" "$T/off"
+    expect 3 lb key passphrase --new-passphrase-file "$T/p2"
+    says "may still be opened by a former passphrase"
+    mv "$T/off" "$T/away"
+    expect 0 lb key passphrase --new-passphrase-file "$T/p2"
+    expect 2 lb --store away cat latest numbers --passphrase-file "$T/p1"
+    expect 0 lb --store away cat latest numbers --passphrase-file "$T/p2"
+    [ "$(readers_of store)" = 2 ] && [ "$(readers_of away)" = 2 ]
 }
 
 @test "prune prunes each mirror by marks of its own" {

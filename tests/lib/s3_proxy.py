@@ -3,8 +3,10 @@
 
 It writes FOLDER/port when it listens, a line "METHOD CLASS STATUS" for each request to FOLDER/log (classes as lifeboat
 counts them; STATUS is the fault's name where one struck), and looks into FOLDER/plan for each request:
-{"delay_ms": 50, "faults": {"500": 0.1, ...}, "seed": 1, "refuse": "PUT .*/packs/"}. Without a plan it only logs. The Host header is passed on as it
-is, so signatures hold. Runs until it is killed."""
+{"delay_ms": 50, "faults": {"500": 0.1, ...}, "seed": 1, "refuse": "PUT .*/packs/", "clock_s": 900}: the last moves the
+dates of the replies. Without a plan it only logs. The Host header is passed on as it is, so signatures hold. Runs until
+it is killed."""
+import email.utils
 import json
 import os
 import random
@@ -20,6 +22,7 @@ host, _, port = sys.argv[1].partition(":")
 folder = sys.argv[2]
 lock = threading.Lock()
 log = open(os.path.join(folder, "log"), "a", buffering=1)
+clock_s = 0
 dice = None
 plan_text = ""
 
@@ -81,13 +84,14 @@ def class_of(method, path):
 
 def choose(request):
     """The delay of this request, and its fault or None."""
-    global dice, plan_text
+    global clock_s, dice, plan_text
     try:
         with open(os.path.join(folder, "plan"), encoding="ascii") as f:
             text = f.read()
     except FileNotFoundError:
         return 0, None
     plan = json.loads(text)
+    clock_s = plan.get("clock_s", 0)
     with lock:
         if text != plan_text:
             dice, plan_text = random.Random(plan.get("seed", 1)), text
@@ -144,6 +148,9 @@ def send_down(client, server, method, answer, fault):
         client.reset()
     if fault == "short" and size > 1:
         answer = re.sub(rb"(?im)^content-length:.*$", b"Content-Length: %d" % (size // 2), answer)
+    if clock_s:
+        date = email.utils.formatdate(time.time() + clock_s, usegmt=True)
+        answer = re.sub(rb"(?im)^date:.*$", f"Date: {date}\r".encode(), answer)
     client.sock.sendall(answer + b"\r\n\r\n")
     if method == "HEAD" or status in (b"204", b"304"):
         return

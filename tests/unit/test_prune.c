@@ -194,6 +194,17 @@ static void pins_and_unpins(void **state)
     scene_new(&s, 1);
     assert_int_equal(mark_unpin(s.h.repo, &s.one.id, &e), -1);
     assert_text(e, "is not pinned");
+    /* One host forgets what another pins at the same time. */
+    scene_forget(&s, &s.one);
+    assert_ok(mark_pin(s.h.repo, &s.one.id, "both", &e));
+    world_wait(&s.w, 10 * DAY);
+    AUTO(prune_report) kept = {0}, gone = {0};
+    scene_prune(&s, &nothing, &kept);
+    assert_int_equal(kept.removed.n, 0);
+    e = (struct err)ERR_INIT;
+    assert_ok(mark_unpin(s.h.repo, &s.one.id, &e));
+    scene_prune(&s, &(struct prune_options){.dry_run = true}, &gone);
+    assert_int_equal(gone.removed.n, 1);
     for (int round = 0; round < 2; round++) {
         assert_ok(mark_pin(s.h.repo, &s.one.id, "one", &e));
         assert_ok(mark_pin(s.h.repo, &s.one.id, "two", &e));

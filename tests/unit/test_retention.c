@@ -369,6 +369,18 @@ static void test_alarm_when_half_would_go(void **state)
     assert_int_equal(a.left, 7);
     assert_int_equal(a.dropped, 2); /* the oldest day, and what was the last of a day that went on */
     free(c);
+    /* What somebody forgot counts with what the rules drop. */
+    c = calendar_new(&(struct keep_rules){.last = 9});
+    take(c, "gggggggggg", DAY_S);
+    for (size_t i = 2; i < 7; i++)
+        c->m[i].lost = true;
+    a = alarm_of(c, NOW);
+    assert_true(a.half);
+    assert_int_equal(a.dropped, 6);
+    assert_int_equal(a.lost, 5);
+    c->m[2].lost = false;
+    assert_false(alarm_of(c, NOW).half);
+    free(c);
     /* Records of failures are no data. */
     c = calendar_new(&(struct keep_rules){.last = 5});
     take(c, "ggggfffffffffffffffg", DAY_S);

@@ -1,0 +1,189 @@
+#!/usr/bin/env bats
+# What may be done to a bucket: keys that may less, Object Lock, and what `check --store` finds out, against a real Ceph
+# object store.
+load ../lib/bucket.bash
+
+# ---- Object Lock ----
+
+# lock_end NAME: when the lock of an object ends.
+lock_end() { s3 GET "/locked/$PREFIX/$1?retention" | sed -n 's/.*<RetainUntilDate>\(.*\)T.*/\1/p'; }
+in_days() { date -u -d "+$1 days" +%F; }
+
+@test "object-lock-days: what a snapshot needs stays locked" {
+    in_bucket locked "$CEPH_HTTP" "insecure = yes" "object-lock-days = 2"
+    printf '[retention]\nkeep-last = 1\nkeep-min = 1\nundo-window = 0\ngrace = 1m\n' >>"$T/lifeboat.conf"
+    init
+    backup
+    pack=$(objects | grep packs/ | head -n 1)
+    [ "$(lock_end "$pack")" = "$(in_days 2)" ]
+    [ "$(lock_end lifeboat)" = "$(in_days 2)" ]
+    expect 0 lb -v backup
+    through_proxy
+    backup
+    [ "$(requests ' put ')" = 1 ] # far from their end: only the snapshot is put
+    drop object-lock-days
+    store_lines "object-lock-days = 10"
+    head -c 3000000 /dev/urandom >"$T/files/big"
+    backup
+    for name in "$pack" lifeboat "$(objects | grep keys/)" "$(objects | grep index/ | head -n 1)"; do
+        [ "$(lock_end "$name")" = "$(in_days 10)" ]
+    done
+    : >"$T/proxy/log"
+    backup
+    [ "$(requests)" -le 13 ]
+    # prune says what it could not delete
+    rm "$T/files/big"
+    backup
+    prune_until 'any("is retained by the store" in n for n in d["notes"])'
+    json 'd["swept"]["packs"] == 0'
+    expect 0 lb check --read-data
+}
+
+@test "object-lock-days: what cannot be locked any longer is stored again" {
+    in_bucket locked "$CEPH_HTTP" "insecure = yes" "object-lock-days = 1"
+    init
+    backup
+    through_proxy '{"refuse": "PUT .*/packs/.*retention"}'
+    drop object-lock-days
+    store_lines "object-lock-days = 10"
+    expect 0 lb --json backup
+    says "its lock cannot be extended, so what it holds is stored again"
+    json 'd["requests"]["put_packs"] >= 1'
+    rm "$T/proxy/plan"
+    expect 0 lb check --read-data
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+}
+
+# ---- check --store ----
+
+@test "check --store says what the store can and cannot do" {
+    init
+    expect 0 lb check --store
+    prints "an object can be put"
+    prints "no Object Lock"
+    prints "this key may delete"
+    expect 0 lb check --store --json
+    json 'set(d) == {"type", "store", "ok", "checks"} and d["ok"] and d["store"].startswith("s3://bucket/")'
+    json '[c["name"] for c in d["checks"]] == ["put", "get", "range", "list", "clock", "lock", "versions", "public", "delete"]'
+    if objects | grep probe; then return 1; fi
+    expect 2 lb check --store --read-data
+    in_bucket locked "$CEPH_HTTP" "insecure = yes"
+    expect 0 lb check --store
+    prints "object-lock-days is not set"
+    prints "on: what is deleted or overwritten stays as a version"
+    in_bucket locked "$CEPH_HTTP" "insecure = yes" "object-lock-days = 30"
+    expect 0 lb check --store
+    prints "object-lock-days locks for 30 days"
+    prints "the lock holds it"
+    printf '[retention]\nkeep-within = 7d\n' >>"$T/lifeboat.conf"
+    expect 3 lb check --store
+    prints "keeps nothing for more than 11"
+    in_bucket bucket "$CEPH_HTTP" "insecure = yes" "object-lock-days = 30"
+    expect 1 lb check --store
+    prints "made with Object Lock"
+}
+
+@test "check --store: a bucket with versions and no locks" {
+    s3 PUT /versions
+    printf '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>' |
+        python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT '/versions?versioning'
+    in_bucket versions "$CEPH_HTTP" "insecure = yes"
+    expect 0 lb check --store
+    prints "no Object Lock"
+    prints "on: what is deleted or overwritten stays as a version"
+    prints "this key may delete"
+    [ -z "$(objects)" ]
+    s3 GET "/versions?versions&prefix=${PREFIX//\//%2F}" >"$T/versions.xml"
+    if grep -q '<Version>' "$T/versions.xml"; then return 1; fi # and none is left behind
+}
+
+@test "check --store: clocks that do not agree" {
+    through_proxy '{"clock_s": 800}'
+    expect 3 lb check --store
+    grep "this machine's clock is 13 min .* behind the store's: set it" "$T/out"
+    plan '{"clock_s": -800}'
+    expect 3 lb check --store
+    grep "this machine's clock is 13 min .* ahead of the store's: set it" "$T/out"
+    plan '{"clock_s": 100}'
+    expect 0 lb check --store
+    prints "agrees with this machine's"
+}
+
+@test "check --store: a bucket that is not there, a key that is wrong" {
+    in_bucket nobucket "$CEPH_HTTP" "insecure = yes"
+    expect 1 lb check --store
+    prints "NoSuchBucket"
+    in_bucket bucket "$CEPH_HTTP" "insecure = yes"
+    echo "secret-key = wrong" >>"$T/credentials"
+    expect 1 lb check --store
+    prints "SignatureDoesNotMatch"
+}
+
+@test "check --store: a key that may not delete, a bucket that anybody reads" {
+    init
+    through_proxy '{"refuse": "DELETE "}'
+    expect 0 lb check --store
+    prints "this key may not delete: good for a nightly host"
+    s3 DELETE "/bucket/$PREFIX/probe"
+    plan '{"refuse": "PUT "}'
+    expect 1 lb check --store
+    prints "AccessDenied (the access key may not do this"
+    prints "objects can be listed"
+    s3 PUT /open
+    printf '%s' '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::open/*"}]}' >"$T/policy"
+    python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT '/open?policy' <"$T/policy"
+    in_bucket open "$CEPH_HTTP" "insecure = yes"
+    expect 3 lb check --store
+    prints "THE BUCKET IS PUBLIC"
+}
+
+# ---- the keys of conf/examples ----
+
+# policy FILE: gives the second account what the file of conf/examples says, in the bucket "shared".
+policy() {
+    python3 - "$BATS_TEST_DIRNAME/../../conf/examples/$1" >"$T/policy" <<'PY'
+import json, sys
+p = json.loads(open(sys.argv[1]).read().replace("BUCKET", "shared"))
+for s in p["Statement"]:
+    s["Principal"] = {"AWS": ["arn:aws:iam:::user/test2"]}
+print(json.dumps(p))
+PY
+    python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT '/shared?policy' <"$T/policy"
+}
+
+@test "the nightly key of conf/examples adds and cannot delete, the other one prunes" {
+    s3 PUT /shared x-amz-bucket-object-lock-enabled:true
+    in_bucket shared "$CEPH_HTTP" "insecure = yes"
+    printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY2" "$CEPH_SECRET_KEY2" >"$T/credentials"
+    printf '[retention]\nkeep-last = 1\nkeep-min = 1\nundo-window = 0\ngrace = 1m\n' >>"$T/lifeboat.conf"
+    expect 1 lb -q init
+    says "AccessDenied"
+    policy aws-nightly-policy.json
+    expect 3 lb check --store # a policy for one account: what this Ceph calls public is not
+    prints "a request without a key was refused, and yet the store calls its policy public"
+    prints "this key may not delete: good for a nightly host"
+    prints "on: what is deleted or overwritten stays as a version"
+    head -c 3000000 /dev/urandom >"$T/files/big"
+    init
+    backup
+    rm "$T/files/big"
+    backup
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+    for _ in $(seq 20); do # what was just forgotten is due in the store's next second
+        lb prune --yes --exclusive >"$T/out" 2>"$T/err" </dev/null || break
+    done
+    says "AccessDenied"
+    [ "$(objects | grep -c snapshots/)" = 2 ]
+    policy aws-prune-policy.json
+    prune_until 'd["swept"]["bytes"] > 3000000'
+    expect 0 lb list --json
+    json 'len(d) == 1'
+    expect 0 lb check --read-data
+    store_lines "object-lock-days = 2" # both may lock, too
+    policy aws-nightly-policy.json
+    expect 0 lb -v backup
+    expect 3 lb check --store
+    prints "the lock holds it"
+}
