@@ -148,7 +148,7 @@ struct bytes cursor_take(struct cursor *c, size_t n)
         return (struct bytes){0};
     }
     struct bytes out = BYTES(c->p, n);
-    c->p += n;
+    c->p = n ? c->p + n : c->p; /* which is NULL of nothing */
     c->n -= n;
     return out;
 }

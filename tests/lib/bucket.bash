@@ -103,7 +103,7 @@ no_secrets() {
 
 # The clock of a server counts whole seconds, so what was just forgotten is due in the next one.
 prune_until() {
-    for _ in $(seq 20); do
+    for _ in $(seq 400); do
         expect 0 lb --json prune --yes --exclusive
         [ "$(value "bool($1)")" = False ] || return 0
     done

@@ -113,11 +113,28 @@ static uid_t program_uid(const struct way *w)
     return w->as_nobody ? NOBODY : is_root() && user ? user->pw_uid : geteuid();
 }
 
+/* In a chroot "/" is no mount, so nothing is read-only, and /proc shows each process under a second number.
+ */
+static bool root_is_mounted(void)
+{
+    struct err e = ERR_INIT;
+    AUTO(buf) mounts = BUF_NONE;
+    assert_ok(file_read("/proc/self/mountinfo", 1 << 20, &mounts, &e));
+    for (char *rest = (char *)buf_cstr(&mounts), *line; (line = strsep(&rest, "\n"));) {
+        char at[4] = "";
+        if (sscanf(line, "%*s %*s %*s %*s %3s", at) == 1 && strcmp(at, "/") == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool can_be(const struct way *w)
 {
     if (w->as_nobody && !is_root())
         printf("skipped: %s: only root can become that\n", w->name);
-    return is_root() || !w->as_nobody;
+    if (!w->no_namespaces && !root_is_mounted())
+        printf("skipped: %s: nothing can be mounted in a chroot\n", w->name);
+    return (is_root() || !w->as_nobody) && (w->no_namespaces || root_is_mounted());
 }
 
 static void become(uid_t uid)

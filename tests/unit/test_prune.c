@@ -233,7 +233,7 @@ static void thin_packs_are_moved(bool can_read)
     host_reopen(&s.h, can_read);
     world_wait(&s.w, 4 * DAY);
     uint64_t before = count_bytes(&s.w, "packs/");
-    AUTO(prune_report) dry = {0}, r = {0}, swept = {0}, rest = {0};
+    AUTO(prune_report) dry = {0}, r = {0}, swept = {0};
     const struct prune_options look = {.dry_run = true};
     scene_prune(&s, &look, &dry);
     assert_int_equal(count_bytes(&s.w, "packs/"), before);
