@@ -101,8 +101,18 @@ void drill_add_json(const struct receipt *r, json_t *list);
 /* ---- copy.c, for backup too ---- */
 void copy_print(const struct run_copy_result *r);
 json_t *copy_json(const struct run_copy_result *r);
+void copy_tell(const struct run_copy_result *r);
 /* Says on standard error what failed or waits. Whether all is well. */
 bool copy_say(const struct run_copy_result *r);
+
+/* ---- outcome.c: dead-man's switch, webhook, metrics ---- */
+/* This run is one to be told of. `whole`: it looks at everything its command can look at, so its failing as a
+ * whole is a problem, and not a slip of whoever typed it. `ping`: the dead-man's switch waits for it. */
+void outcome_begin(const struct cli *c, bool whole, bool ping);
+/* What `command` found of a source or a mirror, or ("") of all; fmt NULL: all is well. */
+void outcome_of(const char *command, const char *about, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Once, at the end: records, and tells. */
+void outcome_end(int code, const struct err *e);
 
 /* ---- key.c ---- */
 /* Says which mirrors a change of readers has not reached, and what that means ("it ..."). The exit code. */

@@ -203,6 +203,8 @@ static int run(struct cli *c, struct err *e)
     if (code)
         return code;
     report(&g, true);
+    if (g.backup.hook_error)
+        ui_text(g.backup.hook_error);
     copy_say(&g.backup.mirrors);
     char id[9];
     short_id(id, &g.backup.snapshot.id);

@@ -127,6 +127,7 @@ int main(int argc, char **argv)
         ui_text(e.text);
         code = exit_code(&e);
     }
+    outcome_end(code, &e);
     const char *lost = print_finish();
     if (lost) {
         ui_say("standard output: %s", lost);
