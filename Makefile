@@ -104,7 +104,7 @@ install: all $(if $(DESTDIR),,user)
 	install -m 644 docs/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
 	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
 	docs/off-site.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
-	for d in examples notify; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lifeboat/$$d conf/$$d/* || exit 1; done
+	for d in examples notify prometheus grafana; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lifeboat/$$d conf/$$d/* || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local|$(PREFIX)|' systemd/lifeboat-backup.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.service
 	install -m 644 systemd/lifeboat-backup.timer $(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.timer

@@ -105,6 +105,11 @@ void copy_tell(const struct run_copy_result *r);
 /* Says on standard error what failed or waits. Whether all is well. */
 bool copy_say(const struct run_copy_result *r);
 
+/* ---- status.c ---- */
+struct record;
+/* The metrics of this host, also (with -1) when the store cannot be read. */
+int status_metrics(const struct config *c, const struct record *record, struct buf *out, struct err *e);
+
 /* ---- outcome.c: dead-man's switch, webhook, metrics ---- */
 /* This run is one to be told of. `whole`: it looks at everything its command can look at, so its failing as a
  * whole is a problem, and not a slip of whoever typed it. `ping`: the dead-man's switch waits for it. */

@@ -1,6 +1,7 @@
 /* What is told to others about a run: collected while it works, told when it ends. */
 #include "cmd.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "report/notify.h"
 
@@ -96,6 +97,20 @@ static void report_trouble(const struct err *why)
         log_info("%s", why->text);
 }
 
+/* [metrics] textfile: others read it, so it is complete or not at all. */
+static void write_metrics(const struct record *r)
+{
+    AUTO(buf) out = BUF_NONE;
+    struct err unread = ERR_INIT, why = ERR_INIT;
+    const char *file = run.config->metrics_file;
+    if (!file)
+        return;
+    if (status_metrics(run.config, r, &out, &unread))
+        log_warn("metrics: %s", unread.text);
+    if (file_write(file, buf_bytes(&out), 0644, false, &why))
+        log_warn("[metrics] textfile: %s", why.text);
+}
+
 void outcome_end(int code, const struct err *e)
 {
     AUTO(record) r = {0};
@@ -115,6 +130,9 @@ void outcome_end(int code, const struct err *e)
     notify_end(run.ping, run.config, &how, &r);
     if (!err_is_set(&why) && record_save(&r, dir, &why))
         report_trouble(&why);
+    fd_auto(&lock); /* the store may take its time */
+    lock = -1;
+    write_metrics(&r);
     for (size_t i = 0; i < run.count; i++) {
         free(run.seen[i].about);
         free(run.seen[i].problem);
