@@ -59,7 +59,7 @@ struct cli {
     const struct command *command;
     char **arguments;
     size_t count;
-    const char *config_file, *store, *identity, *passphrase_file, *kit, *host, *tag, *at;
+    const char *config_file, *log_format, *store, *identity, *passphrase_file, *kit, *host, *tag, *at;
     bool quiet, verbose, json, probe;
     mode_t umask;          /* that we were started with */
     struct config *config; /* read, when the command takes one; NULL with --store alone */
@@ -125,9 +125,12 @@ int key_say_left(const struct strings *left, const char *what);
 
 /* ---- ui.c: standard error ---- */
 void ui_start(void);                                 /* the listener of log.h */
-void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* "lifeboat: backup: ..." */
-void ui_text(const char *text);
-run_progress_fn *ui_progress(void); /* NULL where none is wanted */
+void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* what wants a look: "lifeboat: backup: ..." */
+void ui_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void ui_text(const char *text); /* what failed */
+/* --log-format. ERR_USAGE: there is no such format. */
+int ui_set_format(const char *name, struct err *e) MUST_CHECK;
+run_progress_fn *ui_progress(void); /* a line on a terminal, systemd's status; NULL where none is wanted */
 void ui_clear(void);                /* takes the progress line away */
 
 /* ---- print.c: standard output ---- */

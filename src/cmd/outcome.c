@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/service.h"
 #include "report/notify.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ void outcome_begin(const struct cli *c, bool whole, bool ping)
 {
     if (!c->config || c->store)
         return;
+    service_ready();
     run.config = c->config;
     run.whole = whole;
     run.started_ns = time_monotonic_ns();
@@ -127,6 +129,7 @@ void outcome_end(int code, const struct err *e)
     add_reason(&reason, code, e);
     const struct notify_result how = {
         .end = code == EXIT_GOOD ? NOTIFY_WELL : NOTIFY_BADLY, .reason = buf_cstr(&reason), .now_ns = now_ns};
+    service_status("telling how it ended");
     notify_end(run.ping, run.config, &how, &r);
     if (!err_is_set(&why) && record_save(&r, dir, &why))
         report_trouble(&why);

@@ -19,7 +19,7 @@
 int record_lock(const char *state_dir, unsigned wait_ms, struct err *e)
 {
     const struct timespec pause = {0, POLL_MS * 1000000};
-    AUTO_CHAR path = xasprintf("%s/report.lock", state_dir);
+    AUTO_CHAR path = xasprintf("%s/reporting", state_dir);
     if (dir_make(state_dir, 0700, e))
         return -1;
     AUTO_FD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
