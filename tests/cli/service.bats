@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
-# As a service: what systemd is told, how logs look in the journal, the units and what they allow.
+# As a service: what systemd is told, how logs look in the journal.
 load ../lib/common
-UNITS=$BATS_TEST_DIRNAME/../../systemd
 
 notified() { # SOCKET [NAME=VALUE...] COMMAND ARGUMENT...
     local environment=("$1")
@@ -72,82 +71,4 @@ PY
     says "lifeboat: backup: "
     expect 2 lb --log-format xml list
     says "--log-format xml: is neither text nor json"
-}
-
-@test "the units: correct, hardened, and their timers catch up" {
-    command -v systemd-analyze >/dev/null || skip "no systemd-analyze"
-    mkdir "$T/units"
-    for unit in "$UNITS"/*.service "$UNITS"/*.timer; do
-        sed "s|/usr/local/bin/lifeboat|$LIFEBOAT|; /^Documentation=/d" "$unit" >"$T/units/${unit##*/}"
-    done
-    for unit in "$T"/units/*; do
-        expect 0 systemd-analyze verify "$unit"
-        if grep -F "$T/units" "$T/err"; then return 1; fi
-    done
-    for name in backup drill prune check; do
-        contains "$UNITS/lifeboat-$name.timer" "Persistent=true"
-        contains "$UNITS/lifeboat-$name.timer" "RandomizedDelaySec="
-        contains "$UNITS/lifeboat-$name.service" "Type=notify"
-        # What cages need keeps drills above 2.0; the unit says so, setting by setting.
-        most=20
-        [ $name != drill ] || most=50
-        expect 0 systemd-analyze security --offline=yes --threshold=$most "$UNITS/lifeboat-$name.service"
-    done
-}
-
-# limited UNIT ARGUMENT...: lifeboat as root with no more capabilities than the unit allows, and no new privileges.
-limited() {
-    local unit=$UNITS/lifeboat-$1.service capabilities
-    shift
-    capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$unit" | tr 'A-Z\n' 'a-z ' | sed 's/cap_/+/g; s/ *$//; s/ \+/,/g')
-    setpriv --bounding-set="-all${capabilities:+,$capabilities}" --inh-caps=-all --ambient-caps=-all --no-new-privs "${WITHIN[@]}" \
-        "$LIFEBOAT" -c "$T/lifeboat.conf" "$@"
-}
-
-@test "the capabilities that the units allow are enough, for the cage of drills too" {
-    [ "$(id -u)" = 0 ] || skip "wants root"
-    if [ -z "$(command -v setpriv)" ]; then skip "no setpriv"; fi
-    chown -R nobody "$T/files"
-    chmod 600 "$T/files/one.txt"
-    init
-    WITHIN=()
-    for command in backup drill prune "check --read-data"; do
-        # shellcheck disable=SC2086
-        expect 0 limited "${command%% *}" $command
-        [ ! -s "$T/err" ]
-    done
-}
-
-@test "the system calls that the units allow are enough, for the cage of drills too" {
-    [ "$(id -u)" = 0 ] || skip "wants root"
-    for program in systemd-analyze setpriv strace; do
-        command -v $program >/dev/null || skip "no $program"
-    done
-    init
-    for command in backup drill prune "check --read-data"; do
-        WITHIN=(strace -qq -f -o "$T/trace" -e 'signal=none')
-        # shellcheck disable=SC2086
-        "${WITHIN[@]}" "$LIFEBOAT" -c "$T/lifeboat.conf" $command >"$T/out" 2>"$T/err" </dev/null
-        python3 - "$UNITS/lifeboat-${command%% *}.service" "$T/trace" <<'PY'
-import re, subprocess, sys
-sets, current = {}, None
-for line in subprocess.run(["systemd-analyze", "syscall-filter"], capture_output=True, text=True).stdout.splitlines():
-    if line.startswith("@"):
-        current = sets.setdefault(line.strip(), [])
-    elif line.startswith("    ") and "#" not in line and current is not None:
-        current.append(line.strip())
-def expand(word):
-    return set().union(*map(expand, sets[word])) if word.startswith("@") else {word}
-allowed = set()
-for line in open(sys.argv[1]):
-    if line.startswith("SystemCallFilter="):
-        words = line.split("=", 1)[1].strip()
-        for word in words.lstrip("~").split():
-            allowed = allowed - expand(word) if words.startswith("~") else allowed | expand(word)
-allowed |= expand("@default")
-used = set(re.findall(r"^\d+ +([a-z]\w*)\(", open(sys.argv[2], errors="replace").read(), re.M))
-assert len(used) > 30, used
-assert used <= allowed, "%s: %s" % (sys.argv[1], sorted(used - allowed))
-PY
-    done
 }
