@@ -98,6 +98,7 @@ const struct snapshot *run_pick(const struct snapshots *all, const char *word,
 struct run_progress {
     const char *what;     /* a source, a mirror */
     uint64_t done, total; /* bytes; total 0: unknown */
+    bool counts;          /* not bytes, but those things that `what` names */
     bool is_backup;
     uint64_t fresh; /* of a backup: bytes that the repository did not have; lags behind done a little */
 };

@@ -144,19 +144,30 @@ void ui_start(void)
 }
 
 /* ---- progress ---- */
+static void amount(char out[32], const struct run_progress *p, uint64_t n)
+{
+    if (p->counts)
+        snprintf(out, 32, "%llu", (unsigned long long)n);
+    else
+        size_format(out, n);
+}
+
 static void format_progress(char *out, size_t size, const struct run_progress *p, uint64_t now)
 {
     char done[32], total[32] = "", rate[32], left[32] = "";
     double seconds = (double)(now - line.started_ns) / 1e9;
     double per_second = seconds > 0 ? (double)(p->done - MIN(line.started_at, p->done)) / seconds : 0;
-    size_format(done, p->done);
-    size_format(rate, (uint64_t)per_second);
+    amount(done, p, p->done);
+    amount(rate, p, (uint64_t)per_second);
     if (p->total)
-        size_format(total, p->total);
-    if (p->total > p->done && per_second > 1 && seconds > 1)
+        amount(total, p, p->total);
+    if (p->total > p->done && per_second > 0 && seconds > 1)
         duration_format(left, (uint64_t)((double)(p->total - p->done) / per_second * 1e9));
-    snprintf(out, size, "%s  %s%s%s  %s/s%s%s", p->what, done, *total ? " of about " : "", total, rate,
-             *left ? "  still " : "", left);
+    snprintf(out, size, "%s  %s%s%s  %s/s%s%s", p->what, done,
+             !*total     ? ""
+             : p->counts ? " of "
+                         : " of about ",
+             total, rate, *left ? "  still " : "", left);
     size_t n = strlen(out);
     if (p->is_backup && p->done)
         snprintf(out + n, size - n, "  %.0f %% was there",

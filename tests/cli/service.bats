@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# As a service: what systemd is told, how logs look in the journal.
+# As a service: what systemd is told, how logs look in the journal, and what they look like on a terminal.
 load ../lib/common
 
 notified() { # SOCKET [NAME=VALUE...] COMMAND ARGUMENT...
@@ -71,4 +71,25 @@ PY
     says "lifeboat: backup: "
     expect 2 lb --log-format xml list
     says "--log-format xml: is neither text nor json"
+}
+
+@test "progress: on a terminal, for backup, drill, check, restore and prune; nowhere else" {
+    init
+    on_terminal() { expect 0 python3 "$TESTS/lib/on_terminal.py" "$LIFEBOAT" -c "$T/lifeboat.conf" "$@"; }
+    on_terminal backup
+    grep -aE $'\r(files|numbers)  [0-9.]+ .*B/s' "$T/out"
+    on_terminal drill
+    grep -aE $'\r(files|numbers): .*B/s' "$T/out"
+    on_terminal check --read-data
+    grep -aE $'\rpacks  [0-9.]+ .*B of about .*B/s' "$T/out"
+    on_terminal restore latest files --to "$T/back"
+    grep -aE $'\rfiles  [0-9.]+ .*B' "$T/out"
+    on_terminal prune
+    grep -aE $'\rsnapshots  [0-9]+ of [0-9]+  [0-9]+/s' "$T/out"
+    on_terminal --json prune
+    if grep -a '/s' "$T/out"; then return 1; fi
+    on_terminal -q check --read-data
+    if grep -a '/s' "$T/out"; then return 1; fi
+    expect 0 lb backup
+    if grep -a '/s' "$T/err"; then return 1; fi
 }

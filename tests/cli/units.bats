@@ -109,3 +109,21 @@ assert used <= allowed, "%s: %s" % (sys.argv[1], sorted(used - allowed))
 PY
     done
 }
+
+@test "the lines for cron run; logrotate takes its file" {
+    init
+    export LIFEBOAT_CONFIG=$T/lifeboat.conf
+    mkdir "$T/bin" "$T/log"
+    ln -s "$LIFEBOAT" "$T/bin/lifeboat"
+    sed -n 's/^#\?[0-9]\+ .*\troot\t//p' "$TESTS/../conf/examples/lifeboat.cron" | sed "s|/var/log|$T/log|" >"$T/lines"
+    [ "$(wc -l <"$T/lines")" = 5 ]
+    while read -r line; do
+        PATH=$T/bin:$PATH expect 0 sh -c "$line"
+        [ ! -s "$T/out" ] && [ ! -s "$T/err" ]
+    done < <(grep -v drill "$T/lines")
+    [ -f "$T/log/lifeboat.log" ]
+    if command -v logrotate >/dev/null; then
+        sed "s|/var/log|$T/log|" "$TESTS/../conf/examples/lifeboat.logrotate" >"$T/logrotate"
+        expect 0 logrotate -d -s "$T/logrotate.state" "$T/logrotate"
+    fi
+}
