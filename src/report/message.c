@@ -116,15 +116,15 @@ static json_t *fill_string(const struct filling *f, const char *s)
 /* A copy with all strings filled; NULL with the error. */
 static json_t *fill(const struct filling *f, json_t *from)
 {
-    json_t *to = json_is_object(from) ? json_object() : json_is_array(from) ? json_array() : NULL, *item;
-    const char *key;
-    size_t i;
+    json_t *to = json_is_object(from) ? json_object() : json_is_array(from) ? json_array() : NULL;
     if (json_is_string(from))
         return fill_string(f, json_string_value(from));
     if (!to)
         return json_incref(from);
-    json_object_foreach(from, key, item) json_object_set_new(to, key, fill(f, item));
-    json_array_foreach(from, i, item) json_array_append_new(to, fill(f, item));
+    for (void *at = json_object_iter(from); at; at = json_object_iter_next(from, at))
+        json_object_set_new(to, json_object_iter_key(at), fill(f, json_object_iter_value(at)));
+    for (size_t i = 0; i < json_array_size(from); i++)
+        json_array_append_new(to, fill(f, json_array_get(from, i)));
     return to;
 }
 

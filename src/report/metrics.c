@@ -41,7 +41,8 @@ static void single(struct buf *out, const struct metrics *m, const char *name, c
 /* Milliseconds: more digits would be noise. */
 static double seconds_of(int64_t ns)
 {
-    return (double)(ns / 1000000) / 1e3;
+    int64_t ms = ns / 1000000;
+    return (double)ms / 1e3;
 }
 
 /* ---- sources ---- */

@@ -68,8 +68,6 @@ int record_load(struct record *r, const char *state_dir, struct err *e)
     AUTO_CHAR path = xasprintf("%s/report.json", state_dir);
     AUTO(buf) text = BUF_NONE;
     struct stat st;
-    size_t i;
-    json_t *o;
     *r = (struct record){0};
     if (stat(path, &st) != 0 && errno == ENOENT)
         return 0;
@@ -78,8 +76,11 @@ int record_load(struct record *r, const char *state_dir, struct err *e)
     json_t *all = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(all))
         log_warn("%s: is not understood: problems that stand are told once more", path);
-    json_array_foreach(json_object_get(all, "problems"), i, o) load_problem(r, o);
-    json_array_foreach(json_object_get(all, "runs"), i, o) load_run(r, o);
+    const json_t *problems = json_object_get(all, "problems"), *runs = json_object_get(all, "runs");
+    for (size_t i = 0; i < json_array_size(problems); i++)
+        load_problem(r, json_array_get(problems, i));
+    for (size_t i = 0; i < json_array_size(runs); i++)
+        load_run(r, json_array_get(runs, i));
     r->digest_ns = json_integer_value(json_object_get(all, "digest"));
     json_decref(all);
     return 0;
@@ -153,7 +154,11 @@ void record_observe(struct record *r, const char *command, const char *about, co
             end(r, i);
         return;
     }
-    AUTO_CHAR shown = text_printable(text, MIN(strlen(text), (size_t)TEXT_MOST));
+    AUTO_CHAR one_line = xstrndup(text, TEXT_MOST);
+    for (char *c = one_line; *c; c++)
+        if (*c == '\n')
+            *c = ' ';
+    AUTO_CHAR shown = text_printable(one_line, strlen(one_line));
     if (i == r->problem_count) {
         r->problems = xrealloc(r->problems, r->problem_count + 1, sizeof *r->problems);
         r->problems[r->problem_count++] =

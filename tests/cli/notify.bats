@@ -213,7 +213,7 @@ heal_files() { mv "$T/away" "$T/files"; }
         rm -f "$T/state/report.json"
         expect 1 lb -q backup
         case $name in
-        slack) got '"a \"quoted\" {{x}}" in hooks[0]["text"] and set(hooks[0]) == {"text"}' ;;
+        slack) got '"a \"quoted\" {{x}} word" in hooks[0]["text"] and set(hooks[0]) == {"text"}' ;;
         discord) got '"backup numbers" in hooks[0]["content"] and len(hooks[0]["content"]) < 2000' ;;
         ntfy) got 'hooks[0]["priority"] == 4 and hooks[0]["tags"][1] == "problem" and "numbers" in hooks[0]["message"]' ;;
         esac
