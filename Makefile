@@ -106,14 +106,13 @@ install: all $(if $(DESTDIR),,user)
 	install -m 644 docs/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
 	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
 	docs/off-site.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lifeboat/examples conf/examples/*
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/local|$(PREFIX)|' systemd/lifeboat-backup.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.service
-	install -m 644 systemd/lifeboat-backup.timer $(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.timer
+	for d in examples notify prometheus grafana; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lifeboat/$$d conf/$$d/* || exit 1; done
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.timer
+	for u in systemd/*.service; do \
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' $$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u#systemd/} || exit 1; done
 	install -D -m 644 systemd/lifeboat.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.service \
-	$(DESTDIR)$(PREFIX)/lib/systemd/system/lifeboat-backup.timer $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
+	rm -f $(patsubst systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer)) $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
 	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1 \
 	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lifeboat

@@ -34,6 +34,10 @@ int dir_sync(int dirfd, const char *what, struct err *e) MUST_CHECK;
  * fine. */
 int dir_remove(const char *path, struct err *e) MUST_CHECK;
 
+/* Where a file with a secret is to be read: the copy that systemd's LoadCredential= made of it for this
+ * service, $CREDENTIALS_DIRECTORY/<its last name>, when there is one; else `path` itself. Caller frees. */
+char *file_credential(const char *path);
+
 /* A key or password file: regular, owned by root or this user, not readable by group or others.
  * Otherwise ERR_USAGE naming the chmod that helps. */
 int file_check_private(const char *path, struct err *e) MUST_CHECK;

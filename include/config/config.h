@@ -81,6 +81,19 @@ struct config_drill {
     size_t assert_count;
 };
 
+/* Whom runs are reported to: report/notify.h. URLs are secrets: in the file itself only when nobody else may
+ * read it, else in files of their own. */
+struct config_notify {
+    char *ping_url;    /* the dead-man's switch: its URL, or /a/file that holds it; NULL: none */
+    char *webhook_url; /* where news go, likewise */
+    char *template;    /* a file: the JSON that is sent; NULL: our own */
+    uint64_t digest_s; /* 0: none is wanted */
+    char *ca_file;     /* NULL: the system's */
+    bool insecure;     /* http:// is meant */
+};
+/* ERR_USAGE unless it is an URL that may be sent to. The message does not show it. */
+int config_check_web_url(const char *url, bool insecure, struct err *e) MUST_CHECK;
+
 /* How much of a source is kept: policy/retention.h. 0: that rule is not set. */
 enum keep_period { KEEP_HOURLY, KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY, KEEP_YEARLY };
 #define KEEP_PERIODS 5
@@ -117,11 +130,14 @@ struct config {
     char *writer_key; /* [keys] */
     char *identity;   /* NULL: write-only host */
     char *state_dir, *cache_dir;
-    char *host;       /* [general]; default: gethostname() */
-    unsigned threads; /* default: the CPUs we may use, at most 16 */
-    int compression;  /* 0: per type */
-    int nice;         /* 0 to 19, default 0: as started */
+    char *host;                        /* [general]; default: gethostname() */
+    unsigned threads;                  /* default: the CPUs we may use, at most 16 */
+    int compression;                   /* 0: per type */
+    int nice;                          /* 0 to 19, default 0: as started */
+    char *before, *after, *on_failure; /* [general]: around each backup; shell commands, NULL: none */
     struct config_drill drill;
+    struct config_notify notify;
+    char *metrics_file;                  /* [metrics] textfile; NULL: none */
     struct config_retention retention;   /* [retention] */
     struct config_retention *exceptions; /* each [retention SOURCE] */
     size_t exception_count;

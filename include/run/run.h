@@ -98,6 +98,7 @@ const struct snapshot *run_pick(const struct snapshots *all, const char *word,
 struct run_progress {
     const char *what;     /* a source, a mirror */
     uint64_t done, total; /* bytes; total 0: unknown */
+    bool counts;          /* not bytes, but those things that `what` names */
     bool is_backup;
     uint64_t fresh; /* of a backup: bytes that the repository did not have; lags behind done a little */
 };
@@ -147,6 +148,7 @@ struct run_backup_result {
     struct snapshot snapshot; /* filled also when it was not written: what each source said */
     bool written;             /* the snapshot is in the store */
     struct writer_stats stats;
+    char *hook_error; /* what [general] after said when it failed; NULL */
     struct run_copy_result mirrors;
     struct store_counts requests; /* of the whole run */
 };

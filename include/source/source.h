@@ -53,6 +53,10 @@ void source_result_add_stream(struct source_result *r, const struct stream_info 
 void source_result_degrade(struct source_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void source_result_note(struct source_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Runs a hook (NULL: nothing) with LIFEBOAT_HOOK, and LIFEBOAT_SOURCE unless that is NULL, in its
+ * environment. */
+int source_run_hook(const char *source, const char *which, const char *command, struct err *e) MUST_CHECK;
+
 /* Backs one source up. 0: *out tells (good or degraded). -1: failed, *e says why; *out holds what was noted.
  */
 int source_backup(const struct source_env *env, struct source_result *out, struct err *e) MUST_CHECK;

@@ -1,5 +1,7 @@
 #include "base/child.h"
 
+#include "base/service.h"
+
 #include "base/file.h"
 
 #include <assert.h>
@@ -20,6 +22,7 @@ volatile int stop_requested;
 
 int stop_check(struct err *e)
 {
+    service_tick();
     return stop_requested ? err_set(e, ERR_STOPPED, "stopped by a signal") : 0;
 }
 
@@ -280,7 +283,9 @@ static bool reap(struct child *c, long ms, int *status)
 {
     long waited = 0, pause = 1;
     for (;;) {
-        pid_t got = waitpid(c->pid, status, ms < 0 && !c->time_limit_s && !stop_requested ? 0 : WNOHANG);
+        bool just_wait = ms < 0 && !c->time_limit_s && !stop_requested && !service_is_watched();
+        pid_t got = waitpid(c->pid, status, just_wait ? 0 : WNOHANG);
+        service_tick();
         if (got == c->pid || (got < 0 && errno != EINTR)) {
             c->pid = 0;
             return true;

@@ -272,6 +272,14 @@ int dir_remove(const char *path, struct err *e)
     return rc;
 }
 
+char *file_credential(const char *path)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY"), *slash = strrchr(path, '/');
+    AUTO_CHAR copy = folder && *folder ? xasprintf("%s/%s", folder, slash ? slash + 1 : path) : NULL;
+    struct stat st;
+    return copy && stat(copy, &st) == 0 ? STEAL(copy) : xstrdup(path);
+}
+
 int file_check_private(const char *path, struct err *e)
 {
     struct stat st;

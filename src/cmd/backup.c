@@ -164,12 +164,30 @@ static void say_failures(const struct run_backup_result *r)
         ui_say("every source failed: no snapshot was written");
 }
 
+static void tell(const struct run_backup_result *r)
+{
+    for (size_t i = 0; i < r->snapshot.source_count; i++) {
+        const struct snapshot_source *s = &r->snapshot.sources[i];
+        if (s->verdict == VERDICT_GOOD)
+            outcome_of("backup", s->name, NULL);
+        else
+            outcome_of("backup", s->name, "%s: %s", verdict_name(s->verdict),
+                       s->error       ? s->error
+                       : s->reasons.n ? s->reasons.v[0]
+                                      : "see `lifeboat show`");
+    }
+    if (r->hook_error)
+        outcome_of("backup", "", "%s", r->hook_error);
+    copy_tell(&r->mirrors);
+}
+
 static int run(struct cli *c, struct err *e)
 {
     AUTO(run_backup_result) r = {0};
     const struct strings names = {.v = c->arguments, .n = c->count};
     if (args.dry_run)
         return backup_dry_run(c->config, &names, e);
+    outcome_begin(c, c->count == 0, c->count == 0);
     const struct run_backup_options o = {.config = c->config,
                                          .sources = &names,
                                          .tags = &args.tags,
@@ -178,6 +196,7 @@ static int run(struct cli *c, struct err *e)
                                          .progress = ui_progress()};
     int rc = run_backup(&o, &r, e);
     ui_clear();
+    tell(&r);
     if (rc && !r.written)
         return err_wrap(e, "no snapshot was written");
     if (c->json)
@@ -186,7 +205,9 @@ static int run(struct cli *c, struct err *e)
         backup_print(&r);
     say_failures(&r);
     int code = verdict_code(r.snapshot.verdict);
-    if (!copy_say(&r.mirrors) && code == EXIT_GOOD)
+    if (r.hook_error)
+        ui_text(r.hook_error);
+    if ((!copy_say(&r.mirrors) || r.hook_error) && code == EXIT_GOOD)
         code = EXIT_DEGRADED;
     return rc ? -1 : code;
 }

@@ -116,9 +116,13 @@ static int run(struct cli *c, struct err *e)
     const struct run_access access = cli_access(c);
     if (c->probe)
         return check_store(&access, e);
+    outcome_begin(c, true, false);
     if (run_check(&access, args.percent, ui_progress(), NULL, &r, e))
         return -1;
     ui_clear();
+    if (r.report.error_count)
+        outcome_of("check", "", "damaged: %zu objects; the first: %s: %s", r.report.error_count,
+                   r.report.errors[0].object, r.report.errors[0].what);
     if (c->json)
         print_report_json(&r.report);
     else

@@ -59,7 +59,7 @@ struct cli {
     const struct command *command;
     char **arguments;
     size_t count;
-    const char *config_file, *store, *identity, *passphrase_file, *kit, *host, *tag, *at;
+    const char *config_file, *log_format, *store, *identity, *passphrase_file, *kit, *host, *tag, *at;
     bool quiet, verbose, json, probe;
     mode_t umask;          /* that we were started with */
     struct config *config; /* read, when the command takes one; NULL with --store alone */
@@ -101,8 +101,23 @@ void drill_add_json(const struct receipt *r, json_t *list);
 /* ---- copy.c, for backup too ---- */
 void copy_print(const struct run_copy_result *r);
 json_t *copy_json(const struct run_copy_result *r);
+void copy_tell(const struct run_copy_result *r);
 /* Says on standard error what failed or waits. Whether all is well. */
 bool copy_say(const struct run_copy_result *r);
+
+/* ---- status.c ---- */
+struct record;
+/* The metrics of this host, also (with -1) when the store cannot be read. */
+int status_metrics(const struct config *c, const struct record *record, struct buf *out, struct err *e);
+
+/* ---- outcome.c: dead-man's switch, webhook, metrics ---- */
+/* This run is one to be told of. `whole`: it looks at everything its command can look at, so its failing as a
+ * whole is a problem, and not a slip of whoever typed it. `ping`: the dead-man's switch waits for it. */
+void outcome_begin(const struct cli *c, bool whole, bool ping);
+/* What `command` found of a source or a mirror, or ("") of all; fmt NULL: all is well. */
+void outcome_of(const char *command, const char *about, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Once, at the end: records, and tells. */
+void outcome_end(int code, const struct err *e);
 
 /* ---- key.c ---- */
 /* Says which mirrors a change of readers has not reached, and what that means ("it ..."). The exit code. */
@@ -110,9 +125,12 @@ int key_say_left(const struct strings *left, const char *what);
 
 /* ---- ui.c: standard error ---- */
 void ui_start(void);                                 /* the listener of log.h */
-void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* "lifeboat: backup: ..." */
-void ui_text(const char *text);
-run_progress_fn *ui_progress(void); /* NULL where none is wanted */
+void ui_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* what wants a look: "lifeboat: backup: ..." */
+void ui_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void ui_text(const char *text); /* what failed */
+/* --log-format. ERR_USAGE: there is no such format. */
+int ui_set_format(const char *name, struct err *e) MUST_CHECK;
+run_progress_fn *ui_progress(void); /* a line on a terminal, systemd's status; NULL where none is wanted */
 void ui_clear(void);                /* takes the progress line away */
 
 /* ---- print.c: standard output ---- */

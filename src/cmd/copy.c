@@ -45,6 +45,17 @@ bool copy_say(const struct run_copy_result *r)
     return good;
 }
 
+void copy_tell(const struct run_copy_result *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        const struct run_copied *m = &r->v[i];
+        if (run_copied_is_good(m))
+            outcome_of("copy", m->name, NULL);
+        else
+            outcome_of("copy", m->name, "%s", m->error ? m->error : m->report.notes.v[m->report.notes.n - 1]);
+    }
+}
+
 static bool any_failed(const struct run_copy_result *r)
 {
     for (size_t i = 0; i < r->n; i++)
@@ -58,10 +69,12 @@ static int run(struct cli *c, struct err *e)
     AUTO(run_copy_result) r = {0};
     const struct run_access access = cli_access(c);
     const struct strings names = {.v = c->arguments, .n = c->count};
+    outcome_begin(c, c->count == 0, false);
     int rc = run_copy(&access, &names, ui_progress(), NULL, &r, e);
     ui_clear();
     if (rc)
         return -1;
+    copy_tell(&r);
     if (c->json)
         print_json(json_pack("{s:s, s:o}", "type", "summary", "mirrors", copy_json(&r)));
     else if (!c->quiet)

@@ -78,9 +78,22 @@ struct drilling {
     struct run_repo *repo;
     const struct snapshots *all;
     json_t *sources;
+    bool newest; /* of each source, so it is news */
     bool proven;
     double seconds;
 };
+
+static void tell(const struct receipt *r)
+{
+    for (size_t i = 0; i < r->source_count; i++) {
+        const struct receipt_source *s = &r->sources[i];
+        if (s->result.outcome == DRILL_PROVEN)
+            outcome_of("drill", s->name, NULL);
+        else
+            outcome_of("drill", s->name, "not proven: %s",
+                       s->result.reasons.n ? s->result.reasons.v[0] : "see `lifeboat show`");
+    }
+}
 
 static int drill_one(struct drilling *d, const struct snapshot *s, const struct strings *names, struct err *e)
 {
@@ -94,6 +107,8 @@ static int drill_one(struct drilling *d, const struct snapshot *s, const struct 
     ui_clear();
     if (rc)
         return -1;
+    if (d->newest)
+        tell(&receipt);
     d->proven = d->proven && run_drill_proves(&receipt);
     d->seconds += receipt.seconds;
     if (d->c->json)
@@ -112,8 +127,10 @@ static int drill_newest(struct drilling *d, struct err *e)
     for (size_t i = 0; i < t.n; i++)
         if (drill_one(d, t.v[i].snapshot, &t.v[i].sources, e))
             return -1;
-    for (size_t i = 0; i < t.without.n; i++)
+    for (size_t i = 0; i < t.without.n; i++) {
         ui_say("%s: there is no good backup of it to drill", t.without.v[i]);
+        outcome_of("drill", t.without.v[i], "there is no good backup of it to drill");
+    }
     d->proven = d->proven && t.without.n == 0;
     return 0;
 }
@@ -146,9 +163,11 @@ static int run(struct cli *c, struct err *e)
 {
     AUTO(run_repo) r = {0};
     AUTO(snapshots) all = {0};
+    bool newest = c->count == 0 && !c->host && !c->tag && !c->at;
+    outcome_begin(c, newest, false);
     if (cli_open(c, RUN_READ, &r, &all, e) || repo_load(r.repo, e))
         return -1;
-    struct drilling d = {.c = c, .repo = &r, .all = &all};
+    struct drilling d = {.c = c, .repo = &r, .all = &all, .newest = newest};
     return run_all(&d, e);
 }
 

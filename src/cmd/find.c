@@ -67,7 +67,7 @@ static int run(struct cli *c, struct err *e)
     if (c->json)
         puts(first ? "[]" : "]");
     else if (first)
-        ui_say("nothing matches");
+        ui_note("nothing matches");
     return EXIT_GOOD;
 }
 

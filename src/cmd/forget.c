@@ -73,7 +73,7 @@ static int undo_all(struct run_repo *r, const struct snapshots *all)
         code = EXIT_FAILED;
     }
     if (!found)
-        ui_say("no snapshot is forgotten");
+        ui_note("no snapshot is forgotten");
     return code;
 }
 

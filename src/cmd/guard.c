@@ -203,11 +203,13 @@ static int run(struct cli *c, struct err *e)
     if (code)
         return code;
     report(&g, true);
+    if (g.backup.hook_error)
+        ui_text(g.backup.hook_error);
     copy_say(&g.backup.mirrors);
     char id[9];
     short_id(id, &g.backup.snapshot.id);
-    ui_say("snapshot %s is good%s and pinned: `lifeboat restore %s` brings it back", id,
-           args.no_drill ? "" : ", proven", id);
+    ui_note("snapshot %s is good%s and pinned: `lifeboat restore %s` brings it back", id,
+            args.no_drill ? "" : ", proven", id);
     return stop_check(e) ? -1 : become_command(c, e);
 }
 

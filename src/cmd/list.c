@@ -74,7 +74,7 @@ static int run(struct cli *c, struct err *e)
         printf("%-8s  %-19s  %-12s  %-8s %-6s %-9s  %s\n", "ID", "TIME", "HOST", "VERDICT", "PROVEN",
                "MARKED", "SOURCES");
     else
-        ui_say("there is no snapshot");
+        ui_note("there is no snapshot");
     for (size_t i = 0; i < all.n; i++)
         print_row(&all.v[i]);
     return EXIT_GOOD;

@@ -2,6 +2,7 @@
 #include "cmd.h"
 
 #include "base/child.h"
+#include "base/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,6 +114,8 @@ static int run(int argc, char **argv, struct err *e)
     rc = options_parse(argc - first - words + 1, argv + first + words - 1, e);
     if (rc)
         return rc < 0 ? -1 : EXIT_GOOD;
+    if (cli.log_format && ui_set_format(cli.log_format, e))
+        return -1;
     return load_config(e) ? -1 : cli.command->run(&cli, e);
 }
 
@@ -120,6 +123,7 @@ int main(int argc, char **argv)
 {
     struct err e = ERR_INIT;
     make_process_safe();
+    service_start();
     ui_start();
     int code = run(argc, argv, &e);
     ui_clear();
@@ -127,6 +131,7 @@ int main(int argc, char **argv)
         ui_text(e.text);
         code = exit_code(&e);
     }
+    outcome_end(code, &e);
     const char *lost = print_finish();
     if (lost) {
         ui_say("standard output: %s", lost);

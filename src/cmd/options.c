@@ -16,6 +16,8 @@ static const struct option_spec global_options[] = {
     {'q', "quiet", NULL, OPTION_FLAG, &cli.quiet, "say only what went wrong"},
     {'v', "verbose", NULL, OPTION_FLAG, &cli.verbose, "say more"},
     {0, "json", NULL, OPTION_FLAG, &cli.json, "print JSON"},
+    {0, "log-format", "FORMAT", OPTION_TEXT, &cli.log_format,
+     "messages on standard error: text, or json, one object in each line"},
     {'h', "help", NULL, OPTION_FLAG, &wants_help, "print this"},
     {0},
 };

@@ -199,6 +199,16 @@ static bool say_mirrors(const struct run_prune_result *r)
     return all;
 }
 
+static void tell(const struct run_prune_result *r)
+{
+    if (r->stopped)
+        outcome_of("prune", "", "stopped for a person to look (then prune --yes): %s", r->alarms.v[0]);
+    else if (r->report.clock_went_back)
+        outcome_of("prune", "", "the clock went back: see its output");
+    for (size_t i = 0; i < r->mirror_count; i++)
+        outcome_of("prune", r->mirrors[i].name, r->mirrors[i].error ? "%s" : NULL, r->mirrors[i].error);
+}
+
 static int run(struct cli *c, struct err *e)
 {
     AUTO(run_prune_result) r = {0};
@@ -209,6 +219,8 @@ static int run(struct cli *c, struct err *e)
         return simulate(c->config, e);
     if (args.every)
         return err_set(e, ERR_USAGE, "--every goes with --simulate");
+    if (!args.dry_run)
+        outcome_begin(c, true, false);
     const struct run_prune_options o = {.config = c->config,
                                         .identity_file = c->identity,
                                         .passphrase_file = c->passphrase_file,
@@ -230,6 +242,7 @@ static int run(struct cli *c, struct err *e)
         ui_say("nothing was done: look at the list above, then prune --yes");
     else if (r.alarms.n && !args.yes)
         ui_say("so it would stop there, and go on with --yes");
+    tell(&r);
     bool asks = r.alarms.n && !args.yes;
     return !say_mirrors(&r) || asks || r.report.clock_went_back ? EXIT_DEGRADED : EXIT_GOOD;
 }

@@ -1,8 +1,27 @@
 #include "cmd.h"
 
-#include "report/status.h"
+#include "report/metrics.h"
 
 #include <string.h>
+
+static struct {
+    bool prometheus;
+} args;
+
+static const struct option_spec options[] = {
+    {0, "prometheus", NULL, OPTION_FLAG, &args.prometheus,
+     "print metrics in Prometheus' text format instead"},
+    {0},
+};
+
+/* Of another store than the first nobody here has noted how its copies stand. */
+static void load_mirrors(const struct config *c, const struct run_repo *r, struct mirror_notes *out)
+{
+    if (!c || cli.store)
+        return;
+    AUTO_CHAR folder = xasprintf("%s/%s", c->state_dir, r->id);
+    mirror_notes_load(out, folder, c);
+}
 
 /* A snapshot as far as one source goes. */
 static json_t *moment_json(const struct snapshot *s, const char *source)
@@ -38,9 +57,19 @@ static void print_screen_json(const struct screen *x)
                                "last_good", moment_json(s->good, s->name), "last_proven",
                                moment_json(s->proven, s->name), "problems", list_json(&s->problems)));
     }
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "type", "status", "level",
+    json_t *mirrors = json_array();
+    for (size_t i = 0; i < x->status->mirror_count; i++) {
+        const struct mirror_status *m = &x->status->mirrors[i];
+        json_array_append_new(mirrors, json_pack("{s:s, s:s, s:o, s:I, s:o, s:o}", "name", m->note->name,
+                                                 "level", status_level_name(m->level), "last_complete",
+                                                 maybe_time_json(m->note->complete_ns), "behind",
+                                                 (json_int_t)m->behind, "error",
+                                                 m->note->error ? text_json(m->note->error) : json_null(),
+                                                 "problems", list_json(&m->problems)));
+    }
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "type", "status", "level",
                           status_level_name(x->status->level), "host", x->host, "store", x->store,
-                          "snapshots", (json_int_t)x->snapshots, "sources", sources);
+                          "snapshots", (json_int_t)x->snapshots, "sources", sources, "mirrors", mirrors);
     if (x->has_space) {
         json_object_set_new(o, "free_bytes", json_integer((json_int_t)x->free_bytes));
         json_object_set_new(o, "total_bytes", json_integer((json_int_t)x->total_bytes));
@@ -71,6 +100,19 @@ static void print_source(const struct source_status *s)
     putchar('\n');
 }
 
+static void print_mirrors(const struct status *s)
+{
+    if (s->mirror_count)
+        printf("\n%-16s  %-19s  %s\n", "MIRROR", "LAST COMPLETE", "BEHIND");
+    for (size_t i = 0; i < s->mirror_count; i++) {
+        const struct mirror_status *m = &s->mirrors[i];
+        char time[40] = "never";
+        if (m->note->complete_ns)
+            time_format_local(time, m->note->complete_ns);
+        printf("%-16s  %-19s  %zu snapshots\n", m->note->name, time, m->behind);
+    }
+}
+
 static void print_screen(const struct screen *x)
 {
     char free_text[32], total[32];
@@ -83,14 +125,64 @@ static void print_screen(const struct screen *x)
            "RESTORED IN");
     for (size_t i = 0; i < x->status->n; i++)
         print_source(&x->status->v[i]);
+    print_mirrors(x->status);
     putchar('\n');
     for (size_t i = 0; i < x->status->n; i++) {
         AUTO_CHAR before =
             xasprintf("%s: %s: ", status_level_name(x->status->v[i].level), x->status->v[i].name);
         print_lines(before, &x->status->v[i].problems);
     }
+    for (size_t i = 0; i < x->status->mirror_count; i++) {
+        const struct mirror_status *m = &x->status->mirrors[i];
+        AUTO_CHAR before = xasprintf("%s: mirror %s: ", status_level_name(m->level), m->note->name);
+        print_lines(before, &m->problems);
+    }
     if (x->status->level == STATUS_OK)
         puts("ok");
+}
+
+/* ---- metrics ---- */
+static void look_at_space(struct run_repo *r, struct metrics *m)
+{
+    struct err ignored = ERR_INIT;
+    m->has_space = store_space(r->store, &m->free_bytes, &m->total_bytes, &ignored) == STORE_DONE;
+}
+
+int status_metrics(const struct config *c, const struct record *record, struct buf *out, struct err *e)
+{
+    AUTO(run_repo) r = {0};
+    AUTO(snapshots) all = {0};
+    AUTO(status) status = {0};
+    AUTO(mirror_notes) mirrors = {0};
+    const struct run_access access = {.config = c};
+    struct metrics m = {.host = c->host, .record = record};
+    int rc =
+        run_open(&r, &access, RUN_LOOK, e) || snapshots_load(r.repo, &all, e) || cli_load_proofs(&r, &all, e);
+    if (rc == 0) {
+        load_mirrors(c, &r, &mirrors);
+        status_make(c, &all, &mirrors, c->host, time_now_ns(), &status);
+        look_at_space(&r, &m);
+        m.status = &status;
+        m.snapshots = all.n;
+    }
+    metrics_write(&m, out);
+    return rc ? -1 : 0;
+}
+
+/* What is known without the store is printed all the same: that it cannot be read is what somebody wants to
+ * know. */
+static int print_metrics(const struct cli *c, struct err *e)
+{
+    AUTO(record) record = {0};
+    AUTO(buf) out = BUF_NONE;
+    if (!c->config || c->store || c->host || c->tag || c->at || c->json)
+        return err_set(e, ERR_USAGE,
+                       "--prometheus is about this host as it is configured: leave the other options out");
+    if (record_load(&record, c->config->state_dir, e))
+        return -1;
+    int rc = status_metrics(c->config, &record, &out, e);
+    fwrite(out.p, 1, out.n, stdout);
+    return rc ? -1 : EXIT_GOOD;
 }
 
 static int run(struct cli *c, struct err *e)
@@ -98,12 +190,16 @@ static int run(struct cli *c, struct err *e)
     AUTO(run_repo) r = {0};
     AUTO(snapshots) all = {0};
     AUTO(status) status = {0};
+    AUTO(mirror_notes) mirrors = {0};
+    if (args.prometheus)
+        return print_metrics(c, e);
     struct run_select select = cli_select(c);
     if (cli_open(c, RUN_LOOK, &r, &all, e) || cli_load_proofs(&r, &all, e))
         return -1;
     const char *host = select.host ? select.host : select.this_host;
     struct screen x = {.status = &status, .host = host, .store = store_title(r.store), .snapshots = all.n};
-    status_make(c->config, &all, host, time_now_ns(), &status);
+    load_mirrors(c->config, &r, &mirrors);
+    status_make(c->config, &all, &mirrors, host, time_now_ns(), &status);
     int space = store_space(r.store, &x.free_bytes, &x.total_bytes, e);
     if (space == STORE_FAILED)
         return -1;
@@ -121,9 +217,10 @@ const struct command command_status = {
     .summary = "one screen: what is backed up, good and proven, and what to look at",
     .about =
         "For each source the last backup, the last good one, the last proven one and how long its restore took in\n"
-        "the drill. Ends as a Nagios check does. The writer key is enough.",
+        "the drill; for each mirror when it was last complete and how many snapshots came since. Ends as a Nagios check does. The writer key is enough.",
     .example = "lifeboat status",
     .exits = "here 0 is ok, 1 a warning (or a failure), 2 critical",
+    .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
     .run = run,
 };

@@ -258,6 +258,29 @@ static int check_retention(struct parsing *p)
     return 0;
 }
 
+/* ---- [notify] ---- */
+/* The URL itself, or the file that it is in. */
+static int check_web_url(struct parsing *p, const char *key, const char *url)
+{
+    struct err why = ERR_INIT;
+    if (!url || url[0] == '/' || config_check_web_url(url, p->config->notify.insecure, &why) == 0)
+        return 0;
+    return complain(p, line_of(p, "notify", key), "[notify] %s: %s", key, why.text);
+}
+
+static int check_notify(struct parsing *p)
+{
+    static const char *const of_webhooks[] = {"template", "digest"};
+    const struct config_notify *n = &p->config->notify;
+    if (check_web_url(p, "ping-url", n->ping_url) || check_web_url(p, "webhook-url", n->webhook_url))
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(of_webhooks) && !n->webhook_url; i++)
+        if (seen_find(p, "notify", of_webhooks[i]))
+            return complain(p, line_of(p, "notify", of_webhooks[i]),
+                            "[notify] %s: is for a webhook, and there is no webhook-url", of_webhooks[i]);
+    return 0;
+}
+
 /* ---- the rest ---- */
 static unsigned usable_cpus(void)
 {
@@ -283,7 +306,7 @@ int check_whole(struct parsing *p)
     set_default(&c->cache_dir, "/var/cache/lifeboat");
     if (!c->threads)
         c->threads = usable_cpus();
-    if (check_drill(p) || check_retention(p))
+    if (check_drill(p) || check_retention(p) || check_notify(p))
         return -1;
     size_t n = strlen(c->host);
     if (n > HOST_MAX || !utf8_is_valid(c->host, n))

@@ -289,6 +289,11 @@ static int complain_of_password(const char *path, unsigned mode, const char *sec
         path, section, key, mode, path);
 }
 
+static bool has_url(const char *url_or_file)
+{
+    return url_or_file && url_or_file[0] != '/';
+}
+
 static int check_mode(const struct config *c, const char *path, struct err *e)
 {
     struct stat st;
@@ -310,6 +315,15 @@ static int check_mode(const struct config *c, const char *path, struct err *e)
     }
     if (connection_has_password(c->drill.scratch))
         return complain_of_password(path, mode, "drill", "scratch", e);
+    const char *secret = has_url(c->notify.ping_url)      ? "ping-url"
+                         : has_url(c->notify.webhook_url) ? "webhook-url"
+                                                          : NULL;
+    if (secret)
+        return err_set(
+            e, ERR_USAGE,
+            "%s: [notify] %s: is a secret, and others can read this file (mode %04o): chmod 600 %s, or "
+            "better put it into a file of its own and name that: %s = /etc/lifeboat/%s",
+            path, secret, mode, path, secret, secret);
     return 0;
 }
 
@@ -378,8 +392,23 @@ void config_free(struct config *c)
     }
     free(c->exceptions);
     free(c->retention.time_zone);
-    char *texts[] = {c->file, c->writer_key,    c->identity,        c->state_dir,          c->cache_dir,
-                     c->host, c->drill.scratch, c->drill.directory, c->drill.after_restore};
+    char *texts[] = {c->file,
+                     c->writer_key,
+                     c->identity,
+                     c->state_dir,
+                     c->cache_dir,
+                     c->host,
+                     c->drill.scratch,
+                     c->drill.directory,
+                     c->drill.after_restore,
+                     c->before,
+                     c->after,
+                     c->on_failure,
+                     c->metrics_file,
+                     c->notify.ping_url,
+                     c->notify.webhook_url,
+                     c->notify.template,
+                     c->notify.ca_file};
     free_all(texts, ARRAY_LEN(texts));
     free(c->stores);
     free(c->sources);

@@ -71,6 +71,22 @@ static const struct key general_keys[] = {
     {"threads", NUMBER, S(threads), 1, 64, 0},
     {"compression", NUMBER, S(compression), 1, 19, 0},
     {"nice", NUMBER, S(nice), 0, 19, 0},
+    {"before", COMMAND, S(before), 0, 0, 0},
+    {"after", COMMAND, S(after), 0, 0, 0},
+    {"on-failure", COMMAND, S(on_failure), 0, 0, 0},
+    {0},
+};
+static const struct key notify_keys[] = {
+    {"ping-url", TEXT, S(notify.ping_url), 0, 0, 0},
+    {"webhook-url", TEXT, S(notify.webhook_url), 0, 0, 0},
+    {"template", PATH, S(notify.template), 0, 0, 0},
+    {"digest", DURATION, S(notify.digest_s), 3600, 365, 0},
+    {"ca-file", PATH, S(notify.ca_file), 0, 0, 0},
+    {"insecure", BOOLEAN, S(notify.insecure), 0, 0, 0},
+    {0},
+};
+static const struct key metrics_keys[] = {
+    {"textfile", PATH, S(metrics_file), 0, 0, 0},
     {0},
 };
 static const struct key drill_keys[] = {
@@ -103,7 +119,8 @@ const struct section config_sections[] = {
     {"store", TITLED, store_keys},         {"keys", UNTITLED, keys_keys},
     {"state", UNTITLED, state_keys},       {"general", UNTITLED, general_keys},
     {"source", TITLED, source_keys},       {"drill", UNTITLED, drill_keys},
-    {"retention", EITHER, retention_keys}, {0},
+    {"retention", EITHER, retention_keys}, {"notify", UNTITLED, notify_keys},
+    {"metrics", UNTITLED, metrics_keys},   {0},
 };
 
 static const char *const type_names[] = {"postgres", "volume", "command"};

@@ -153,3 +153,19 @@ char *config_store_url(const struct config_store *s)
     add_parameter(&out, "insecure", s->insecure ? "yes" : NULL);
     return xstrdup(buf_cstr(&out));
 }
+
+int config_check_web_url(const char *url, bool insecure, struct err *e)
+{
+    bool plain = strncmp(url, "http://", 7) == 0;
+    if (!plain && strncmp(url, "https://", 8) != 0)
+        return err_set(e, ERR_USAGE, "is neither https://... nor the absolute path of a file that holds it");
+    if (plain && !insecure)
+        return err_set(
+            e, ERR_USAGE,
+            "http:// sends the secret in it in the clear: write https://, or insecure = yes if that "
+            "is meant");
+    for (const char *c = url; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return err_set(e, ERR_USAGE, "holds a blank or a character that no URL has");
+    return url[plain ? 7 : 8] ? 0 : err_set(e, ERR_USAGE, "names no host");
+}

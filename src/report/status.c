@@ -14,6 +14,24 @@ const char *status_level_name(enum status_level l)
     return names[l];
 }
 
+static void judge_mirror(const struct mirror_note *note, const struct snapshots *all, int64_t now_ns,
+                         struct mirror_status *out)
+{
+    char age[32];
+    *out = (struct mirror_status){.note = note};
+    for (size_t i = 0; i < all->n; i++)
+        out->behind += all->v[i].time_ns > note->complete_ns;
+    if (all->n == 0 || (note->complete_ns && now_ns - note->complete_ns <= TWO_DAYS_NS))
+        return;
+    out->level = STATUS_WARNING;
+    duration_format(age, (uint64_t)(now_ns - note->complete_ns));
+    AUTO_CHAR when = note->complete_ns ? xasprintf("the last complete copy began %s ago", age)
+                                       : xstrdup("this host knows of no complete copy");
+    strings_add_fmt(&out->problems, "%s, %zu snapshots are missing there%s%s: lifeboat copy %s", when,
+                    out->behind, note->error ? "; the last try: " : "", note->error ? note->error : "",
+                    note->name);
+}
+
 static void PRINTF_LIKE(3, 4) problem(struct source_status *s, enum status_level level, const char *fmt, ...)
 {
     va_list ap;
@@ -107,8 +125,8 @@ static void list_sources(const struct config *c, const struct snapshots *all, co
             add(out, all->v[i].sources[k].name, all->v[i].sources[k].type);
 }
 
-void status_make(const struct config *c, const struct snapshots *all, const char *host, int64_t now_ns,
-                 struct status *out)
+void status_make(const struct config *c, const struct snapshots *all, const struct mirror_notes *mirrors,
+                 const char *host, int64_t now_ns, struct status *out)
 {
     *out = (struct status){0};
     list_sources(c, all, host, out);
@@ -119,12 +137,21 @@ void status_make(const struct config *c, const struct snapshots *all, const char
         judge_proofs(&out->v[i], doubted, now_ns);
         out->level = MAX(out->level, out->v[i].level);
     }
+    out->mirror_count = mirrors->n;
+    out->mirrors = xcalloc(mirrors->n, sizeof *out->mirrors);
+    for (size_t i = 0; i < mirrors->n; i++) {
+        judge_mirror(&mirrors->v[i], all, now_ns, &out->mirrors[i]);
+        out->level = MAX(out->level, out->mirrors[i].level);
+    }
 }
 
 void status_free(struct status *s)
 {
     for (size_t i = 0; i < s->n; i++)
         strings_free(&s->v[i].problems);
+    for (size_t i = 0; i < s->mirror_count; i++)
+        strings_free(&s->mirrors[i].problems);
+    free(s->mirrors);
     free(s->v);
     *s = (struct status){0};
 }

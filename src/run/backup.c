@@ -274,6 +274,28 @@ static int check_words(const struct run_backup_options *o, struct err *e)
     return 0;
 }
 
+/* The run's own hooks stand around the sources; mirrors come after. */
+static int back_up_between_hooks(struct backing_up *b, const struct config_source *const *sources, size_t n,
+                                 struct err *e)
+{
+    const struct config *c = b->o->config;
+    struct err hook = ERR_INIT;
+    if (source_run_hook(NULL, "before", c->before, e))
+        return err_wrap(e, "[general]");
+    int rc = back_up(b, sources, n, e);
+    if (source_run_hook(NULL, "after", c->after, &hook))
+        b->out->hook_error = xasprintf("[general] %s", hook.text);
+    return rc;
+}
+
+static void run_failure_hook(const struct backing_up *b, int rc)
+{
+    struct err hook = ERR_INIT;
+    if ((rc || b->out->snapshot.verdict == VERDICT_FAILED) &&
+        source_run_hook(NULL, "on-failure", b->o->config->on_failure, &hook))
+        log_warn("[general] %s", hook.text);
+}
+
 int run_backup(const struct run_backup_options *o, struct run_backup_result *out, struct err *e)
 {
     *out = (struct run_backup_result){0};
@@ -289,7 +311,8 @@ int run_backup(const struct run_backup_options *o, struct run_backup_result *out
     int rc = run_open(&b.repo, &access, RUN_WRITE, e);
     int lock = rc ? -1 : lock_take(o->config->state_dir, b.repo.id, e);
     if (rc == 0)
-        rc = lock < 0 ? -1 : back_up(&b, sources, n, e);
+        rc = lock < 0 ? -1 : back_up_between_hooks(&b, sources, n, e);
+    run_failure_hook(&b, rc);
     writer_free(b.writer);
     snapshots_free(&b.before);
     if (b.repo.store)
@@ -312,5 +335,6 @@ void run_backup_result_free(struct run_backup_result *r)
 {
     snapshot_free(&r->snapshot);
     run_copy_result_free(&r->mirrors);
+    free(r->hook_error);
     *r = (struct run_backup_result){0};
 }

@@ -2,6 +2,8 @@
 #include "internal.h"
 
 #include "base/file.h"
+#include "base/log.h"
+#include "report/status.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,20 +91,35 @@ static int extend_locks(const struct run_repo *first, struct repo *mirror, const
                : rc;
 }
 
+/* For `status`. */
+static void remember(const struct run_repo *first, const struct config *c, const struct run_copied *copied,
+                     int64_t began_ns)
+{
+    AUTO_CHAR folder = xasprintf("%s/%s", c->state_dir, first->id);
+    const struct strings *notes = &copied->report.notes;
+    const char *error = copied->error ? copied->error : notes->n ? notes->v[notes->n - 1] : "snapshots wait";
+    bool good = run_copied_is_good(copied);
+    struct err why = ERR_INIT;
+    if (mirror_note_save(folder, copied->name, good ? began_ns : 0, good ? NULL : error, &why))
+        log_warn("mirror %s: `lifeboat status` will not know of this copy: %s", copied->name, why.text);
+}
+
 /* One that fails is a result; only being stopped ends the whole. */
 static int copy_one(const struct run_repo *first, const struct config *c, const struct config_store *s,
                     run_progress_fn *progress, void *ctx, struct run_copied *out, struct err *e)
 {
     AUTO(run_repo) mirror = {0};
     struct err why = ERR_INIT;
+    int64_t began_ns = time_now_ns();
     out->name = xstrdup(s->name);
-    if (open_mirror(first, s, c, &mirror, &why) == 0 &&
-        copy_to(first, mirror.repo, s, progress, ctx, &out->report, &why) == 0 &&
-        extend_locks(first, mirror.repo, c, s, &why) == 0)
-        return 0;
-    if (why.kind == ERR_STOPPED)
-        return *e = why, -1;
-    out->error = xstrdup(why.text);
+    if (open_mirror(first, s, c, &mirror, &why) ||
+        copy_to(first, mirror.repo, s, progress, ctx, &out->report, &why) ||
+        extend_locks(first, mirror.repo, c, s, &why)) {
+        if (why.kind == ERR_STOPPED)
+            return *e = why, -1;
+        out->error = xstrdup(why.text);
+    }
+    remember(first, c, out, began_ns);
     return 0;
 }
 

@@ -103,9 +103,15 @@ const char *identity_file(const struct run_access *a)
     return a->config && !a->passphrase_file ? a->config->identity : NULL;
 }
 
+static bool key_is_there(const char *path)
+{
+    AUTO_CHAR found = file_credential(path);
+    return file_is_there(found);
+}
+
 static bool has_writer_key(const struct run_access *a)
 {
-    return a->config && file_is_there(a->config->writer_key);
+    return a->config && key_is_there(a->config->writer_key);
 }
 
 /* The repository that this host's own writer key is for: never the store's word. false: cannot be said. */
@@ -164,7 +170,7 @@ struct keyring *open_reader(const struct run_access *a, struct store *s, struct 
     if (a->passphrase_file)
         return open_passphrase(a, s, e);
     const char *file = identity_file(a);
-    if (!file || (!a->identity_file && !file_is_there(file)))
+    if (!file || (!a->identity_file && !key_is_there(file)))
         return missing_key(a, e), NULL;
     AUTO_PTR(identity) id = read_identity(file, e);
     if (!id)
@@ -196,7 +202,7 @@ static struct keyring *open_best(const struct run_access *a, struct store *s, st
     const char *file = identity_file(a);
     if (reader_is_named(a) || !has_writer_key(a))
         return open_reader(a, s, NULL, e);
-    if (!file || !file_is_there(file))
+    if (!file || !key_is_there(file))
         return open_writer(a, e);
     struct err why = ERR_INIT;
     struct keyring *k = open_reader(a, s, NULL, &why);

@@ -92,7 +92,7 @@ static int check_exclusive(const struct pruning *p, struct err *e)
 static void on_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
 {
     const struct pruning *p = ctx;
-    const struct run_progress now = {.what = what, .done = done, .total = total};
+    const struct run_progress now = {.what = what, .done = done, .total = total, .counts = true};
     if (p->o->progress)
         p->o->progress(p->o->progress_ctx, &now);
 }

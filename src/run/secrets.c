@@ -40,9 +40,10 @@ static int read_secret(const char *file, struct buf *out, struct err *e)
     buf_reserve(out, 2 * SECRET_MAX); /* so that growing leaves no copy behind */
     if (strcmp(file, "-") == 0)
         return read_stdin(out, e);
-    if (file_check_private(file, e))
+    AUTO_CHAR found = file_credential(file);
+    if (file_check_private(found, e))
         return -1;
-    return file_read(file, SECRET_MAX, out, e);
+    return file_read(found, SECRET_MAX, out, e);
 }
 
 /* ---- the identity ---- */
@@ -129,7 +130,8 @@ struct keyring *read_writer_key(const char *file, struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
     struct keyring *k = NULL;
-    if (!file_is_there(file))
+    AUTO_CHAR found = file_credential(file);
+    if (!file_is_there(found))
         return err_set(
                    e, ERR_USAGE,
                    "%s: there is no writer key: `lifeboat init` makes the repository and its keys, or joins "

@@ -40,14 +40,13 @@ void source_result_note(struct source_result *r, const char *fmt, ...)
     va_end(ap);
 }
 
-/* Runs a hook with the source's name in its environment. */
-static int run_hook(const struct source_env *env, const char *which, const char *command, struct err *e)
+int source_run_hook(const char *source, const char *which, const char *command, struct err *e)
 {
     if (!command)
         return 0;
-    AUTO_CHAR name = xasprintf("LIFEBOAT_SOURCE=%s", env->source->name);
+    AUTO_CHAR name = source ? xasprintf("LIFEBOAT_SOURCE=%s", source) : NULL;
     AUTO_CHAR hook = xasprintf("LIFEBOAT_HOOK=%s", which);
-    const char *const set[] = {name, hook, NULL};
+    const char *const set[] = {hook, name, NULL};
     const struct child_options run = {
         .shell = command, .setenv = set, .in = CHILD_NULL, .out = CHILD_NULL, .time_limit_s = HOOK_LIMIT_S};
     AUTO(child) c = CHILD_NONE;
@@ -70,14 +69,14 @@ static int take(const struct source_env *env, struct source_result *out, struct 
 int source_backup(const struct source_env *env, struct source_result *out, struct err *e)
 {
     struct err hook = ERR_INIT;
-    int rc = run_hook(env, "before", env->source->before, e);
+    int rc = source_run_hook(env->source->name, "before", env->source->before, e);
     if (rc == 0) {
         rc = take(env, out, e);
-        if (run_hook(env, "after", env->source->after, &hook))
+        if (source_run_hook(env->source->name, "after", env->source->after, &hook))
             source_result_degrade(out, "hook %s", hook.text);
     }
     hook = (struct err)ERR_INIT;
-    if (rc && run_hook(env, "on-failure", env->source->on_failure, &hook))
+    if (rc && source_run_hook(env->source->name, "on-failure", env->source->on_failure, &hook))
         source_result_note(out, "hook %s", hook.text);
     if (rc)
         out->verdict = VERDICT_FAILED;

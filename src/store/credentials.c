@@ -118,9 +118,10 @@ static int parse(struct store_credentials *c, struct bytes text, const char *fil
     return 0;
 }
 
-static int load_file(struct store_credentials *c, const char *file, struct err *e)
+static int load_file(struct store_credentials *c, const char *named, struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
+    AUTO_CHAR file = file_credential(named);
     if (file_check_private(file, e))
         return -1;
     buf_reserve(&text, FILE_LIMIT + (32u << 10)); /* at once: growing would leave copies behind */

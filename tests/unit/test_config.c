@@ -257,7 +257,6 @@ static void test_unknown(void **state)
     (void)state;
     refuse(STORE "[sorce app]\n", "t.conf:3: [sorce app]: unknown section: did you mean \"source\"?");
     refuse(STORE "[prune]\n", "t.conf:3: [prune]: unknown section; known are");
-    refuse(STORE "[notify]\n", "t.conf:3: [notify]: unknown section; known are");
     refuse(STORE "[]\n", "t.conf:3: []: unknown section; known are");
     refuse(STORE "[source s]\ntype = volume\nexlude = x\n",
            "t.conf:5: [source s] exlude: unknown key: did you mean \"exclude\"?");
@@ -364,6 +363,20 @@ static void test_urls(void **state)
         assert_int_equal(config_store_parse_url(&none, bad[i], &why), -1);
         assert_int_equal(why.kind, ERR_USAGE);
     }
+}
+
+static void test_notify(void **state)
+{
+    (void)state;
+    refuse(STORE "[notify]\nping-url = ftp://h/x\n", "t.conf:4: [notify] ping-url: is neither https://");
+    refuse(STORE "[notify]\nping-url = http://h/x\n", "t.conf:4: [notify] ping-url: http:// sends");
+    refuse(STORE "[notify]\nwebhook-url = https://\n", "t.conf:4: [notify] webhook-url: names no host");
+    refuse(STORE "[notify]\nwebhook-url = https://h/a b\n", "t.conf:4: [notify] webhook-url: holds a blank");
+    refuse(STORE "[notify]\ndigest = 7d\n", "t.conf:4: [notify] digest: is for a webhook");
+    refuse(STORE "[notify]\nwebhook-url = /w\ndigest = 5m\n", "t.conf:5: [notify] digest: \"5m\" is shorter");
+    AUTO_PTR(config) c = parse_well(STORE "[notify]\nping-url = https://h/x\nwebhook-url = /w/url\n");
+    assert_string_equal(c->notify.webhook_url, "/w/url");
+    assert_false(c->notify.insecure);
 }
 
 static void test_keys_of_another_type(void **state)
@@ -559,7 +572,7 @@ static void test_sample_has_every_key(void **state)
             if (!strings_has(&keys, word))
                 fail_msg("conf/lifeboat.conf lacks: %s", word);
         }
-    assert_int_equal(known, 60);
+    assert_int_equal(known, 70);
     /* The other way round: each of its settings parses, so none is unknown. */
     AUTO_PTR(config) c = parse_well(buf_cstr(&full));
     assert_int_equal(c->source_count, 3);
@@ -761,6 +774,7 @@ int main(void)
         cmocka_unit_test(test_doubles),
         cmocka_unit_test(test_stores),
         cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_notify),
         cmocka_unit_test(test_keys_of_another_type),
         cmocka_unit_test(test_missing_keys),
         cmocka_unit_test(test_values),

@@ -7,6 +7,8 @@
 #define DAY  (24 * HOUR)
 #define NOW  (1000 * DAY)
 
+static const struct mirror_notes none;
+
 static struct snapshot_source *add(struct snapshots *all, int64_t age, const char *host, enum verdict verdict)
 {
     all->v = xrealloc(all->v, all->n + 1, sizeof *all->v);
@@ -28,7 +30,7 @@ static void prove(struct snapshot_source *s, int64_t age, bool holds)
 static void check(const struct snapshots *all, enum status_level level, const char *sentence)
 {
     AUTO(status) s = {0};
-    status_make(NULL, all, "box", NOW, &s);
+    status_make(NULL, all, &none, "box", NOW, &s);
     assert_int_equal(s.level, level);
     if (!sentence) {
         assert_int_equal(s.n ? s.v[0].problems.n : 0, 0);
@@ -91,11 +93,40 @@ static void configured_sources_are_expected(void **state)
                                       {.name = "uploads", .type = SOURCE_VOLUME}};
     struct config c = {.sources = sources, .source_count = 2};
     prove(add(&all, HOUR, "box", VERDICT_GOOD), HOUR, true);
-    status_make(&c, &all, "box", NOW, &s);
+    status_make(&c, &all, &none, "box", NOW, &s);
     assert_int_equal(s.n, 2);
     assert_int_equal(s.v[0].level, STATUS_OK);
     assert_int_equal(s.v[1].level, STATUS_CRITICAL);
     assert_null(s.v[1].last);
+}
+
+static void mirrors_are_watched(void **state)
+{
+    (void)state;
+    AUTO(snapshots) all = {0};
+    struct mirror_note notes[] = {{.name = (char *)"away", .complete_ns = NOW - 47 * HOUR},
+                                  {.name = (char *)"far", .error = (char *)"no route"}};
+    const struct mirror_notes mirrors = {notes, 2};
+    AUTO(status) before = {0};
+    status_make(NULL, &all, &mirrors, "box", NOW, &before);
+    assert_int_equal(before.level, STATUS_OK); /* nothing to copy */
+    prove(add(&all, 50 * HOUR, "box", VERDICT_GOOD), HOUR, true);
+    prove(add(&all, HOUR, "box", VERDICT_GOOD), HOUR, true);
+    AUTO(status) s = {0};
+    status_make(NULL, &all, &mirrors, "box", NOW, &s);
+    assert_int_equal(s.level, STATUS_WARNING);
+    assert_int_equal(s.mirrors[0].level, STATUS_OK);
+    assert_int_equal(s.mirrors[0].behind, 1);
+    assert_int_equal(s.mirrors[1].behind, 2);
+    assert_string_equal(
+        s.mirrors[1].problems.v[0],
+        "this host knows of no complete copy, 2 snapshots are missing there; the last try: no "
+        "route: lifeboat copy far");
+    notes[0].complete_ns = NOW - 49 * HOUR;
+    AUTO(status) later = {0};
+    status_make(NULL, &all, &mirrors, "box", NOW, &later);
+    assert_int_equal(later.mirrors[0].level, STATUS_WARNING);
+    assert_non_null(strstr(later.mirrors[0].problems.v[0], "complete copy began"));
 }
 
 int main(void)
@@ -105,6 +136,7 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(a_difference_stays_until_a_newer_proof),
         cmocka_unit_test(configured_sources_are_expected),
+        cmocka_unit_test(mirrors_are_watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
