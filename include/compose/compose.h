@@ -56,8 +56,9 @@ struct compose {
 };
 
 struct compose_input {
-    struct strings files;       /* absolute paths; the folder of the first is the project's */
-    struct strings env_files;   /* absolute paths; empty: ".env" in that folder, when it is there */
+    struct strings files;       /* the folder of the first is the project's */
+    struct strings env_files;   /* none: ".env" in that folder, when it is there */
+    const char *here;           /* absolute: where relative paths of those start */
     struct strings environment; /* "NAME=value"; goes before what env_files say */
     /* Appends the file to `out`. 1: it is not there; -1 with *e. */
     int (*read)(void *ctx, const char *path, struct buf *out, struct err *e);

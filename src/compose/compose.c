@@ -11,33 +11,36 @@ static int read_variables(struct loading *l)
     const struct strings *files = in->env_files.n ? &in->env_files : &one;
     for (size_t i = 0; i < files->n; i++) {
         AUTO(buf) text = BUF_NONE;
-        int rc = read_whole(l, files->v[i], &text);
-        if (rc < 0 || (rc == 0 && environment_read(&l->variables, files->v[i], buf_bytes(&text), l->e)))
+        const char *path = path_from(l, in->here, files->v[i]);
+        int rc = path ? read_whole(l, path, &text) : -1;
+        if (rc < 0 || (rc == 0 && environment_read(&l->variables, path, buf_bytes(&text), l->e)))
             return -1;
         if (rc && files != &one)
-            return err_set(l->e, ERR_USAGE, "--env-file: there is no %s", files->v[i]);
+            return err_set(l->e, ERR_USAGE, "--env-file: there is no %s", path);
     }
     return 0;
 }
 
 /* Secrets that are files belong to what the containers need to start. */
-static int note_secrets(struct loading *l)
+static void note_secrets(struct loading *l)
 {
     for (size_t i = 0; i < l->out->secret_count; i++) {
         AUTO(buf) text = BUF_NONE;
         const char *file = l->out->secrets[i].file;
+        struct err why = ERR_INIT, *saved = l->e;
+        l->e = &why;
         if (file && read_whole(l, file, &text) < 0)
-            return -1;
+            strings_add_fmt(&l->out->notes, "secret %s: %s", l->out->secrets[i].key, why.text);
+        l->e = saved;
         if (text.n)
             explicit_bzero(text.p, text.n);
     }
-    return 0;
 }
 
 static int load(struct loading *l)
 {
     const struct compose_input *in = l->in;
-    const char *folder = folder_of(l, in->files.v[0]);
+    const char *first = path_from(l, in->here, in->files.v[0]), *folder = first ? folder_of(l, first) : NULL;
     if (!folder)
         return -1;
     l->out->folder = xstrdup(folder);
@@ -46,15 +49,18 @@ static int load(struct loading *l)
     l->variables.notes = &l->out->notes;
     const struct node *whole = NULL;
     for (size_t i = 0; i < in->files.n; i++) {
-        const struct node *n = read_compose_file(l, in->files.v[i], folder, 0);
+        const char *path = path_from(l, in->here, in->files.v[i]);
+        const struct node *n = path ? read_compose_file(l, path, folder, 0) : NULL;
         if (!n)
-            return err_is_set(l->e) ? -1
-                                    : err_set(l->e, ERR_USAGE, "--compose: there is no %s", in->files.v[i]);
+            return err_set(l->e, ERR_USAGE, "--compose: there is no %s", in->files.v[i]);
         whole = merge_files(l, whole, n);
         if (!whole)
             return -1;
     }
-    return build_model(l, whole) || note_secrets(l) ? -1 : 0;
+    if (build_model(l, whole))
+        return -1;
+    note_secrets(l);
+    return 0;
 }
 
 struct compose *compose_load(const struct compose_input *in, struct err *e)
