@@ -62,9 +62,10 @@ volume() { # NAME FOLDER
 database_start() {
     pg_start "$T/pg"
     PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    pg_as_owner sh -c 'echo "host all all 127.0.0.1/32 scram-sha-256" >>"$1/pg_hba.conf"
-        printf "listen_addresses = %s\nport = %s\n" "'127.0.0.1'" "$2" >>"$1/postgresql.conf"' sh "$T/pg/data" "$PORT"
-    pg_as_owner "$(pg_bin)/pg_ctl" -D "$T/pg/data" -l "$T/pg/server.log" -w -t 60 restart >"$T/pg.log" 2>&1 </dev/null
+    echo 'host all all 127.0.0.1/32 scram-sha-256' >>"$T/pg/data/pg_hba.conf"
+    printf "listen_addresses = '127.0.0.1'\nport = %s\n" "$PORT" >>"$T/pg/data/postgresql.conf"
+    pg_log=$T/restart.log
+    pg_quietly "$(pg_bin)/pg_ctl" -D "$T/pg/data" -l "$T/pg/server.log" -w -t 60 restart
     export PGPORT=$PORT
     psql -qX -c "CREATE ROLE tutor SUPERUSER LOGIN PASSWORD 'geheim'" -c 'CREATE DATABASE tutor OWNER tutor'
     psql -qX -d tutor -c 'CREATE TABLE users AS SELECT i AS id, md5(i::text) AS name FROM generate_series(1, 500) i'
