@@ -256,7 +256,7 @@ static int read_line(struct environment *v, struct lines *l, struct err *e)
 
 int environment_read(struct environment *v, const char *file, struct bytes text, struct err *e)
 {
-    AUTO_CHAR all = xstrndup((const char *)text.p, text.n);
+    AUTO_CHAR all = xstrndup(text.n ? (const char *)text.p : "", text.n);
     if (strlen(all) != text.n)
         return err_set(e, ERR_USAGE, "%s: holds a NUL: is it an environment file?", file);
     struct lines l = {.file = file, .at = all, .line = 1};

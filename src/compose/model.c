@@ -7,7 +7,7 @@
 
 static bool name_is_valid(const char *s)
 {
-    size_t n = strlen(s);
+    size_t n = s ? strlen(s) : 0;
     for (size_t i = 0; i < n; i++)
         if (!isalnum((unsigned char)s[i]) && !strchr("._-", s[i]))
             return false;
@@ -25,7 +25,8 @@ static int check_text(const struct node *n, const char *what, const char *s, str
 
 static const char *text_or(const struct node *n, const char *otherwise)
 {
-    return node_text(n) ? n->text : otherwise;
+    const char *text = node_text(n);
+    return text ? text : otherwise;
 }
 
 /* ---- what a service says ---- */

@@ -59,6 +59,11 @@ const char *plan_secret(struct planning *p, const char *name, const char *passwo
     return f->path;
 }
 
+char *container_name(const struct compose *c, const struct compose_service *s)
+{
+    return s->container ? xstrdup(s->container) : xasprintf("%s-%s-1", c->project, s->name);
+}
+
 void add_shell_word(struct buf *out, const char *word)
 {
     buf_add_u8(out, '\'');
@@ -121,7 +126,7 @@ static void plan_folder(struct planning *p, const struct place *place, const cha
 {
     struct buf *out = &p->out->text;
     const struct compose_service *writer = writer_of(place);
-    const char *base = place->volume ? place->volume->key : strrchr(place->path, '/') + 1;
+    const char *base = place->path ? strrchr(place->path, '/') + 1 : place->volume->key;
     const char *name = plan_source(p, base, "volume", !*off);
     if (writer)
         buf_add_fmt(
@@ -130,18 +135,14 @@ static void plan_folder(struct planning *p, const struct place *place, const cha
             "# pause does no harm, take the \"#\" of the hooks away; or use its own export as a command source.\n",
             writer->name);
     buf_add_fmt(out, "%s[source %s]\n%stype = volume\n", off, name, off);
-    if (place->volume && place->volume->device)
-        buf_add_fmt(out, "%spath = %s\n", off, place->volume->device);
-    else if (place->volume)
-        buf_add_fmt(out, "%sdocker-volume = %s\n", off, place->volume->name);
+    if (place->path || place->volume->device)
+        buf_add_fmt(out, "%spath = %s\n", off, place->path ? place->path : place->volume->device);
     else
-        buf_add_fmt(out, "%spath = %s\n", off, place->path);
-    if (writer)
-        buf_add_fmt(out, "#before = docker stop %s%s%s%s\n#after = docker start %s%s%s%s\n",
-                    writer->container ? writer->container : p->c->project, writer->container ? "" : "-",
-                    writer->container ? "" : writer->name, writer->container ? "" : "-1",
-                    writer->container ? writer->container : p->c->project, writer->container ? "" : "-",
-                    writer->container ? "" : writer->name, writer->container ? "" : "-1");
+        buf_add_fmt(out, "%sdocker-volume = %s\n", off, place->volume->name);
+    if (writer) {
+        AUTO_CHAR container = container_name(p->c, writer);
+        buf_add_fmt(out, "#before = docker stop %s\n#after = docker start %s\n", container, container);
+    }
     buf_add_str(out, "\n");
 }
 

@@ -15,6 +15,8 @@ const char *plan_source(struct planning *p, const char *name, const char *type, 
 void plan_left_out(struct planning *p, const char *what, const char *why);
 /* Adds a file with a password, "FOLDER/NAME". Returns its path, borrowed until the next one is added. */
 const char *plan_secret(struct planning *p, const char *name, const char *password);
+/* Of the first container of a service, as compose calls it. Caller frees. */
+char *container_name(const struct compose *c, const struct compose_service *s);
 /* One argument for a shell. */
 void add_shell_word(struct buf *out, const char *word);
 

@@ -27,11 +27,6 @@ static char *inner_value(const struct compose_service *s, const char *const *nam
     return xstrdup("");
 }
 
-static char *container_of(const struct compose *c, const struct compose_service *s)
-{
-    return s->container ? xstrdup(s->container) : xasprintf("%s-%s-1", c->project, s->name);
-}
-
 /* Begins a section; what belongs to a profile that is not in use stands there as a comment. */
 static void begin(struct planning *p, const struct compose_service *s, const char *type, struct buf *body)
 {
@@ -86,7 +81,7 @@ static void plan_mysql(struct planning *p, const struct compose_service *s, bool
     static const char *const database[] = {"MARIADB_DATABASE", "MYSQL_DATABASE", NULL};
     const char *dump = maria ? "$(command -v mariadb-dump || command -v mysqldump)" : "mysqldump";
     const char *client = maria ? "$(command -v mariadb || command -v mysql)" : "mysql";
-    AUTO_CHAR container = container_of(p->c, s);
+    AUTO_CHAR container = container_name(p->c, s);
     AUTO_CHAR root_word = inner_value(s, root);
     AUTO_CHAR user_word = inner_value(s, user);
     AUTO_CHAR password_word = inner_value(s, password);
@@ -115,7 +110,7 @@ static void plan_mongo(struct planning *p, const struct compose_service *s)
 {
     static const char *const user[] = {"MONGO_INITDB_ROOT_USERNAME", "MONGODB_ROOT_USER", NULL};
     static const char *const password[] = {"MONGO_INITDB_ROOT_PASSWORD", "MONGODB_ROOT_PASSWORD", NULL};
-    AUTO_CHAR container = container_of(p->c, s);
+    AUTO_CHAR container = container_name(p->c, s);
     AUTO_CHAR user_word = inner_value(s, user);
     AUTO_CHAR password_word = inner_value(s, password);
     AUTO_CHAR access = *password_word ? xasprintf(" --authenticationDatabase admin --username %s "
@@ -200,7 +195,7 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
         plan_left_out(p, what, "it has no volume, so it forgets everything with its container: a cache");
         return;
     }
-    AUTO_CHAR container = container_of(p->c, s);
+    AUTO_CHAR container = container_name(p->c, s);
     struct redis_access a = redis_access(p, s);
     AUTO_CHAR inside = a.inside;
     AUTO(buf) body = BUF_NONE;
@@ -231,7 +226,7 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
 static void plan_search(struct planning *p, const struct compose_service *s)
 {
     struct buf *out = &p->out->text;
-    AUTO_CHAR container = container_of(p->c, s);
+    AUTO_CHAR container = container_name(p->c, s);
     buf_add_fmt(out, "# Service %s, image %s. Its data lies in:", s->name, s->image);
     for (size_t i = 0; i < s->mount_count; i++)
         if (mount_is_data(SERVICE_SEARCH, &s->mounts[i]))

@@ -170,17 +170,17 @@ static void add_address(struct addresses *a, const char *host, const char *port)
 static void find_addresses(const json_t *container, const char *port, struct addresses *out)
 {
     const json_t *settings = json_object_get(container, "NetworkSettings");
-    const char *mode = text_at(json_object_get(container, "HostConfig"), "NetworkMode"), *name;
+    const char *mode = text_at(json_object_get(container, "HostConfig"), "NetworkMode");
     AUTO_CHAR inner = xasprintf("%s/tcp", port);
     const json_t *published = json_array_get(json_object_get(json_object_get(settings, "Ports"), inner), 0);
     const char *at = text_at(published, "HostIp");
     bool any = !*at || strcmp(at, "0.0.0.0") == 0 || strcmp(at, "::") == 0;
-    json_t *network;
+    json_t *networks = json_object_get(settings, "Networks");
     add_address(out, any ? "127.0.0.1" : at, text_at(published, "HostPort"));
     if (strcmp(mode, "host") == 0)
         add_address(out, "127.0.0.1", port);
-    json_object_foreach(json_object_get(settings, "Networks"), name, network)
-        add_address(out, text_at(network, "IPAddress"), port);
+    for (void *i = json_object_iter(networks); i; i = json_object_iter_next(networks, i))
+        add_address(out, text_at(json_object_iter_value(i), "IPAddress"), port);
 }
 
 static int describe_server(const json_t *container, const char *title, struct buf *out, struct err *e)

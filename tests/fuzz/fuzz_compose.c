@@ -50,7 +50,7 @@ static void check_plan(const struct compose *c)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char mark[] = "\n#env\n";
-    const uint8_t *env = memmem(data, size, mark, sizeof mark - 1);
+    const uint8_t *env = size ? memmem(data, size, mark, sizeof mark - 1) : NULL;
     struct input in = {.compose = BYTES(data, env ? (size_t)(env - data) : size)};
     char *file = "compose.yml";
     struct compose_input files = {

@@ -30,7 +30,9 @@ SH
 }
 
 engine_stop() {
-    if [ "${ENGINE:-}" ]; then kill "$ENGINE" && wait "$ENGINE" || :; fi
+    [ "${ENGINE:-}" ] || return 0
+    kill "$ENGINE"
+    wait "$ENGINE" || :
 }
 
 # container NAME SERVICE STATUS NETWORK-ADDRESS PUBLISHED-PORT ENV...: as `docker inspect` shows it, shortened.
