@@ -66,6 +66,7 @@ struct compose_input {
 };
 /* NULL with *e, ERR_USAGE: "FILE:LINE: what; what to do". Memory is bounded whatever the files hold. */
 struct compose *compose_load(const struct compose_input *in, struct err *e) MUST_CHECK;
+const struct compose_volume *compose_find_volume(const struct compose *c, const char *key); /* or NULL */
 void compose_free(struct compose *c);
 AUTO_PTR_FOR(compose)
 

@@ -73,6 +73,14 @@ struct compose *compose_load(const struct compose_input *in, struct err *e)
     return rc ? NULL : STEAL(c);
 }
 
+const struct compose_volume *compose_find_volume(const struct compose *c, const char *key)
+{
+    for (size_t i = 0; i < c->volume_count; i++)
+        if (strcmp(c->volumes[i].key, key) == 0)
+            return &c->volumes[i];
+    return NULL;
+}
+
 void compose_free(struct compose *c)
 {
     if (!c)

@@ -71,6 +71,8 @@ static const struct {
     {SERVICE_MYSQL, "/bitnami/mysql", true},
     {SERVICE_MARIADB, "/var/lib/mysql", false},
     {SERVICE_MARIADB, "/bitnami/mariadb", true},
+    {SERVICE_MARIADB, "/config", false}, /* linuxserver.io */
+    {SERVICE_WRITER, "/var/opt/mssql", true},
     {SERVICE_MONGO, "/data/db", true},
     {SERVICE_MONGO, "/data/configdb", false},
     {SERVICE_MONGO, "/bitnami/mongodb", true},
@@ -133,14 +135,6 @@ enum service_kind service_kind(const struct compose_service *s)
 }
 
 /* ---- places ---- */
-static const struct compose_volume *find_volume(const struct compose *c, const char *key)
-{
-    for (size_t i = 0; i < c->volume_count; i++)
-        if (strcmp(c->volumes[i].key, key) == 0)
-            return &c->volumes[i];
-    return NULL;
-}
-
 static struct place *find_place(struct places *all, const struct compose_volume *v, const char *path)
 {
     for (size_t i = 0; i < all->n; i++)
@@ -156,7 +150,8 @@ void places_find(const struct compose *c, struct places *out)
     for (size_t i = 0; i < c->service_count; i++)
         for (size_t k = 0; k < c->services[i].mount_count; k++) {
             const struct compose_mount *m = &c->services[i].mounts[k];
-            const struct compose_volume *v = m->kind == MOUNT_VOLUME ? find_volume(c, m->source) : NULL;
+            const struct compose_volume *v =
+                m->kind == MOUNT_VOLUME ? compose_find_volume(c, m->source) : NULL;
             if (!v && m->kind != MOUNT_BIND)
                 continue;
             struct place *p = find_place(out, v, v ? NULL : m->source);

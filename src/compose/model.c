@@ -103,6 +103,12 @@ static int add_mount(struct loading *l, struct compose_service *s, const struct 
     if (!bind && source && !name_is_valid(source))
         return node_complain(n, l->e, "volumes: \"%.60s\" is neither the name of a volume nor a path",
                              source);
+    if (!bind && source && !compose_find_volume(l->out, source))
+        return node_complain(
+            n, l->e,
+            "volumes: %s is not declared below the \"volumes:\" of the file: is another file "
+            "missing (--compose again)?",
+            source);
     s->mounts = xrealloc(s->mounts, s->mount_count + 1, sizeof *s->mounts);
     s->mounts[s->mount_count++] = (struct compose_mount){.kind = bind     ? MOUNT_BIND
                                                                  : source ? MOUNT_VOLUME
@@ -213,12 +219,12 @@ int build_model(struct loading *l, const struct node *whole)
     c->project = project_name(given && *given ? given : named && *named ? named : slash ? slash + 1 : "");
     if (!services || services->n == 0)
         return node_complain(whole, l->e, "is no compose file: it has no \"services:\"");
+    for (size_t i = 0; volumes && volumes->kind == NODE_MAP && i < volumes->n; i++)
+        if (add_volume(l, volumes->keys[i], volumes->items[i]))
+            return -1;
     for (size_t i = 0; i < services->n; i++)
         if (services->items[i]->kind == NODE_MAP && services->items[i]->tag != TAG_RESET &&
             add_service(l, services->keys[i], services->items[i]))
-            return -1;
-    for (size_t i = 0; volumes && volumes->kind == NODE_MAP && i < volumes->n; i++)
-        if (add_volume(l, volumes->keys[i], volumes->items[i]))
             return -1;
     for (size_t i = 0; secrets && secrets->kind == NODE_MAP && i < secrets->n; i++)
         add_secret(l, secrets->keys[i], secrets->items[i]);

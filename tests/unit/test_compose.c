@@ -459,6 +459,7 @@ static void test_mistakes(void **state)
            "control character");
     refuse("services: {a: {env_file: \"x\\ny\"}}", "control character");
     refuse("services: {a: {volumes: ['a b:/x']}}", "neither the name of a volume nor a path");
+    refuse("services: {a: {volumes: ['b:/x']}}", "b is not declared below the \"volumes:\"");
     refuse("services: {a: {volumes: x}}", "volumes: is no list");
     refuse("services: [a]", "services: is no map");
     refuse("a: 1\n---\nservices: {}\n", "a second document");
