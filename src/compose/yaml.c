@@ -376,7 +376,7 @@ const struct node *node_get(const struct node *map, const char *key)
 {
     for (size_t i = 0; map && map->kind == NODE_MAP && i < map->n; i++)
         if (strcmp(map->keys[i], key) == 0)
-            return map->items[i]->kind == NODE_NULL ? NULL : map->items[i];
+            return map->items[i]->kind == NODE_NULL || map->items[i]->tag == TAG_RESET ? NULL : map->items[i];
     return NULL;
 }
 

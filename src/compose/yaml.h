@@ -38,7 +38,7 @@ struct yaml_options {
 /* NULL with *e. An empty document is a node of NODE_NULL. */
 const struct node *yaml_read(struct bytes text, const struct yaml_options *o, struct err *e) MUST_CHECK;
 
-/* The value of a key; NULL when `map` is NULL, no map, or has no such key or null there. */
+/* The value of a key; NULL when `map` is NULL, no map, has no such key, or null or !reset there. */
 const struct node *node_get(const struct node *map, const char *key);
 const char *node_text(const struct node *n); /* NULL when it is no text */
 bool node_is_true(const struct node *n);

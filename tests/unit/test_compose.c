@@ -106,6 +106,16 @@ static void assert_left_out(struct found *f, const char *what, const char *why)
     fail_msg("%s is not left out:\n%s", what, buf_cstr(&f->plan.text));
 }
 
+static void assert_variable(const struct compose_service *s, const char *name, const char *value)
+{
+    for (size_t i = 0; i < s->variable_count; i++)
+        if (strcmp(s->variables[i].name, name) == 0) {
+            assert_string_equal(s->variables[i].value, value);
+            return;
+        }
+    fail_msg("%s has no %s", s->name, name);
+}
+
 /* ---- projects ---- */
 static void test_tutor(void **state)
 {
@@ -114,10 +124,10 @@ static void test_tutor(void **state)
     find_one(
         &f,
         "x-logging: &logging\n  logging: {driver: json-file}\n"
-        "x-env: &env\n  POSTGRES_USER: tutor\n  POSTGRES_DB: tutor\n"
+        "x-env: &env\n  POSTGRES_USER: tutor\n  POSTGRES_DB: other\n"
         "services:\n"
         "  postgres:\n    <<: *logging\n    image: postgres:15-alpine\n"
-        "    environment:\n      <<: *env\n      POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:-geheim}\n"
+        "    environment:\n      <<: *env\n      POSTGRES_DB: tutor\n      POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:-geheim}\n"
         "    volumes:\n      - postgres_data:/var/lib/postgresql/data\n"
         "  backend:\n    <<: [*logging]\n    build: ./backend\n    environment: *env\n"
         "    volumes:\n      - uploads_data:/app/uploads\n      - notebooks_data:/app/notebooks\n"
@@ -137,6 +147,8 @@ static void test_tutor(void **state)
     assert_left_out(&f, "/srv/app/backend", "code");
     assert_left_out(&f, "/srv/app/nginx.conf", "configuration");
     assert_int_equal(f.plan.left_out_count, 5);
+    assert_variable(&f.c->services[0], "POSTGRES_DB", "tutor"); /* its own goes before a merged one */
+    assert_variable(&f.c->services[0], "POSTGRES_USER", "tutor");
 }
 
 static void test_wordpress(void **state)
@@ -189,9 +201,7 @@ static void test_photos(void **state)
     assert_left_out(&f, "immich_model-cache", "a cache");
     assert_left_out(&f, "/srv/app/postgres", "the data folder of PostgreSQL");
     assert_left_out(&f, "/etc/localtime", "the system");
-    for (size_t i = 0; i < f.c->services[3].variable_count; i++)
-        if (strcmp(f.c->services[3].variables[i].name, "POSTGRES_PASSWORD") == 0)
-            assert_string_equal(f.c->services[3].variables[i].value, "po$t\"gres");
+    assert_variable(&f.c->services[3], "POSTGRES_PASSWORD", "po$t\"gres");
     assert_int_equal(f.c->notes.n, 0);
 }
 
@@ -285,6 +295,7 @@ static void test_measurements(void **state)
                  "    volumes: ['ts:/home/postgres/pgdata/data']\n"
                  "  custom:\n    build: ./db\n    volumes: ['own:/var/lib/postgresql/data']\n"
                  "  vectors:\n    image: pgvector/pgvector:pg17\n    volumes: ['vec:/var/lib/postgresql']\n"
+                 "  bare:\n    image: pgvector/pgvector:pg17\n"
                  "  exporter:\n    image: prometheuscommunity/postgres-exporter\n"
                  "  grafana:\n    image: grafana/grafana\n    volumes: ['grafana:/var/lib/grafana']\n"
                  "  prometheus:\n    image: prom/prometheus\n    volumes: ['prom:/prometheus']\n"
@@ -293,9 +304,10 @@ static void test_measurements(void **state)
                  "volumes:\n  ts:\n  own:\n  vec:\n  grafana:\n  prom:\n"
                  "  nfs: {driver_opts: {type: nfs, o: 'addr=10.0.0.1', device: ':/x'}}\n"
                  "  disk: {driver: local, driver_opts: {type: none, o: bind, device: /mnt/disk}}\n");
-    assert_sources(&f,
-                   "tsdb:postgres custom:postgres vectors:postgres grafana:volume prom:volume chroma:volume "
-                   "disk:volume compose-files:command");
+    assert_sources(
+        &f,
+        "tsdb:postgres custom:postgres vectors:postgres bare:postgres grafana:volume prom:volume chroma:volume "
+        "disk:volume compose-files:command");
     assert_has(&f, "#before = docker stop app-chroma-1\n#after = docker start app-chroma-1\n");
     assert_has(&f, "\npath = /mnt/disk\n");
     assert_left_out(&f, "app_nfs", "nfs");
@@ -353,7 +365,8 @@ static void test_several_files(void **state)
          "volumes: {shared: , dev: , live: , mail: , jobs: }\n"},
         {"/srv/app/prod.yml", "services:\n  app:\n    volumes: !override ['live:/var/data', 'mail:/mail']\n"
                               "  db:\n    environment: ['POSTGRES_DB=production']\n    image: postgres:16\n"},
-        {"/srv/app/more.yml", "services:\n  app:\n    volumes: ['shared:/var/data']\n"},
+        {"/srv/app/more.yml", "services:\n  app:\n    volumes: ['shared:/var/data']\n"
+                              "  worker:\n    volumes: !reset ['jobs:/jobs']\n"},
         {"/srv/app/db/compose.yml", "services:\n  db:\n    image: postgres:13\n    env_file: pg.env\n"
                                     "    environment: {POSTGRES_USER: u}\n"
                                     "    volumes: ['./files:/var/lib/postgresql/data']\n"},
@@ -374,13 +387,14 @@ static void test_several_files(void **state)
     assert_lacks(&f, "[source dev]");
     const struct compose_service *db = &f.c->services[0];
     assert_string_equal(db->name, "db");
-    for (size_t i = 0; i < db->variable_count; i++)
-        if (strcmp(db->variables[i].name, "POSTGRES_DB") == 0)
-            assert_string_equal(db->variables[i].value, "production");
+    assert_variable(db, "POSTGRES_DB", "production");
+    assert_variable(db, "POSTGRES_PASSWORD", "geheim");
+    assert_lacks(&f, "/srv/app/src");
     found_free(&f);
     find(&f, files, "compose.yml more.yml", NULL); /* the same target: another volume there */
     assert_lacks(&f, "[source dev]");
     assert_has(&f, "[source mail]");
+    assert_lacks(&f, "[source jobs]");
 }
 
 /* ---- variables ---- */
