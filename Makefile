@@ -9,7 +9,7 @@ comma := ,
 O ?= build/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(notdir $(CC)))
 Q := $(if $(V),,@)
 
-PKGS := libpq libzstd libsodium libarchive libcrypto libcurl libxxhash jansson inih libseccomp
+PKGS := libpq libzstd libsodium libarchive libcrypto libcurl libxxhash jansson inih libseccomp yaml-0.1
 CFLAGS ?= -O2 -g
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 HARDEN := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
@@ -22,7 +22,7 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -DLIFEBOAT_VERSION='"$(VER
 	$(HARDEN) $(SANFLAGS) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 
-LIB_SRC := $(sort $(wildcard $(addprefix src/,$(addsuffix /*.c,base config codec store repo policy source target drill report run))))
+LIB_SRC := $(sort $(wildcard $(addprefix src/,$(addsuffix /*.c,base config compose codec store repo policy source target drill report run))))
 CMD_SRC := $(sort $(wildcard src/cmd/*.c))
 TEST_SRC := $(sort $(wildcard tests/unit/test_*.c))
 TEST_HELP := $(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c)))

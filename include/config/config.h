@@ -51,6 +51,8 @@ struct config_source {
     int compression;                   /* zstd level; 0: the type's own default */
     /* postgres */
     char *connection;         /* libpq keyword string or URI, NULL: libpq's environment */
+    char *container;          /* the server runs in this one: address, user ... are asked of the engine */
+    char *compose_service;    /* the same, as "PROJECT/SERVICE" */
     struct strings databases; /* empty: the connection's; {"all"}: every database that allows connections */
     struct strings exclude_table_data;
     bool may_shrink; /* allow-shrink: tables gone, or half of the rows or bytes, is no reason */
@@ -58,7 +60,8 @@ struct config_source {
         shrinking; /* may-shrink: globs of tables that lose rows as they please: queues, sessions */
     bool globals;  /* default yes */
     /* volume */
-    char *path;
+    char *path;                /* or: */
+    char *docker_volume;       /* its name: the engine knows the folder */
     struct strings exclude;    /* globs */
     struct strings may_change; /* globs */
     bool exclude_caches, one_file_system;

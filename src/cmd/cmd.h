@@ -60,6 +60,7 @@ struct cli {
     char **arguments;
     size_t count;
     const char *config_file, *log_format, *store, *identity, *passphrase_file, *kit, *host, *tag, *at;
+    struct strings compose, env_files; /* init */
     bool quiet, verbose, json, probe;
     mode_t umask;          /* that we were started with */
     struct config *config; /* read, when the command takes one; NULL with --store alone */
@@ -77,6 +78,12 @@ void options_print(FILE *to, const struct command *c);
 const struct command *command_find(int argc, char **argv, int *words, struct err *e);
 void help_print_all(void);
 extern const struct command command_help, command_version;
+
+/* ---- main.c ---- */
+const char *cli_config_path(const struct cli *c);
+
+/* ---- init_compose.c: `init --compose` ---- */
+int init_compose(struct cli *c, struct err *e); /* an exit code, or -1 */
 
 /* ---- access.c: from the command line to an open repository ---- */
 struct run_access cli_access(const struct cli *c);

@@ -14,6 +14,10 @@ static const struct option_spec options[] = {
      "where the new identity goes when [keys] names none (a write-only host)"},
     {0, "kit", "FILE", OPTION_TEXT, &args.kit,
      "write the recovery kit to FILE (0600) instead of printing it"},
+    {0, "compose", "FILE", OPTION_LIST, &cli.compose,
+     "write a configuration from this compose file instead; may be repeated, as docker compose -f"},
+    {0, "env-file", "FILE", OPTION_LIST, &cli.env_files,
+     "with --compose: its variables; otherwise .env beside the first compose file"},
     {0},
 };
 
@@ -83,6 +87,12 @@ static int give_kit(const struct config *c, const struct run_init_result *r, str
 static int run(struct cli *c, struct err *e)
 {
     AUTO(run_init_result) r = {0};
+    if (c->compose.n && (args.kit || args.identity_out || c->identity || c->passphrase_file))
+        return err_set(e, ERR_USAGE, "--compose writes a configuration; keys are for the init after that");
+    if (c->env_files.n && !c->compose.n)
+        return err_set(e, ERR_USAGE, "--env-file: belongs to --compose FILE");
+    if (c->compose.n)
+        return init_compose(c, e);
     const struct run_init_options o = {.access = cli_access(c), .identity_out = args.identity_out};
     if (run_init(&o, &r, e))
         return -1;
@@ -110,8 +120,11 @@ const struct command command_init = {
         "prints the recovery kit: keep that away from this machine. Key files that are there are never\n"
         "overwritten. An init that was cut off is finished by the next one. Where the store holds a repository\n"
         "already, --identity or --passphrase-file lets this host join it: it gets a writer.key. Mirrors, the other\n"
-        "stores of the configuration, are made as well; after one was added, init makes that one.",
-    .example = "lifeboat init --kit /root/kit.txt",
+        "stores of the configuration, are made as well; after one was added, init makes that one.\n\n"
+        "With --compose it writes the configuration (-c FILE, or its usual place) from Docker Compose files, shows\n"
+        "it, and makes nothing else: the databases and volumes found there, and why others are left out. Passwords\n"
+        "are not written into it.",
+    .example = "lifeboat init --compose docker-compose.yml && lifeboat init --kit /root/kit.txt",
     .exits = "3 a mirror could not be made",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS,

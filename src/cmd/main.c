@@ -85,15 +85,20 @@ static int open_kit(struct err *e)
     return 0;
 }
 
+const char *cli_config_path(const struct cli *c)
+{
+    const char *file = c->config_file ? c->config_file : getenv("LIFEBOAT_CONFIG");
+    return file && *file ? file : "/etc/lifeboat/lifeboat.conf";
+}
+
 static int load_config(struct err *e)
 {
     if (cli.kit && open_kit(e))
         return -1;
-    const char *file = cli.config_file ? cli.config_file : getenv("LIFEBOAT_CONFIG");
-    bool wanted = cli.store ? cli.config_file != NULL : true;
+    bool wanted = cli.store ? cli.config_file != NULL : !cli.compose.n; /* with that it is made */
     if (!(cli.command->takes & TAKES_CONFIG) || !wanted)
         return 0;
-    cli.config = config_load(file && *file ? file : "/etc/lifeboat/lifeboat.conf", e);
+    cli.config = config_load(cli_config_path(&cli), e);
     return cli.config ? 0 : -1;
 }
 
@@ -137,6 +142,8 @@ int main(int argc, char **argv)
         ui_say("standard output: %s", lost);
         code = code == EXIT_GOOD ? EXIT_FAILED : code;
     }
+    strings_free(&cli.compose);
+    strings_free(&cli.env_files);
     config_free(cli.config);
     return code;
 }

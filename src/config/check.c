@@ -163,6 +163,41 @@ static int check_connection(struct parsing *p, const char *connection, const cha
     return readable ? 0 : -1;
 }
 
+static bool is_container_name(const char *s, bool slash)
+{
+    const char *at = slash ? strchr(s, '/') : NULL;
+    return *s && *s != '/' && (!slash || (at && at[1] && !strchr(at + 1, '/'))) &&
+           (slash || !strchr(s, '/')) && !strpbrk(s, " \t?#%\"'\\");
+}
+
+/* What runs in a container, and where it is. */
+static int check_container(struct parsing *p, const struct config_source *s, const char *section)
+{
+    const char *key = s->container         ? "container"
+                      : s->compose_service ? "compose-service"
+                      : s->docker_volume   ? "docker-volume"
+                                           : NULL;
+    if (!key)
+        return 0;
+    unsigned line = line_of(p, section, key);
+    const char *name = s->container         ? s->container
+                       : s->compose_service ? s->compose_service
+                                            : s->docker_volume;
+    if (s->container && s->compose_service)
+        return complain(p, line, "[%s]: container and compose-service name the same thing: drop one",
+                        section);
+    if (!is_container_name(name, s->compose_service != NULL))
+        return complain(p, line, "[%s] %s: \"%s\" is no %s", section, key, name,
+                        s->compose_service ? "PROJECT/SERVICE" : "name of one");
+    if (s->docker_volume && s->path)
+        return complain(p, line, "[%s]: path and docker-volume both say where the folder is: drop one",
+                        section);
+    if (s->connection && strstr(s->connection, "://"))
+        return complain(p, line_of(p, section, "connection"),
+                        "[%s] connection: beside %s it takes keywords (user=backup), no URI", section, key);
+    return 0;
+}
+
 static int check_source(struct parsing *p, struct config_source *s)
 {
     AUTO_CHAR section = xasprintf("source %s", s->name);
@@ -172,8 +207,11 @@ static int check_source(struct parsing *p, struct config_source *s)
     if (check_keys_of_type(p, s, section) || check_databases(p, s, section) ||
         (s->connection && check_connection(p, s->connection, section, "connection")))
         return -1;
-    if (s->type == SOURCE_VOLUME && !s->path)
-        return complain(p, line, "[%s]: a volume wants the \"path\" of its folder", section);
+    if (check_container(p, s, section))
+        return -1;
+    if (s->type == SOURCE_VOLUME && !s->path && !s->docker_volume)
+        return complain(p, line, "[%s]: a volume wants the \"path\" of its folder, or a \"docker-volume\"",
+                        section);
     if (s->type == SOURCE_COMMAND && !s->command)
         return complain(p, line, "[%s]: wants the \"command\" whose output is backed up", section);
     return 0;

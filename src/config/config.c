@@ -372,8 +372,9 @@ void config_free(struct config *c)
         config_store_free(&c->stores[i]);
     for (size_t i = 0; i < c->source_count; i++) {
         struct config_source *s = &c->sources[i];
-        char *texts[] = {s->name, s->before,  s->after,           s->on_failure,   s->connection,
-                         s->path, s->command, s->restore_command, s->drill_command};
+        char *texts[] = {s->name,      s->before,          s->after,           s->on_failure,
+                         s->path,      s->command,         s->restore_command, s->drill_command,
+                         s->container, s->compose_service, s->docker_volume,   s->connection};
         free_all(texts, ARRAY_LEN(texts));
         strings_free(&s->databases);
         strings_free(&s->exclude_table_data);

@@ -1,5 +1,6 @@
 #include "internal.h"
 
+#include "source/engine.h"
 #include "source/pg_client.h"
 
 #include <dirent.h>
@@ -37,7 +38,7 @@ static int describe_database(const struct config_source *s, struct buf *out, str
     return 0;
 }
 
-int run_describe(const struct config_source *s, struct buf *out, struct err *e)
+static int describe(const struct config_source *s, struct buf *out, struct err *e)
 {
     switch (s->type) {
     case SOURCE_VOLUME:
@@ -49,4 +50,10 @@ int run_describe(const struct config_source *s, struct buf *out, struct err *e)
         return 0;
     }
     return 0;
+}
+
+int run_describe(const struct config_source *s, struct buf *out, struct err *e)
+{
+    AUTO(engine_source) found = {0};
+    return engine_resolve(s, &found, e) ? -1 : describe(&found.source, out, e);
 }

@@ -5,6 +5,7 @@
 #include "base/child.h"
 #include "base/file.h"
 #include "drill/drill.h"
+#include "source/engine.h"
 #include "source/pg_client.h"
 
 #include <stdlib.h>
@@ -95,9 +96,13 @@ static void add_folders(struct drilling *d)
     for (size_t i = 0; c && i < c->store_count; i++)
         if (c->stores[i].path)
             strings_add(&d->keep_out, c->stores[i].path);
-    for (size_t i = 0; c && i < c->source_count; i++)
-        if (c->sources[i].path)
-            strings_add(&d->keep_out, c->sources[i].path);
+    for (size_t i = 0; c && i < c->source_count; i++) {
+        AUTO(engine_source) found = {0};
+        struct err unknown =
+            ERR_INIT; /* a volume that the engine does not know has no folder to keep out of */
+        if (c->sources[i].type == SOURCE_VOLUME && engine_resolve(&c->sources[i], &found, &unknown) == 0)
+            strings_add(&d->keep_out, found.source.path);
+    }
 }
 
 static void add_id(struct drilling *d, const char *id)
@@ -130,11 +135,13 @@ static int add_server_ids(struct drilling *d, struct err *e)
         add_id(d, d->snapshot->sources[i].server_id);
     for (size_t i = 0; c && i < c->source_count; i++) {
         AUTO(pg) p = PG_NONE;
+        AUTO(engine_source) found = {0};
         struct err why = ERR_INIT;
         if (c->sources[i].type != SOURCE_POSTGRES)
             continue;
         bool known = add_recorded_ids(d, c->sources[i].name);
-        bool asked = pg_connect(&p, c->sources[i].connection, NULL, &why) == 0;
+        bool asked = engine_resolve(&c->sources[i], &found, &why) == 0 &&
+                     pg_connect(&p, found.source.connection, NULL, &why) == 0;
         AUTO_CHAR id = asked ? pg_system_identifier(&p) : NULL;
         add_id(d, id);
         if (!id && !known)

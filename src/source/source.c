@@ -1,6 +1,7 @@
 #include "source/source.h"
 
 #include "base/child.h"
+#include "source/engine.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,12 +67,23 @@ static int take(const struct source_env *env, struct source_result *out, struct 
     return err_set(e, ERR_FAILED, "an unknown type of source");
 }
 
+/* With what the engine says of its container or volume, after `before` had its say: that may start it. */
+static int take_resolved(const struct source_env *env, struct source_result *out, struct err *e)
+{
+    AUTO(engine_source) found = {0};
+    struct source_env resolved = *env;
+    if (engine_resolve(env->source, &found, e))
+        return -1;
+    resolved.source = &found.source;
+    return take(&resolved, out, e);
+}
+
 int source_backup(const struct source_env *env, struct source_result *out, struct err *e)
 {
     struct err hook = ERR_INIT;
     int rc = source_run_hook(env->source->name, "before", env->source->before, e);
     if (rc == 0) {
-        rc = take(env, out, e);
+        rc = take_resolved(env, out, e);
         if (source_run_hook(env->source->name, "after", env->source->after, &hook))
             source_result_degrade(out, "hook %s", hook.text);
     }

@@ -264,8 +264,7 @@ static void test_unknown(void **state)
            "t.conf:4: [source s] exclude_caches: unknown key: did you mean \"exclude-caches\"?");
     refuse("[store main]\nurl = file:///b\nendpoint = https://x\n",
            "t.conf:3: [store main] endpoint: is for buckets (s3://...), and url names a folder");
-    refuse(STORE "[source s]\ncontainer = db\n",
-           "t.conf:4: [source s] container: unknown key; known are type,");
+    refuse(STORE "[source s]\npod = db\n", "t.conf:4: [source s] pod: unknown key; known are type,");
     refuse(STORE "[keys]\n = x\n", "t.conf:4: [keys] : unknown key; known are writer, identity");
 }
 
@@ -572,15 +571,48 @@ static void test_sample_has_every_key(void **state)
             if (!strings_has(&keys, word))
                 fail_msg("conf/lifeboat.conf lacks: %s", word);
         }
-    assert_int_equal(known, 70);
+    assert_int_equal(known, 73);
     /* The other way round: each of its settings parses, so none is unknown. */
     AUTO_PTR(config) c = parse_well(buf_cstr(&full));
-    assert_int_equal(c->source_count, 3);
+    assert_int_equal(c->source_count, 6);
     for (size_t i = 0; i < keys.n; i++)
         for (size_t k = 0; k < i; k++)
             if (strcmp(keys.v[i], keys.v[k]) == 0 && strcmp(keys.v[i], "source type") != 0 &&
                 strcmp(keys.v[i], "store url") != 0 && strncmp(keys.v[i], "retention keep-", 15) != 0)
                 fail_msg("conf/lifeboat.conf has twice: %s", keys.v[i]);
+}
+
+static void test_containers(void **state)
+{
+    (void)state;
+    AUTO_PTR(config)
+    c = parse_well(STORE "[source a]\ntype = postgres\ncompose-service = tutor/db\nconnection = user=backup\n"
+                         "[source b]\ntype = postgres\ncontainer = tutor-db-1\n"
+                         "[source c]\ntype = volume\ndocker-volume = tutor_uploads\n");
+    assert_string_equal(c->sources[0].compose_service, "tutor/db");
+    assert_string_equal(c->sources[1].container, "tutor-db-1");
+    assert_string_equal(c->sources[2].docker_volume, "tutor_uploads");
+    static const struct {
+        const char *keys, *message;
+    } wrong[] = {
+        {"postgres\ncontainer = a\ncompose-service = b/c",
+         "5: [source s]: container and compose-service name the same"},
+        {"postgres\ncontainer = a/b", "5: [source s] container: \"a/b\" is no name of one"},
+        {"postgres\ncontainer = a?b", "5: [source s] container: \"a?b\" is no name of one"},
+        {"postgres\ncompose-service = db", "5: [source s] compose-service: \"db\" is no PROJECT/SERVICE"},
+        {"postgres\ncompose-service = /db", "5: [source s] compose-service: \"/db\" is no PROJECT/SERVICE"},
+        {"postgres\ncompose-service = a/b/c",
+         "5: [source s] compose-service: \"a/b/c\" is no PROJECT/SERVICE"},
+        {"postgres\ncontainer = a\nconnection = postgresql://x/y",
+         "6: [source s] connection: beside container"},
+        {"volume\npath = /x\ndocker-volume = a", "6: [source s]: path and docker-volume both say"},
+        {"volume\ndocker-volume = a/b", "5: [source s] docker-volume: \"a/b\" is no name of one"},
+        {"volume\ncontainer = a", "5: [source s] container: is for sources of type postgres"}};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        AUTO_CHAR text = xasprintf(STORE "[source s]\ntype = %s\n", wrong[i].keys);
+        AUTO_CHAR message = xasprintf("t.conf:%s", wrong[i].message);
+        refuse(text, message);
+    }
 }
 
 static void test_drill(void **state)
@@ -783,6 +815,7 @@ int main(void)
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_sample_has_every_key),
         cmocka_unit_test(test_drill),
+        cmocka_unit_test(test_containers),
         cmocka_unit_test(test_drill_slips),
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_retention_slips),

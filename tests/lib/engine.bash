@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# engine.bash: a project "tutor" whose containers are local programs. There is no container engine on the test
+# machine: its API is played by engine.py, and `docker` is a stand-in that runs commands here instead of in a container.
+# shellcheck source=tests/lib/pg.sh
+. "$BATS_TEST_DIRNAME/../lib/pg.sh"
+
+engine_start() {
+    mkdir -p "$T/engine/containers" "$T/engine/volumes" "$T/bin"
+    python3 "$BATS_TEST_DIRNAME/../lib/engine.py" "$T/engine.sock" "$T/engine" >"$T/engine/ready" 2>"$T/engine/log" 3>&- &
+    ENGINE=$!
+    for _ in $(seq 100); do
+        grep -q ready "$T/engine/ready" && break
+        read -rt 0.1 <> <(:) || :
+    done
+    export DOCKER_HOST=unix://$T/engine.sock
+    # docker exec -i [-e NAME] CONTAINER COMMAND...: runs it with the variables of that container.
+    cat >"$T/bin/docker" <<SH
+#!/bin/bash
+echo "\$*" >>"$T/docker.calls"
+[ "\$1 \$2" = "exec -i" ] || exit 64
+shift 2
+while [ "\$1" = -e ]; do shift 2; done
+if [ -f "$T/engine/\$1.env" ]; then set -a; . "$T/engine/\$1.env"; set +a; fi
+container=\$1
+shift
+CONTAINER=\$container exec "\$@"
+SH
+    chmod 755 "$T/bin/docker"
+    PATH=$T/bin:$PATH
+}
+
+engine_stop() {
+    [ "${ENGINE:-}" ] || return 0
+    kill "$ENGINE"
+    wait "$ENGINE" || :
+}
+
+# container NAME SERVICE STATUS NETWORK-ADDRESS PUBLISHED-PORT ENV...: as `docker inspect` shows it, shortened.
+container() {
+    python3 - "$T/engine/containers/$1.json" "$@" <<'PY'
+import hashlib, json, sys
+path, name, service, status, address, published, *env = sys.argv[1:]
+json.dump({
+    "Id": hashlib.sha256(name.encode()).hexdigest(), "Name": "/" + name,
+    "State": {"Status": status, "Running": status == "running"},
+    "HostConfig": {"NetworkMode": "tutor_default"},
+    "Mounts": [{"Type": "bind", "Source": sys.argv[1] + ".secrets", "Destination": "/run/secrets", "RW": False}],
+    "Config": {"Image": "postgres:15-alpine", "Env": env + ["PATH=/usr/bin", "PGDATA=/var/lib/postgresql/data"],
+               "Labels": {"com.docker.compose.project": "tutor", "com.docker.compose.service": service,
+                          "com.docker.compose.oneoff": "False", "com.docker.compose.container-number": "1"}},
+    "NetworkSettings": {
+        "Ports": {"5432/tcp": [{"HostIp": "127.0.0.1", "HostPort": published}] if published != "-" else None},
+        "Networks": {"tutor_default": {"IPAddress": "" if address == "-" else address}}},
+}, open(path, "w"))
+PY
+}
+
+volume() { # NAME FOLDER
+    printf '{"CreatedAt":"2026-01-01T00:00:00Z","Driver":"local","Labels":{"com.docker.compose.project":"tutor"},"Mountpoint":"%s","Name":"%s","Options":null,"Scope":"local"}' \
+        "$2" "$1" >"$T/engine/volumes/$1.json"
+}
+
+# The database of the project: a PostgreSQL that listens on a free port of loopback, and wants a password there.
+database_start() {
+    pg_start "$T/pg"
+    PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    echo 'host all all 127.0.0.1/32 scram-sha-256' >>"$T/pg/data/pg_hba.conf"
+    printf "listen_addresses = '127.0.0.1'\nport = %s\n" "$PORT" >>"$T/pg/data/postgresql.conf"
+    pg_log=$T/restart.log
+    pg_quietly "$(pg_bin)/pg_ctl" -D "$T/pg/data" -l "$T/pg/server.log" -w -t 60 restart
+    export PGPORT=$PORT
+    psql -qX -c "CREATE ROLE tutor SUPERUSER LOGIN PASSWORD 'geheim'" -c 'CREATE DATABASE tutor OWNER tutor'
+    psql -qX -d tutor -c 'CREATE TABLE users AS SELECT i AS id, md5(i::text) AS name FROM generate_series(1, 500) i'
+    unset PGHOST PGPORT PGUSER PGDATABASE
+}
