@@ -16,7 +16,7 @@
 #define AHEAD_BYTES  (20u << 20) /* of the stream, on their way or opened before they are needed */
 #define GROUP        64          /* frames fetched in one range, at most */
 #define BUCKETS      (2 * WINDOW)
-#define IDLE_BUFFERS 8
+#define IDLE_BUFFERS 16 /* what a range of frames that compress well makes room for at once */
 #define NEVER        UINT64_MAX
 
 /* A chunk that a worker verifies in a frame it has opened. */
