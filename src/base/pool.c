@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define STACK (512u << 10) /* ample; the usual 8 MiB count against limits of memory, used or not */
+/* Of a thread: JSON nested as deep as jansson lets it takes less than half. The usual 8 MiB would count
+ * against limits of memory, used or not. */
+#define STACK (512u << 10)
 
 enum { JOB_IDLE, JOB_QUEUED, JOB_DONE };
 
