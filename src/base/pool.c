@@ -4,6 +4,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* Of a thread: JSON nested as deep as jansson lets it takes less than half. The usual 8 MiB would count
+ * against limits of memory, used or not. */
+#define STACK (512u << 10)
+
 enum { JOB_IDLE, JOB_QUEUED, JOB_DONE };
 
 struct worker {
@@ -48,6 +52,9 @@ struct pool *pool_new(unsigned threads)
 {
     assert(threads >= 1 && threads <= 64);
     struct pool *p = xcalloc(1, sizeof *p + threads * sizeof *p->workers);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->done, NULL);
@@ -55,9 +62,10 @@ struct pool *pool_new(unsigned threads)
     p->threads = threads;
     for (unsigned i = 0; i < threads; i++) {
         p->workers[i] = (struct worker){.pool = p, .number = i};
-        if (pthread_create(&p->workers[i].thread, NULL, work, &p->workers[i]) != 0)
+        if (pthread_create(&p->workers[i].thread, &attributes, work, &p->workers[i]) != 0)
             abort();
     }
+    pthread_attr_destroy(&attributes);
     return p;
 }
 

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BIG_BUFFER (768 << 10) /* larger than a frame, smaller than a range of a pack */
+#define BIG_BUFFER (256 << 10) /* frames of volumes and ranges of packs are larger */
 
 struct cli cli;
 
@@ -40,7 +40,7 @@ static void make_process_safe(void)
     static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
     struct rlimit no_core = {0, 0};
     open_standard_files();
-    mallopt(M_MMAP_THRESHOLD, BIG_BUFFER); /* left alone, it grows, and what was freed stays in our hands */
+    mallopt(M_MMAP_THRESHOLD, BIG_BUFFER); /* left alone, it grows, and what was freed stays as holes */
     cli.umask = umask(077);
     getrlimit(RLIMIT_CORE, &no_core); /* the hard limit stays: guard runs a command of the user's */
     no_core.rlim_cur = 0;

@@ -197,6 +197,12 @@ int mirrors_each(struct repo *r, int (*each)(struct repo *r, struct store *s, vo
 /* Takes up what the indexes of mirrors say, once: true when that was now. */
 bool mirrors_load_indexes(struct repo *r);
 
+/* ---- gather.c ---- */
+/* Calls `one` for each number below n, from several threads at a time and in no order. The first error ends
+ * it soon. */
+typedef int gather_one(void *ctx, size_t i, struct err *e);
+int gather(size_t n, gather_one *one, void *ctx, struct err *e) MUST_CHECK;
+
 /* ---- json.c ---- */
 /* Parses one object with an integer "format": 1. ERR_DAMAGED. The caller owns the reference. */
 json_t *json_read(struct bytes text, struct err *e) MUST_CHECK;

@@ -16,7 +16,7 @@
 #define AHEAD_BYTES  (20u << 20) /* of the stream, on their way or opened before they are needed */
 #define GROUP        64          /* frames fetched in one range, at most */
 #define BUCKETS      (2 * WINDOW)
-#define IDLE_BUFFERS 8
+#define IDLE_BUFFERS 16 /* what a range of frames that compress well makes room for at once */
 #define NEVER        UINT64_MAX
 
 /* A chunk that a worker verifies in a frame it has opened. */
@@ -79,13 +79,18 @@ static struct slot_in_window *at(struct stream_reader *s, uint64_t position)
     return &s->window[position % WINDOW];
 }
 
-/* A buffer is taken when there is something to put into it, not when it is asked for: what lies ahead is in
- * memory once, sealed or opened. */
-static void take_idle(struct stream_reader *s, struct buf *b)
+/* A buffer for n bytes, rather one that has room for them. It is taken when there is something to put into
+ * it, not when it is asked for: what lies ahead is in memory once, sealed or opened. */
+static void take_idle(struct stream_reader *s, size_t n, struct buf *b)
 {
     pthread_mutex_lock(&s->lock);
-    if (s->idle_count)
-        *b = s->idle[--s->idle_count];
+    if (s->idle_count) {
+        size_t i = s->idle_count - 1;
+        while (i > 0 && s->idle[i].cap < n)
+            i--;
+        *b = s->idle[i];
+        s->idle[i] = s->idle[--s->idle_count];
+    }
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -107,7 +112,7 @@ static void load(struct job *job, unsigned worker)
     struct codec *c = p->reader->codecs[worker];
     struct bytes sealed;
     int rc = fetch_wait(p->fetch, &p->source, &sealed, &p->error);
-    take_idle(p->reader, &p->raw);
+    take_idle(p->reader, p->source.facts.raw_length, &p->raw);
     if (rc == 0)
         rc = frame_open_bytes(r, &p->source, sealed, c, &p->raw, &p->error);
     fetch_end(STEAL(p->fetch));

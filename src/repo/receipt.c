@@ -198,17 +198,22 @@ static int by_time(const void *a, const void *b)
     return memcmp(x->id.b, y->id.b, SHA_SIZE);
 }
 
-static int load_one(struct repo *r, const char *name, struct receipts *out, struct err *e)
+struct loading {
+    struct repo *repo;
+    const struct strings *names;
+    struct receipt *v; /* one that could not be loaded has no host */
+};
+
+static int load_one(void *ctx, size_t i, struct err *e)
 {
+    const struct loading *l = ctx;
+    const char *name = l->names->v[i];
     AUTO(buf) text = BUF_NONE;
     struct err bad = ERR_INIT;
-    int rc = object_get(r, name, OBJECT_RECEIPT, METADATA_MAX, &text, &bad);
-    if (rc == STORE_ABSENT)
+    int rc = object_get(l->repo, name, OBJECT_RECEIPT, METADATA_MAX, &text, &bad);
+    if (rc == STORE_ABSENT ||
+        (rc == STORE_DONE && open_receipt(l->repo, name, buf_bytes(&text), &l->v[i], &bad) == 0))
         return 0;
-    if (rc == STORE_DONE && open_receipt(r, name, buf_bytes(&text), &out->v[out->n], &bad) == 0) {
-        out->n++;
-        return 0;
-    }
     if (bad.kind != ERR_DAMAGED)
         return *e = bad, -1;
     log_warn("%s: %s (passed over)", name, bad.text);
@@ -226,14 +231,16 @@ int receipts_load(struct repo *r, const struct sha *snapshot, struct receipts *o
     if (list_names(r->store, prefix, &names, e))
         return -1;
     out->v = xcalloc(names.n, sizeof *out->v);
+    struct loading l = {.repo = r, .names = &names, .v = out->v};
+    int rc = gather(names.n, load_one, &l, e);
     for (size_t i = 0; i < names.n; i++)
-        if (load_one(r, names.v[i], out, e)) {
-            receipts_free(out);
-            return -1;
-        }
-    if (out->n)
+        if (out->v[i].host)
+            out->v[out->n++] = out->v[i];
+    if (rc)
+        receipts_free(out);
+    else if (out->n)
         qsort(out->v, out->n, sizeof *out->v, by_time);
-    return 0;
+    return rc;
 }
 
 void receipts_free(struct receipts *r)

@@ -249,25 +249,42 @@ static int add_listed(void *ctx, const struct store_object *o, struct err *e)
     return 0;
 }
 
+struct loading {
+    struct repo *repo;
+    struct snapshot *v; /* one that could not be loaded has no host */
+    char **unreadable;  /* why, where that is the snapshot's fault */
+};
+
+static int load_one(void *ctx, size_t i, struct err *e)
+{
+    struct loading *l = ctx;
+    const struct snapshot listed = l->v[i];
+    struct err bad = ERR_INIT;
+    if (snapshot_load(l->repo, &listed.id, &l->v[i], &bad) == 0)
+        l->v[i].stored_ns = listed.stored_ns;
+    else if (bad.kind == ERR_DAMAGED)
+        l->unreadable[i] = xstrdup(bad.text);
+    else if (bad.kind != ERR_USAGE) /* ERR_USAGE: gone since it was listed */
+        return *e = bad, -1;
+    return 0;
+}
+
 /* Loads those that were listed; keeps those that can be read. */
 static int load_listed(struct repo *r, struct snapshots *all, struct err *e)
 {
-    size_t listed = all->n;
-    all->n = 0;
-    for (size_t i = 0; i < listed; i++) {
-        struct err bad = ERR_INIT;
-        struct snapshot s = {0};
-        int64_t stored_ns = all->v[i].stored_ns;
-        if (snapshot_load(r, &all->v[i].id, &s, &bad) == 0) {
-            s.stored_ns = stored_ns;
-            all->v[all->n++] = s;
-        } else if (bad.kind == ERR_DAMAGED) {
-            strings_add(&all->unreadable, bad.text);
-        } else if (bad.kind != ERR_USAGE) { /* ERR_USAGE: gone since it was listed */
-            return *e = bad, -1;
-        }
+    struct loading l = {.repo = r, .v = all->v, .unreadable = xcalloc(all->n, sizeof *l.unreadable)};
+    int rc = gather(all->n, load_one, &l, e);
+    size_t kept = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->v[i].host)
+            all->v[kept++] = all->v[i];
+        if (l.unreadable[i])
+            strings_add(&all->unreadable, l.unreadable[i]);
+        free(l.unreadable[i]);
     }
-    return 0;
+    free(l.unreadable);
+    all->n = kept;
+    return rc;
 }
 
 static bool is_among(const struct snapshots *all, const struct sha *id)

@@ -457,6 +457,47 @@ static void readers(void **state)
     test_repo_free(&t);
 }
 
+/* More than one thread's share of them. */
+static void many_snapshots(void **state)
+{
+    (void)state;
+    enum { MANY = 60, BAD = 37 };
+    struct err e = ERR_INIT;
+    struct store_fault plan = {0};
+    struct test_repo t;
+    char *dir = test_folder(), name[NAME_SIZE];
+    struct sha ids[MANY];
+    test_repo_new(&t, store_fault_new(store_mem_new(dir), &plan));
+    for (int i = 0; i < MANY; i++) {
+        AUTO(snapshot) s = {0};
+        test_backup(&t, BYTES(&i, sizeof i), &s);
+        ids[i] = s.id;
+    }
+    object_name(name, "snapshots/", &ids[BAD]);
+    assert_ok(store_replace(t.store, name, BYTES_STR("something else"), &e));
+    AUTO(snapshots) all = {0}, none = {0};
+    assert_ok(snapshots_load(t.repo, &all, &e));
+    assert_int_equal(all.n, MANY - 1);
+    assert_int_equal(all.unreadable.n, 1);
+    assert_non_null(strstr(all.unreadable.v[0], name));
+    for (size_t i = 0; i < all.n; i++) {
+        size_t known = 0;
+        while (known < MANY && !sha_equal(&ids[known], &all.v[i].id))
+            known++;
+        assert_true(known < MANY && known != BAD);
+        assert_true(all.v[i].source_count == 1 && all.v[i].stored_ns > 0);
+        assert_true(i == 0 || all.v[i - 1].time_ns <= all.v[i].time_ns);
+        memset(&ids[known], 0, sizeof ids[known]); /* each once */
+    }
+    plan = (struct store_fault){.fail_at = 30};
+    assert_int_equal(snapshots_load(t.repo, &none, &e), -1);
+    assert_text(e, "a fault that a test asked for");
+    assert_int_equal(none.n, 0);
+    plan = (struct store_fault){0};
+    test_repo_free(&t);
+    test_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +514,7 @@ int main(void)
         cmocka_unit_test(every_store_operation_fails_once),
         cmocka_unit_test(the_writer_key_reads_no_content),
         cmocka_unit_test(readers),
+        cmocka_unit_test(many_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
