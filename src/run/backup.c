@@ -11,12 +11,12 @@
 #include <sys/resource.h>
 
 /* The second night of a 542 MB dump stored 8.9 MB in chunks of 16 KiB, 11.7 MB in 29 KiB, 16.3 MB in 54 KiB;
- * smaller ones lose in lists and tables what they gain. Folders change by whole files, so larger ones do. */
+ * smaller ones lose in lists and tables what they gain. Folders change by whole files, so larger ones do.
+ * Of 204 MB of text and tables level 2 made 67.2 MB in 0.49 s, level 3 65.4 MB in 0.66 s. */
 #define DATABASE_MEAN  (16u << 10)
 #define VOLUME_MEAN    (64u << 10)
 #define DATABASE_LEVEL 1
-#define VOLUME_LEVEL   2 /* of 204 MB of text and tables level 2 made 67.2 MB in 0.49 s, 3 65.4 MB in 0.66 s \
-                          */
+#define VOLUME_LEVEL   2
 
 #define TRIES 3 /* of a run whose packs a prune condemns, or that is put to sleep, again and again */
 
