@@ -97,6 +97,8 @@ bench: user
 	@tests/lib/packages build test bench
 	@$(MAKE) --no-print-directory all
 	@LIFEBOAT=$(abspath $(O))/lifeboat tests/bench
+growth: packages all
+	@LIFEBOAT=$(abspath $(O))/lifeboat tests/growth
 
 install: all $(if $(DESTDIR),,user)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
@@ -119,6 +121,6 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers model bench install uninstall clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers model bench growth install uninstall clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)
