@@ -281,10 +281,18 @@ static int run_pass(struct pruning *p, struct err *e)
 
 /* ---- two prunes at once ---- */
 /* Whether another prune has deleted packs while this one looked, or so lately that a listing need not show
- * yet where their chunks went: what was missed then is not lost. */
+ * yet where their chunks went: what was missed then is not lost. By the marks of now: this one may have
+ * slept. */
 static bool is_unsettled(struct pruning *p)
 {
+    struct err why = ERR_INIT;
     AUTO(sha_set) condemned = {0}, swept = {0};
+    marks_free(&p->marks);
+    if (marks_load(p->repo, MARKS_ALL, &p->marks, &why))
+        return false;
+    if (p->marks.now_ns < p->now_ns) /* the store's clock was put back: nothing that is new looks new */
+        return true;
+    p->now_ns = p->marks.now_ns;
     prune_collect(p, MARK_CONDEMN, INT64_MIN, &condemned);
     prune_collect(p, MARK_SWEPT, p->repo->bounds.lag_ns, &swept);
     for (size_t i = 0; i < condemned.n; i++) {

@@ -538,7 +538,7 @@ static void random_histories(void **state)
 
 int main(void)
 {
-    if (randombytes_set_implementation(&seeded) != 0)
+    if (sodium_init() < 0 || randombytes_set_implementation(&seeded) != 0)
         return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories)};
     return cmocka_run_group_tests(tests, NULL, NULL);
