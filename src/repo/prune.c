@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-#define TRIES 3 /* when another prune gets in the way, or nobody else is at work */
+#define TRIES  3 /* when another prune gets in the way */
+#define PASSES 3 /* at most, of an exclusive run, after what it forgets */
 
 /* A tree of depth 0 has no list: its roots are the chunks. */
 static int keep_roots(struct pruning *p, const struct snapshot *s, uint32_t number, struct err *e)
@@ -357,7 +358,7 @@ int repo_prune(struct repo *r, const struct prune_options *o, struct prune_repor
     /* What one pass forgets is dead to the next, if there is no undo window; what that condemns, the next
      * finds past a grace of 0. */
     int first = o->forget_count > 0 ? 1 : 0;
-    for (int i = 0; i < first + TRIES; i++) {
+    for (int i = 0; i < first + PASSES; i++) {
         uint64_t condemned = out->dead.packs + out->thin.packs;
         if (one_run(r, o, i > first, out, e))
             return -1;

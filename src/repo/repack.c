@@ -56,7 +56,7 @@ static int fetch_pack(struct repacking *k, struct err *e)
         k->raw.n = 0;
         int rc = store_get_range(r->store, name, at, buf_reserve(&k->raw, n), n, e);
         if (rc == STORE_ABSENT)
-            return err_set(e, ERR_FAILED, "%s: is gone: another prune is at work, run this one again", name);
+            return err_set(e, ERR_DAMAGED, "%s: is missing from %s", name, store_title(r->store));
         if (rc != STORE_DONE || fd_write_all(k->fd, BYTES(k->raw.p, n), "temporary pack", e))
             return -1;
         sha_add(&sha, BYTES(k->raw.p, n));

@@ -106,6 +106,58 @@ static void a_pack_younger_than_its_mark_stays(void **state)
     scene_free(&s);
 }
 
+/* ---- two prunes at once ---- */
+struct rival {
+    int operations; /* until another host prunes */
+    struct host *other;
+};
+
+static void let_the_other_prune(struct host *h)
+{
+    struct rival *rival = h->ctx;
+    if (--rival->operations)
+        return;
+    for (int i = 0; i < 2; i++) { /* gives what is needed a new home; deletes the old one */
+        AUTO(prune_report) r = {0};
+        host_reopen(rival->other, true);
+        prune_ok(rival->other, &nothing, &r);
+    }
+}
+
+/* All packs are condemned, and needed: what one prune reads, another moves away and deletes. */
+static void a_prune_survives_another(void **state)
+{
+    (void)state;
+    for (int at = 2; at < 14; at++) {
+        struct scene s;
+        struct host other;
+        struct err e = ERR_INIT;
+        AUTO(strings) names = STRINGS_NONE;
+        AUTO(sha_set) packs = {0};
+        AUTO(prune_report) r = {0};
+        scene_new(&s, 300);
+        assert_ok(list_names(s.w.store, "packs/", &names, &e));
+        for (size_t i = 0; i < names.n; i++) {
+            struct sha name;
+            assert_true(name_sha(names.v[i], &name));
+            sha_set_add(&packs, &name);
+        }
+        assert_ok(mark_packs(s.h.repo, MARK_CONDEMN, &packs, &e));
+        world_wait(&s.w, 2 * DAY);
+        host_new(&other, &s.w, true);
+        struct rival rival = {.operations = at, .other = &other};
+        host_reopen(&s.h, true);
+        s.h.ctx = &rival;
+        s.h.before = let_the_other_prune;
+        assert_ok(repo_prune(s.h.repo, &nothing, &r, &e));
+        s.h.before = NULL;
+        assert_true(rival.operations <= 0);
+        assert_restores(&s.w, &s.one, &s.blocks);
+        host_free(&other);
+        scene_free(&s);
+    }
+}
+
 struct nap {
     int operations; /* until the machine sleeps */
     size_t packs, notes;
@@ -574,6 +626,7 @@ int main(void)
         cmocka_unit_test(a_condemn_mark_outlives_its_pack),
         cmocka_unit_test(a_pack_younger_than_its_mark_stays),
         cmocka_unit_test(a_prune_that_slept_deletes_nothing),
+        cmocka_unit_test(a_prune_survives_another),
         cmocka_unit_test(undo_brings_it_back),
         cmocka_unit_test(pins_and_unpins),
         cmocka_unit_test(frames_are_moved_unopened),
