@@ -9,9 +9,10 @@ struct codec {
     struct buf probe, scratch[2];
 };
 
-/* A look at this much, at the fastest level, tells media files and archives from the rest. Small frames are
- * not worth it. */
-#define PROBE 16384
+/* Looks at this much in so many places, at the fastest level, tell media files and archives from the rest.
+ * Small frames are not worth it. */
+#define PROBE  4096
+#define PROBES 4
 
 struct codec *codec_new(void)
 {
@@ -36,14 +37,23 @@ static bool shrinks(size_t packed, size_t raw)
     return packed < raw - raw / 32;
 }
 
+/* Evenly spread, and none at the start: headers of media files compress, their bodies do not. */
+static bool may_shrink(struct codec *c, struct bytes raw)
+{
+    if (raw.n < 16 * PROBES * PROBE)
+        return true;
+    for (size_t i = 0; i < PROBES; i++) {
+        struct bytes part = BYTES(raw.p + (2 * i + 1) * raw.n / (2 * PROBES) - PROBE / 2, PROBE);
+        if (shrinks(compress(c, part, 1, &c->probe), PROBE))
+            return true;
+    }
+    return false;
+}
+
 enum compression codec_compress(struct codec *c, struct bytes raw, int level, struct buf *out)
 {
-    if (raw.n >= 16 * PROBE) {
-        /* From the middle: headers of media files compress, their bodies do not. */
-        struct bytes part = BYTES(raw.p + raw.n / 2 - PROBE / 2, PROBE);
-        if (!shrinks(compress(c, part, 1, &c->probe), PROBE))
-            return COMPRESSION_NONE;
-    }
+    if (!may_shrink(c, raw))
+        return COMPRESSION_NONE;
     size_t n = compress(c, raw, level, out);
     if (!shrinks(n, raw.n))
         return COMPRESSION_NONE;

@@ -9,11 +9,11 @@
 
 #define UPLOADS 3 /* packs that wait for the store while the next one fills */
 
-/* One frame being compressed and sealed. */
+/* One frame on its way: compressed and sealed by a worker, then hashed and written at the end of the pack. */
 struct sealing {
     struct job job;
+    struct pool *on; /* where the job is; NULL: nowhere */
     struct writer *writer;
-    bool busy;
     uint32_t frame;
     int level;
     struct frame_facts facts;
@@ -21,6 +21,7 @@ struct sealing {
     uint32_t slot;
     struct buf raw, chunks, packed, sealed;
     uint64_t *stored;
+    struct err error; /* of writing */
 };
 
 /* One finished pack on its way into the store. */
@@ -59,11 +60,12 @@ struct open_pack {
 struct writer {
     struct repo *repo;
     struct codec **codecs; /* one for each worker */
+    struct pool *appender; /* one thread: what it hashes and writes stays in order */
     struct pool *uploader;
     struct open_slot slots[3]; /* by enum slot_kind */
     struct open_pack pack;
-    struct sealing *sealings; /* a ring */
-    size_t sealing_count, oldest, in_flight;
+    struct sealing *sealings; /* a ring: those being appended, then those being sealed */
+    size_t sealing_count, oldest, appending, in_flight;
     struct upload uploads[UPLOADS];
     size_t next_upload;
     struct index_builder indexes;
@@ -122,8 +124,9 @@ struct writer *writer_new(struct repo *r, struct err *e)
     w->codecs = xcalloc(threads, sizeof *w->codecs);
     for (unsigned i = 0; i < threads; i++)
         w->codecs[i] = codec_new();
+    w->appender = pool_new(1);
     w->uploader = pool_new(UPLOADS);
-    w->sealing_count = 2 * threads + 2;
+    w->sealing_count = 2 * threads + 4;
     w->sealings = xcalloc(w->sealing_count, sizeof *w->sealings);
     for (size_t i = 0; i < UPLOADS; i++)
         w->uploads[i].fd = -1;
@@ -209,8 +212,34 @@ static int start_pack(struct writer *w, struct err *e)
 static int append(struct writer *w, struct bytes b, struct err *e)
 {
     sha_add(&w->pack.sha, b);
-    w->pack.size += b.n;
     return fd_write_all(w->pack.fd, b, "temporary pack", e);
+}
+
+static void append_sealed(struct job *job, unsigned worker)
+{
+    (void)worker;
+    struct sealing *s = CONTAINER(job, struct sealing, job);
+    (void)!append(s->writer, buf_bytes(&s->sealed), &s->error);
+}
+
+/* Waits for the oldest frame that is being appended. */
+static int settle_oldest(struct writer *w, struct err *e)
+{
+    struct sealing *s = &w->sealings[w->oldest];
+    assert(w->appending > 0);
+    pool_wait(w->appender, &s->job);
+    s->on = NULL;
+    w->oldest = (w->oldest + 1) % w->sealing_count;
+    w->appending--;
+    return err_is_set(&s->error) ? (*e = s->error, -1) : 0;
+}
+
+static int settle(struct writer *w, struct err *e)
+{
+    while (w->appending)
+        if (settle_oldest(w, e))
+            return -1;
+    return 0;
 }
 
 static int close_pack(struct writer *w, struct err *e)
@@ -223,8 +252,9 @@ static int close_pack(struct writer *w, struct err *e)
     AUTO(buf) tail = BUF_NONE;
     u->table.n = 0;
     pack_seal_tail(w->repo->keys, &p->table, p->size, &u->table, &tail);
-    if (append(w, buf_bytes(&tail), e))
+    if (settle(w, e) || append(w, buf_bytes(&tail), e))
         return -1;
+    p->size += tail.n;
     sha_end(&p->sha, &u->name);
     uint32_t number =
         index_add_pack(&w->repo->index, &u->name, p->size, PACK_LISTED | PACK_INDEXED | PACK_RELIED, e);
@@ -261,10 +291,9 @@ static uint32_t slot_in_table(struct writer *w, uint32_t slot)
     return p->table.slot_count - 1;
 }
 
-/* Appends sealed bytes as a frame of the pack; *info, all but pack and offset, says of what slot and shape.
- */
-static int add_frame(struct writer *w, struct frame_info *info, struct bytes chunks, struct bytes sealed,
-                     struct err *e)
+/* Gives a frame its place at the end of the pack; *info, all but pack and offset, says of what slot and
+ * shape. Its bytes are appended next. */
+static int place_frame(struct writer *w, struct frame_info *info, struct bytes chunks, struct err *e)
 {
     struct open_pack *p = &w->pack;
     if (p->fd < 0 && start_pack(w, e))
@@ -278,7 +307,8 @@ static int add_frame(struct writer *w, struct frame_info *info, struct bytes chu
                                 .raw_length = info->raw_length,
                                 .compression = info->compression};
     table_add_frame(&p->table, &entry, chunks);
-    return append(w, sealed, e);
+    p->size += info->sealed_length;
+    return 0;
 }
 
 static int close_full_pack(struct writer *w, struct err *e)
@@ -297,8 +327,12 @@ static int append_frame(struct writer *w, struct sealing *s, struct err *e)
                               .sealed_length = (uint32_t)s->sealed.n,
                               .raw_length = s->facts.raw_length,
                               .compression = s->facts.compression};
-    if (add_frame(w, &info, buf_bytes(&s->chunks), buf_bytes(&s->sealed), e))
+    if (place_frame(w, &info, buf_bytes(&s->chunks), e))
         return -1;
+    s->job.run = append_sealed;
+    s->on = w->appender;
+    w->appending++;
+    pool_submit(w->appender, &s->job);
     *index_frame(&w->repo->index, s->frame) = info;
     if (p->frame_count == p->frame_cap) {
         p->frame_cap = p->frame_cap ? 2 * p->frame_cap : 256;
@@ -315,17 +349,18 @@ int writer_move_frame(struct writer *w, uint32_t frame, struct bytes chunks, str
     struct frame_info info = *index_frame(&w->repo->index, frame);
     if (is_broken(w, e))
         return -1;
-    return add_frame(w, &info, chunks, sealed, e) || close_full_pack(w, e) ? break_writer(w, e) : 0;
+    return place_frame(w, &info, chunks, e) || settle(w, e) || append(w, sealed, e) || close_full_pack(w, e)
+               ? break_writer(w, e)
+               : 0;
 }
 
 /* ---- frames ---- */
 static int take_oldest(struct writer *w, struct err *e)
 {
-    struct sealing *s = &w->sealings[w->oldest];
-    assert(w->sealing_count > 0);
+    struct sealing *s = &w->sealings[(w->oldest + w->appending) % w->sealing_count];
+    assert(w->in_flight > 0);
     pool_wait(w->repo->pool, &s->job);
-    s->busy = false;
-    w->oldest = (w->oldest + 1) % w->sealing_count;
+    s->on = NULL;
     w->in_flight--;
     return append_frame(w, s, e);
 }
@@ -337,14 +372,20 @@ int writer_drain(struct writer *w, struct err *e)
     while (w->in_flight)
         if (take_oldest(w, e))
             return break_writer(w, e);
-    return 0;
+    return settle(w, e) ? break_writer(w, e) : 0;
+}
+
+static bool oldest_is_sealed(struct writer *w)
+{
+    return w->in_flight &&
+           pool_is_done(w->repo->pool, &w->sealings[(w->oldest + w->appending) % w->sealing_count].job);
 }
 
 int writer_poll(struct writer *w, struct err *e)
 {
     if (is_broken(w, e))
         return -1;
-    while (w->in_flight && pool_is_done(w->repo->pool, &w->sealings[w->oldest].job))
+    while (oldest_is_sealed(w))
         if (take_oldest(w, e))
             return break_writer(w, e);
     return 0;
@@ -377,6 +418,14 @@ static void swap(struct buf *a, struct buf *b)
     *b = t;
 }
 
+static int make_room(struct writer *w, struct err *e)
+{
+    while (w->appending + w->in_flight == w->sealing_count)
+        if (w->appending ? settle_oldest(w, e) : take_oldest(w, e))
+            return -1;
+    return 0;
+}
+
 int writer_flush_frame(struct writer *w, struct frame_builder *b, enum slot_kind kind, int level,
                        uint64_t *stored, struct err *e)
 {
@@ -384,16 +433,16 @@ int writer_flush_frame(struct writer *w, struct frame_builder *b, enum slot_kind
         return 0;
     if (writer_poll(w, e))
         return -1;
-    if ((w->in_flight == w->sealing_count && take_oldest(w, e)) || open_slot(w, kind, e))
+    if (make_room(w, e) || open_slot(w, kind, e))
         return break_writer(w, e);
-    struct sealing *s = &w->sealings[(w->oldest + w->in_flight) % w->sealing_count];
+    struct sealing *s = &w->sealings[(w->oldest + w->appending + w->in_flight) % w->sealing_count];
     w->in_flight++;
     struct open_slot *o = &w->slots[kind];
     swap(&s->raw, &b->raw);
     swap(&s->chunks, &b->chunks);
     b->raw.n = b->chunks.n = 0;
     s->writer = w;
-    s->busy = true;
+    s->on = w->repo->pool;
     s->frame = b->frame;
     s->level = level;
     s->slot = o->index;
@@ -467,8 +516,8 @@ void writer_free(struct writer *w)
         return;
     for (size_t i = 0; i < w->sealing_count; i++) {
         struct sealing *s = &w->sealings[i];
-        if (s->busy)
-            pool_wait(w->repo->pool, &s->job);
+        if (s->on)
+            pool_wait(s->on, &s->job);
         buf_free(&s->raw);
         buf_free(&s->chunks);
         buf_free(&s->packed);
@@ -484,6 +533,7 @@ void writer_free(struct writer *w)
     table_free(&w->pack.table);
     free(w->pack.frames);
     free(w->pack.slots);
+    pool_free(w->appender);
     pool_free(w->uploader);
     for (unsigned i = 0; i < pool_threads(w->repo->pool); i++)
         codec_free(w->codecs[i]);
