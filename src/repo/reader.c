@@ -11,12 +11,18 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define WINDOW       4096 /* references looked ahead: 128 KiB of bookkeeping, 64 to 256 MiB of stream */
-#define CACHE_BYTES  (24u << 20) /* frames that are kept opened, and those on their way */
-#define AHEAD_BYTES  (20u << 20) /* of the stream, on their way or opened before they are needed */
-#define GROUP        64          /* frames fetched in one range, at most */
+#define WINDOW      4096        /* references looked ahead: 128 KiB of bookkeeping, 64 to 256 MiB of stream */
+#define CACHE_BYTES (24u << 20) /* frames that are kept opened, and those on their way */
+/* Of the stream, on their way or opened before they are needed: little while the store is quick, so that
+ * bytes are still in the processor's cache when they are opened; more each time that one had to be waited
+ * for. */
+#define AHEAD_FIRST  (4u << 20)
+#define AHEAD_MOST   (20u << 20)
+#define SLOW_NS      5000000u
+#define GROUP        64 /* frames fetched in one range, at most */
 #define BUCKETS      (2 * WINDOW)
-#define IDLE_BUFFERS 16 /* what a range of frames that compress well makes room for at once */
+#define IDLE_BUFFERS 64         /* what a range of frames that compress well makes room for at once, */
+#define IDLE_BYTES   (8u << 20) /* but no more than this: the bytes of the range want room, too */
 #define NEVER        UINT64_MAX
 
 /* A chunk that a worker verifies in a frame it has opened. */
@@ -61,14 +67,16 @@ struct stream_reader {
     uint64_t head, tail;           /* positions: next to hand out, next to fill */
     uint64_t loaded_to;            /* positions before were asked for */
     uint64_t ahead_bytes;          /* between head and loaded_to */
+    uint64_t ahead_wanted;
     bool end_of_walk;
     struct plan *buckets[BUCKETS];
     struct plan **resident; /* plans that hold bytes or are being loaded */
     size_t resident_count, resident_cap;
     uint64_t resident_bytes;
     pthread_mutex_t lock;          /* guards what follows: */
+    bool is_slow;                  /* a worker had to wait for the store */
     struct buf idle[IDLE_BUFFERS]; /* of frames that went, for those to come */
-    size_t idle_count;
+    size_t idle_count, idle_bytes;
     struct plan *current; /* the caller looks at its bytes */
     struct buf spare;     /* a chunk that had to be read on its own */
     uint64_t skip, left;  /* bytes before the range, bytes of it still to come */
@@ -89,6 +97,7 @@ static void take_idle(struct stream_reader *s, size_t n, struct buf *b)
         while (i > 0 && s->idle[i].cap < n)
             i--;
         *b = s->idle[i];
+        s->idle_bytes -= b->cap;
         s->idle[i] = s->idle[--s->idle_count];
     }
     pthread_mutex_unlock(&s->lock);
@@ -97,12 +106,29 @@ static void take_idle(struct stream_reader *s, size_t n, struct buf *b)
 static void give_idle(struct stream_reader *s, struct buf *b)
 {
     pthread_mutex_lock(&s->lock);
-    if (b->p && s->idle_count < IDLE_BUFFERS) {
+    if (b->p && s->idle_count < IDLE_BUFFERS && s->idle_bytes + b->cap <= IDLE_BYTES) {
+        s->idle_bytes += b->cap;
         s->idle[s->idle_count++] = *b;
         *b = (struct buf)BUF_NONE;
     }
     pthread_mutex_unlock(&s->lock);
     buf_free(b);
+}
+
+static void say_slow(struct stream_reader *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->is_slow = true;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void look_further(struct stream_reader *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->is_slow)
+        s->ahead_wanted = MIN(2 * s->ahead_wanted, AHEAD_MOST);
+    s->is_slow = false;
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void load(struct job *job, unsigned worker)
@@ -111,7 +137,10 @@ static void load(struct job *job, unsigned worker)
     struct repo *r = p->reader->repo;
     struct codec *c = p->reader->codecs[worker];
     struct bytes sealed;
+    uint64_t asked_ns = time_monotonic_ns();
     int rc = fetch_wait(p->fetch, &p->source, &sealed, &p->error);
+    if (time_monotonic_ns() - asked_ns > SLOW_NS)
+        say_slow(p->reader);
     take_idle(p->reader, p->source.facts.raw_length, &p->raw);
     if (rc == 0)
         rc = frame_open_bytes(r, &p->source, sealed, c, &p->raw, &p->error);
@@ -139,6 +168,7 @@ struct stream_reader *stream_reader_new(struct repo *r, const struct stream_info
                NULL;
     struct stream_reader *s = xcalloc(1, sizeof *s);
     s->repo = r;
+    s->ahead_wanted = AHEAD_FIRST;
     s->walk = ref_walk_new(r, info);
     s->fetcher = fetcher_new(r);
     pthread_mutex_init(&s->lock, NULL);
@@ -390,7 +420,8 @@ static int start_loading(struct stream_reader *s, uint64_t position, struct err 
 /* Starts what will be needed soon. */
 static int look_ahead(struct stream_reader *s, struct err *e)
 {
-    while (s->loaded_to < s->tail && (s->ahead_bytes < AHEAD_BYTES || s->loaded_to == s->head)) {
+    look_further(s);
+    while (s->loaded_to < s->tail && (s->ahead_bytes < s->ahead_wanted || s->loaded_to == s->head)) {
         struct slot_in_window *w = at(s, s->loaded_to);
         if (w->plan && w->plan->state == PLAN_IDLE && start_loading(s, s->loaded_to, e))
             return -1;
