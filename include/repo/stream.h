@@ -58,7 +58,9 @@ struct stream *stream_new(struct writer *w, const struct stream_options *o,
                           const struct stream_watch *watch) MUST_CHECK;
 /* Appends bytes (borrowed for the call). */
 int stream_write(struct stream *s, struct bytes b, struct err *e) MUST_CHECK;
-/* Ends the current chunk here (an empty one is fine) and reports `tag` to the watch when it is reached. */
+/* Ends the current chunk here (an empty one is fine). */
+int stream_split(struct stream *s, struct err *e) MUST_CHECK;
+/* Also reports `tag` to the watch when it is reached. */
 int stream_cut(struct stream *s, uint64_t tag, struct err *e) MUST_CHECK;
 /* Appends chunks that the repository is believed to have; the stream must stand at a cut. 1: appended (and
  * reported to the watch). 0: at least one is not there any more, nothing was appended. -1: *e. */

@@ -206,13 +206,18 @@ int stream_write(struct stream *s, struct bytes b, struct err *e)
     return 0;
 }
 
-int stream_cut(struct stream *s, uint64_t tag, struct err *e)
+int stream_split(struct stream *s, struct err *e)
 {
     if (make_room(s, e))
         return -1;
     end_chunk(s);
     chunker_reset(&s->chunker);
-    if (make_room(s, e))
+    return 0;
+}
+
+int stream_cut(struct stream *s, uint64_t tag, struct err *e)
+{
+    if (stream_split(s, e) || make_room(s, e))
         return -1;
     add_item(s, ITEM_CUT)->tag = tag;
     return 0;

@@ -7,7 +7,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define SMALL_FILE  (1u << 20) /* read whole before its header goes out, so it can be read again */
+#define SMALL_FILE  (1u << 20)  /* read whole before its header goes out, so it can be read again */
+#define SHORT_FILE  (32u << 10) /* its content is not worth being told from its header */
 #define READS       3
 #define EXTENTS_MAX 16384 /* holes beyond these are stored as zeros */
 
@@ -205,7 +206,11 @@ static enum tar_outcome judge(struct reading *r, bool holes)
 /* ---- storing ---- */
 static int begin(struct reading *r, bool holes)
 {
-    return tar_begin(r->t, r->entry, r->fd, holes, &r->out->attributes_error, r->e);
+    const struct tar_writer *t = r->t;
+    bool tells = t->content && r->entry->st.st_size >= (off_t)SHORT_FILE;
+    if (tar_begin(r->t, r->entry, r->fd, holes, &r->out->attributes_error, r->e))
+        return -1;
+    return tells ? t->content(t->ctx, r->e) : 0;
 }
 
 /* The header of a large file is out before its content is read. */

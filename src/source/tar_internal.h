@@ -19,6 +19,7 @@ struct tar_writer {
     struct archive *plain, *binary; /* one sink; the second for names beyond ASCII (hdrcharset=BINARY) */
     struct archive_entry *header;
     tar_sink *sink;
+    tar_content *content;
     void *ctx;
     struct err *e; /* of the call in progress */
     uint64_t bytes;

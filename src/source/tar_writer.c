@@ -29,10 +29,11 @@ static struct archive *open_archive(struct tar_writer *t, bool binary)
     return a;
 }
 
-struct tar_writer *tar_writer_new(tar_sink *sink, void *ctx)
+struct tar_writer *tar_writer_new(tar_sink *sink, tar_content *content, void *ctx)
 {
     struct tar_writer *t = xcalloc(1, sizeof *t);
     t->sink = sink;
+    t->content = content;
     t->ctx = ctx;
     t->block = xcalloc(1, TAR_BLOCK);
     t->header = archive_entry_new();

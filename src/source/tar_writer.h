@@ -10,7 +10,9 @@
 
 struct tar_writer;
 typedef int tar_sink(void *ctx, struct bytes b, struct err *e);
-struct tar_writer *tar_writer_new(tar_sink *sink, void *ctx) MUST_CHECK;
+/* Called between the header of a file that is not small and its content; NULL: nobody cares. */
+typedef int tar_content(void *ctx, struct err *e);
+struct tar_writer *tar_writer_new(tar_sink *sink, tar_content *content, void *ctx) MUST_CHECK;
 uint64_t tar_writer_bytes(const struct tar_writer *t); /* pushed so far */
 
 /* What happened to a file while it was read. */

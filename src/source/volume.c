@@ -16,7 +16,7 @@
 #define PENDING       64           /* runs whose references are still on their way, at first */
 #define DAY_NS        86400000000000ll
 
-static const struct chunk_params catalog_params = {.min = 4096, .mean = 16384, .max = 65536};
+static const struct chunk_params catalog_params = {.min = 2048, .mean = 8192, .max = 32768};
 
 /* A run that was pushed and not yet heard of by the watch. */
 struct pending_run {
@@ -323,6 +323,13 @@ static int push(void *ctx, struct bytes b, struct err *e)
     return v->data ? stream_write(v->data, b, e) : v->env->sink(v->env->sink_ctx, b, e);
 }
 
+/* In chunks of its own, so that a new name, owner or date does not store it again. */
+static int start_content(void *ctx, struct err *e)
+{
+    struct volume *v = ctx;
+    return v->data ? stream_split(v->data, e) : 0;
+}
+
 static int finish_stream(struct volume *v, struct stream *s, struct err *e)
 {
     struct stream_info info;
@@ -400,7 +407,7 @@ static int back_up(struct volume *v, struct err *e)
     v->walk = walk_new(&walk, e);
     if (!v->walk)
         return -1;
-    v->tar = tar_writer_new(push, v);
+    v->tar = tar_writer_new(push, start_content, v);
     if (v->env->writer) {
         open_cache(v);
         open_streams(v);

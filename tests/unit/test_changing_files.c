@@ -139,7 +139,7 @@ static void list_file(size_t n, uint64_t seed)
 static void store_file(void)
 {
     struct err e = ERR_INIT;
-    AUTO_PTR(tar_writer) t = tar_writer_new(collect, NULL);
+    AUTO_PTR(tar_writer) t = tar_writer_new(collect, NULL, NULL);
     assert_ok(tar_writer_add(t, scene.entries[1], &scene.result, &e));
     assert_ok(tar_writer_end(t, &e));
 }

@@ -56,7 +56,7 @@ static void runs_have_the_size_they_should(void **state)
     (void)state;
     struct ends x = {0};
     gather(20000, NULL, &x);
-    assert_in_range(x.weight / x.paths.n, 64 << 10, 256 << 10);
+    assert_in_range(x.weight / x.paths.n, 8 << 10, 32 << 10);
     assert_in_range(x.most, RUN_AIM, RUN_MAX + 20000 + 2 * ENTRY_WEIGHT);
     strings_free(&x.paths);
 }

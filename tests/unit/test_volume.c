@@ -127,6 +127,23 @@ static void one_new_file_opens_one_run(void **state)
     close(w.fd);
 }
 
+static void a_moved_file_is_not_stored_again(void **state)
+{
+    (void)state;
+    uint64_t random = 7;
+    char text[200001];
+    for (size_t i = 0; i + 1 < sizeof text; i++)
+        text[i] = (char)('a' + test_random(&random) % 26);
+    text[sizeof text - 1] = 0;
+    scene_put_text("b", text);
+    scene_back_up();
+    assert_true(scene.result.streams[0].new_bytes > sizeof text);
+    assert_int_equal(renameat(scene.dirfd, "b", scene.dirfd, "a longer name"), 0);
+    scene_back_up();
+    expect_text("a longer name", text);
+    assert_in_range(scene.result.streams[0].new_bytes, 1, 10000); /* headers */
+}
+
 static void young_files_are_read_again(void **state)
 {
     (void)state;
@@ -225,13 +242,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, scene_tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(equal_trees_give_equal_bytes),
-        CASE(an_unchanged_tree_is_not_opened),
-        CASE(one_new_file_opens_one_run),
-        CASE(young_files_are_read_again),
-        CASE(reading_all_again),
-        CASE(a_cache_of_lost_chunks),
-        CASE(a_cache_of_rubbish_costs_time_only),
+        CASE(equal_trees_give_equal_bytes),  CASE(an_unchanged_tree_is_not_opened),
+        CASE(one_new_file_opens_one_run),    CASE(a_moved_file_is_not_stored_again),
+        CASE(young_files_are_read_again),    CASE(reading_all_again),
+        CASE(a_cache_of_lost_chunks),        CASE(a_cache_of_rubbish_costs_time_only),
         CASE(no_room_for_a_cache_is_a_note),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
