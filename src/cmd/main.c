@@ -71,17 +71,23 @@ static int exit_code(const struct err *e)
     }
 }
 
-/* The kit says where the store is, and is the identity. */
+/* The kit says where the store is and whose it is, and is the identity. */
 static int open_kit(struct err *e)
 {
-    char *url = NULL; /* kept to the end */
     if (cli.identity || cli.passphrase_file)
         return err_set(e, ERR_USAGE,
-                       "--from-kit has the key in it: leave --identity and --passphrase-file out");
-    cli.identity = cli.kit;
-    if (!cli.store && run_kit_store(cli.kit, &url, e))
+                       "--from-kit has the key in it: leave --identity and --passphrase-file out; with a "
+                       "passphrase alone: lifeboat --store URL --passphrase-file FILE drill");
+    if (cli.config_file)
+        return err_set(e, ERR_USAGE, "--from-kit is a drill without a configuration: leave -c out");
+    if (run_kit_read(cli.kit_file, &cli.kit, e))
         return -1;
-    cli.store = cli.store ? cli.store : url;
+    if (!cli.store && !cli.kit.store)
+        return err_set(e, ERR_USAGE,
+                       "%s: names no store above its identity: say where it is with --store URL",
+                       cli.kit_file);
+    cli.identity = cli.kit_file;
+    cli.store = cli.store ? cli.store : cli.kit.store;
     return 0;
 }
 
@@ -93,7 +99,7 @@ const char *cli_config_path(const struct cli *c)
 
 static int load_config(struct err *e)
 {
-    if (cli.kit && open_kit(e))
+    if (cli.kit_file && open_kit(e))
         return -1;
     bool wanted = cli.store ? cli.config_file != NULL : !cli.compose.n; /* with that it is made */
     if (!(cli.command->takes & TAKES_CONFIG) || !wanted)
@@ -144,6 +150,7 @@ int main(int argc, char **argv)
     }
     strings_free(&cli.compose);
     strings_free(&cli.env_files);
+    run_kit_free(&cli.kit);
     config_free(cli.config);
     return code;
 }

@@ -95,6 +95,12 @@ static const struct snapshot *pick_latest(const struct snapshots *all, const cha
     if (hosts.n > 1)
         err_set(e, ERR_USAGE, "host %s has no snapshot%s%s; choose one of these with --host: %s",
                 select->this_host, source ? " of " : "", source ? source : "", buf_cstr(&list));
+    else if (all->unreadable.n)
+        err_set(
+            e, ERR_DAMAGED,
+            "there is no snapshot%s%s that can be read, and %zu that cannot: `lifeboat check` says what is "
+            "damaged",
+            source ? " of " : "", source ? source : "", all->unreadable.n);
     else if (source)
         err_set(e, ERR_USAGE,
                 "there is no good or degraded snapshot of %s: `lifeboat list` shows what there is", source);
