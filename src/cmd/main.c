@@ -97,12 +97,20 @@ const char *cli_config_path(const struct cli *c)
     return file && *file ? file : "/etc/lifeboat/lifeboat.conf";
 }
 
+/* An address needs no configuration; the name of a store is in there. */
+static bool wants_config(void)
+{
+    if (cli.kit_file || cli.compose.n) /* with --compose it is made */
+        return false;
+    return !cli.store || cli.config_file ||
+           (!strchr(cli.store, '/') && access(cli_config_path(&cli), F_OK) == 0);
+}
+
 static int load_config(struct err *e)
 {
     if (cli.kit_file && open_kit(e))
         return -1;
-    bool wanted = cli.store ? cli.config_file != NULL : !cli.compose.n; /* with that it is made */
-    if (!(cli.command->takes & TAKES_CONFIG) || !wanted)
+    if (!(cli.command->takes & TAKES_CONFIG) || !wants_config())
         return 0;
     cli.config = config_load(cli_config_path(&cli), e);
     return cli.config ? 0 : -1;

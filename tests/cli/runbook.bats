@@ -56,14 +56,13 @@ rows() { query "$1" "SELECT count(*), md5(string_agg(o::text, ',' ORDER BY id)) 
 gone() { [ -z "$(query postgres "SELECT 1 FROM pg_database WHERE datname = '$1'")" ]; }
 
 drop_all() {
-    for d in app app_restored app_orders; do query postgres "DROP DATABASE IF EXISTS $d"; done
-    query postgres "DROP ROLE IF EXISTS shop"
+    psql -qX -d postgres -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS app" -c "DROP DATABASE IF EXISTS app_restored" \
+        -c "DROP DATABASE IF EXISTS app_orders" -c "DROP ROLE IF EXISTS shop"
 }
 
 fresh_database() {
     drop_all
-    query postgres "CREATE ROLE shop LOGIN"
-    query postgres "CREATE DATABASE app OWNER shop"
+    psql -qX -d postgres -c "CREATE ROLE shop LOGIN" -c "CREATE DATABASE app OWNER shop"
     query app "SET ROLE shop; CREATE TABLE users(id int PRIMARY KEY, name text NOT NULL);
         INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 100) i;
         CREATE TABLE orders(id bigserial PRIMARY KEY, who int REFERENCES users, what jsonb);
@@ -72,7 +71,7 @@ fresh_database() {
 
 # write_host STORE [CONFIGURATION-LINE...]: /etc/lifeboat of the README; more lines are for that store.
 write_host() {
-    mkdir -p -m 700 "$T/etc/lifeboat"
+    install -d -m 700 "$T/etc/lifeboat"
     {
         echo "[store main]"
         printf '%s\n' "url = $1" "${@:2}"
@@ -178,7 +177,7 @@ came_to() { # COMMAND CODE WANTED
     # Nothing that looks like a command hides in another kind of block.
     [ "$(grep -cE '^ *```' "$RUNBOOK")" = $((2 * $(wc -l <"$T/there"))) ]
     [ "$(grep -c '^```sh$' "$RUNBOOK")" = "$(wc -l <"$T/there")" ]
-    ! grep -nE '^( {4}|	)' "$RUNBOOK"
+    expect 1 grep -nE '^( {4}|	)' "$RUNBOOK"
     # Every name under the heading leads to a section.
     grep -oE '\(#[a-z0-9-]+\)' "$RUNBOOK" | tr -d '(#)' | sort >"$T/links"
     sed -n 's/^## //p' "$RUNBOOK" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9\n-' | sort | diff "$T/links" -
@@ -191,12 +190,11 @@ came_to() { # COMMAND CODE WANTED
     block "The server is gone" 2
     all_is_back
     write_host "file://$T/var/backups/lifeboat"
-    rm -r "$T/etc/lifeboat.old" 2>/dev/null || true
     block "The server is gone" 3
     contains "$T/systemctl.log" "enable --now lifeboat-backup.timer"
 }
 
-@test "the server is gone: from the kit and a bucket, and the bucket is damaged" {
+@test "a bucket is damaged; then the server is gone: from the kit and the bucket" {
     # shellcheck source=tests/lib/ceph.sh
     . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
     ceph_there 2>"$T/why" || skip "$(cat "$T/why")"
@@ -212,21 +210,18 @@ came_to() { # COMMAND CODE WANTED
     bucket=(s3://bucket/host "endpoint = $CEPH_HTTP" "insecure = yes" "credentials = $T/b2")
     write_host "${bucket[@]}"
     night
+    pack=$(s3 LIST bucket host/packs/ | head -n 1)
+    s3 DELETE "/bucket/host/packs/$pack"
+    block "The repository is damaged" 1
+    block "The repository is damaged" 3
     server_is_gone
     export AWS_ACCESS_KEY_ID=$CEPH_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$CEPH_SECRET_KEY
     block "The server is gone" 1
     block "The server is gone" 2
     all_is_back
+    unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
     write_host "${bucket[@]}"
     block "The server is gone" 3
-    unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
-    pack=$(s3 LIST bucket host/packs/ | head -n 1)
-    s3 DELETE "/bucket/$pack"
-    block "The repository is damaged" 1
-    block "The repository is damaged" 3
-    rm -r "$T/srv/app/uploads"
-    lifeboat -q restore latest:uploads uploads --to "$T/srv/app/uploads"
-    diff -r "$T/uploads.before" "$T/srv/app/uploads"
 }
 
 @test "a database was dropped" {
@@ -428,7 +423,7 @@ print([r["id"][:8] for r in json.load(sys.stdin)["readers"] if r["label"] == "th
 @test "prune stops and asks; the disk is full" {
     printf '[retention]\nkeep-last = 1\nkeep-min = 1\n' >>"$LIFEBOAT_CONFIG"
     night
-    for _ in 1 2 3; do lifeboat -q backup uploads; done
+    for _ in 1 2 3 4 5; do lifeboat -q backup uploads; done
     SINCE=$(date -u +%FT%H:%M)
     block "Prune stops and asks (exit 3)" 1
     block "Prune stops and asks (exit 3)" 2
