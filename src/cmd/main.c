@@ -125,7 +125,7 @@ static int run(int argc, char **argv, struct err *e)
         return rc < 0 ? -1 : EXIT_GOOD;
     if (first == argc) {
         help_print_all();
-        return err_set(e, ERR_USAGE, "which command?");
+        return err_set(e, ERR_USAGE, "which command? `lifeboat help COMMAND` says more of each");
     }
     cli.command = command_find(argc - first, argv + first, &words, e);
     if (!cli.command)

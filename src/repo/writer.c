@@ -210,7 +210,13 @@ static int append(struct writer *w, struct bytes b, struct err *e)
 {
     sha_add(&w->pack.sha, b);
     w->pack.size += b.n;
-    return fd_write_all(w->pack.fd, b, "temporary pack", e);
+    if (fd_write_all(w->pack.fd, b, "temporary pack", e) == 0)
+        return 0;
+    return err_wrap(e,
+                    e->kind == ERR_SPACE ? "%s: no room for a pack in its folder (of a bucket: in [state] "
+                                           "directory); `lifeboat prune --exclusive` makes room"
+                                         : "%s",
+                    store_title(w->repo->store));
 }
 
 static int close_pack(struct writer *w, struct err *e)

@@ -20,8 +20,11 @@ static char *spool_folder(const struct run_access *a, enum run_need need, struct
         if (dir_make(state, 0700, &why) == 0 && access(state, W_OK) == 0)
             return xstrdup(state);
         if (need == RUN_WRITE)
-            return err_set(e, ERR_USAGE, "[state] directory: %s",
-                           err_is_set(&why) ? why.text : "cannot be written to by this user"),
+            return err_set(
+                       e, ERR_USAGE,
+                       "[state] directory %s%s%s: run lifeboat as the user it belongs to (this is user %u)",
+                       state, err_is_set(&why) ? ": " : " cannot be written to", why.text,
+                       (unsigned)geteuid()),
                    NULL;
     }
     const char *tmp = getenv("TMPDIR");

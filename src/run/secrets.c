@@ -42,6 +42,9 @@ static int read_secret(const char *file, struct buf *out, struct err *e)
     AUTO_CHAR found = file_credential(file);
     if (file_check_private(found, e))
         return -1;
+    if (access(found, R_OK) != 0)
+        return err_errno(e, ERR_USAGE, "%s: user %u may not read it: run lifeboat as root or its owner",
+                         found, (unsigned)geteuid());
     return file_read(found, SECRET_MAX, out, e);
 }
 
@@ -50,7 +53,9 @@ struct identity *read_identity(const char *file, struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
     struct identity *id = NULL;
-    if (read_secret(file, &text, e) == 0) {
+    if (read_secret(file, &text, e)) {
+        (void)!err_wrap(e, "the identity");
+    } else {
         id = identity_parse(buf_bytes(&text), e);
         if (!id)
             (void)!err_wrap(e, "%s", strcmp(file, "-") == 0 ? "standard input" : file);
