@@ -114,7 +114,7 @@ static const struct snapshot *pick_latest(const struct snapshots *all, const cha
     if (hosts.n > 1)
         err_set(e, ERR_USAGE, "host %s has no snapshot%s%s; choose one of these with --host: %s",
                 select->this_host, source ? " of " : "", source ? source : "", buf_cstr(&list));
-    else if (all->unreadable.n)
+    else if (all->n == 0 && all->unreadable.n)
         err_set(
             e, ERR_DAMAGED,
             "there is no snapshot%s%s that can be read, and %zu that cannot: `lifeboat check` says what is "
