@@ -68,14 +68,17 @@ bool keyring_verify(const struct keyring *k, struct bytes text, const uint8_t si
 void keyring_free(struct keyring *k);
 AUTO_PTR_FOR(keyring)
 
-/* ---- the identity: who may read ---- */
+/* ---- the identity: who may read (identity.c) ---- */
 struct identity {
     uint8_t secret[KEY_SIZE], recipient[KEY_SIZE];
     uint8_t repository_id[REPOSITORY_ID_SIZE];
 };
 struct identity *identity_new(const uint8_t repository_id[REPOSITORY_ID_SIZE]) MUST_CHECK;
-void identity_write_file(const struct identity *id, struct buf *out); /* secret: wipe it */
-struct identity *identity_parse_file(struct bytes text, struct err *e) MUST_CHECK;
+void identity_write_file(const struct identity *id, struct buf *out);  /* secret: wipe it */
+void identity_write_paper(const struct identity *id, struct buf *out); /* to be typed in; likewise */
+/* Finds either of these in a text, also where it was typed in or scanned: blanks, line ends, the case of
+ * letters do not matter, nor do O for 0 and l or I for 1. ERR_USAGE names the row that has a slip in it. */
+struct identity *identity_parse(struct bytes text, struct err *e) MUST_CHECK;
 void identity_free(struct identity *id);
 AUTO_PTR_FOR(identity)
 

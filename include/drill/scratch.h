@@ -9,6 +9,7 @@ struct scratch;
 struct scratch_options {
     const char *directory;          /* [drill] directory; made when missing (0700) */
     const struct strings *keep_out; /* folders of sources and stores */
+    bool temporary; /* `directory` itself goes, too; it is nobody's but ours: else ERR_USAGE */
 };
 /* Takes the lock of `directory` (one drill at a time there; waits for none: ERR_UNPROVEN "another drill is
  * running"), removes what dead drills left, makes a folder. ERR_USAGE: directory lies inside one of keep_out,

@@ -80,8 +80,16 @@ AUTO_FOR(run_init_result)
 void run_kit(struct buf *out, const struct identity *id, const char *store_url, const struct config *c,
              const char *host);
 
-/* The store's URL that a kit names; the caller frees it. ERR_USAGE: it is not a kit. */
-int run_kit_store(const char *file, char **url, struct err *e) MUST_CHECK;
+/* What a kit says above its identity, which is good for --identity; NULL where it does not. */
+struct run_kit {
+    char *host, *store;
+    struct strings mirrors;
+};
+/* ERR_USAGE: what is wrong with it, and where; the identity in it is looked at, too. */
+int run_kit_parse(struct bytes text, struct run_kit *out, struct err *e) MUST_CHECK;
+int run_kit_read(const char *file, struct run_kit *out, struct err *e) MUST_CHECK; /* a private file */
+void run_kit_free(struct run_kit *k);
+AUTO_FOR(run_kit)
 
 /* ---- choosing a snapshot ---- */
 struct run_select {
@@ -239,6 +247,7 @@ struct run_drill_options {
     const struct config *config;   /* NULL: none was read; then a private scratch server is used */
     const struct strings *sources; /* names; empty: all of the snapshot */
     const char *directory;         /* for scratch; NULL: the configuration's */
+    bool from_kit;                 /* on any machine: scratch goes with its folder; no receipt is fine, too */
     const struct snapshots *all;   /* they know which servers are backed up */
     run_progress_fn *progress;     /* may be NULL */
     void *progress_ctx;

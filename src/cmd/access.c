@@ -18,8 +18,12 @@ struct run_select cli_select(const struct cli *c)
     static char host[256] = "localhost";
     if (!c->config)
         gethostname(host, sizeof host - 1);
-    return (struct run_select){
-        .host = c->host, .tag = c->tag, .at = c->at, .this_host = c->config ? c->config->host : host};
+    return (struct run_select){.host = c->host,
+                               .tag = c->tag,
+                               .at = c->at,
+                               .this_host = c->config     ? c->config->host
+                                            : c->kit.host ? c->kit.host
+                                                          : host};
 }
 
 int cli_open(struct cli *c, enum run_need need, struct run_repo *r, struct snapshots *all, struct err *e)

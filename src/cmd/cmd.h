@@ -59,7 +59,8 @@ struct cli {
     const struct command *command;
     char **arguments;
     size_t count;
-    const char *config_file, *log_format, *store, *identity, *passphrase_file, *kit, *host, *tag, *at;
+    const char *config_file, *log_format, *store, *identity, *passphrase_file, *kit_file, *host, *tag, *at;
+    struct run_kit kit;                /* of kit_file, when that was given */
     struct strings compose, env_files; /* init */
     bool quiet, verbose, json, probe;
     mode_t umask;          /* that we were started with */

@@ -7,8 +7,8 @@ static struct {
 } args;
 
 static const struct option_spec options[] = {
-    {0, "from-kit", "FILE", OPTION_TEXT, &cli.kit,
-     "with nothing but a recovery kit: it says where the store is, and opens it"},
+    {0, "from-kit", "FILE", OPTION_TEXT, &cli.kit_file,
+     "with nothing but a recovery kit, on any machine: it says where the store is, and opens it"},
     {0, "directory", "DIR", OPTION_TEXT, &args.directory,
      "do the work below this folder; otherwise [drill] directory"},
     {0},
@@ -101,6 +101,7 @@ static int drill_one(struct drilling *d, const struct snapshot *s, const struct 
     const struct run_drill_options o = {.config = d->c->config,
                                         .sources = names,
                                         .directory = args.directory,
+                                        .from_kit = d->c->kit_file != NULL,
                                         .all = d->all,
                                         .progress = ui_progress()};
     int rc = run_drill(d->repo, s, &o, &receipt, e);
@@ -159,16 +160,42 @@ static int run_all(struct drilling *d, struct err *e)
     return d->proven ? EXIT_GOOD : EXIT_UNPROVEN;
 }
 
+/* Where the kit's store does not open, one of its mirrors may. */
+static int open_all(struct cli *c, struct run_repo *r, struct snapshots *all, struct err *e)
+{
+    if (cli_open(c, RUN_READ, r, all, e) == 0 && repo_load(r->repo, e) == 0)
+        return 0;
+    struct err why = *e;
+    if (c->kit.mirrors.n && c->store == c->kit.store) {
+        *e = (struct err)ERR_INIT;
+        return err_set(e, why.kind, "%s; the kit names a mirror: lifeboat drill --from-kit %s --store '%s'",
+                       why.text, c->kit_file, c->kit.mirrors.v[0]);
+    }
+    return -1;
+}
+
+/* The answer to the question that was asked. */
+static void print_kit_verdict(const struct drilling *d)
+{
+    if (d->c->kit_file && !d->c->json && !(d->c->quiet && d->proven))
+        printf("the kit %s and the store %s: %s\n", d->c->kit_file, d->c->store,
+               d->proven ? "proven, they bring everything above back without anything else"
+                         : "NOT PROVEN, see above what they do not bring back");
+}
+
 static int run(struct cli *c, struct err *e)
 {
     AUTO(run_repo) r = {0};
     AUTO(snapshots) all = {0};
     bool newest = c->count == 0 && !c->host && !c->tag && !c->at;
     outcome_begin(c, newest, false);
-    if (cli_open(c, RUN_READ, &r, &all, e) || repo_load(r.repo, e))
+    if (open_all(c, &r, &all, e))
         return -1;
     struct drilling d = {.c = c, .repo = &r, .all = &all, .newest = newest};
-    return run_all(&d, e);
+    int code = run_all(&d, e);
+    if (code >= 0)
+        print_kit_verdict(&d);
+    return code;
 }
 
 const struct command command_drill = {
@@ -179,7 +206,8 @@ const struct command command_drill = {
         "Restores each source to a place of its own, reads it back and compares: a database object by object and\n"
         "row by row in a private throwaway server, a volume entry by entry, a command's output through its\n"
         "drill-command. Without SNAP: the newest good backup of each source. Leaves a signed receipt: `list`,\n"
-        "`show` and `status` say what is proven, and how long the restore took. Never touches the sources.",
+        "`show` and `status` say what is proven, and how long the restore took. Never touches the sources.\n"
+        "With --from-kit it needs nothing of this machine, and leaves nothing on it.",
     .example = "lifeboat drill latest:app app",
     .exits = "4 not proven (what differs, or what is missing here, is named)",
     .options = options,

@@ -71,17 +71,23 @@ static int exit_code(const struct err *e)
     }
 }
 
-/* The kit says where the store is, and is the identity. */
+/* The kit says where the store is and whose it is, and is the identity. */
 static int open_kit(struct err *e)
 {
-    char *url = NULL; /* kept to the end */
     if (cli.identity || cli.passphrase_file)
         return err_set(e, ERR_USAGE,
-                       "--from-kit has the key in it: leave --identity and --passphrase-file out");
-    cli.identity = cli.kit;
-    if (!cli.store && run_kit_store(cli.kit, &url, e))
+                       "--from-kit has the key in it: leave --identity and --passphrase-file out; with a "
+                       "passphrase alone: lifeboat --store URL --passphrase-file FILE drill");
+    if (cli.config_file)
+        return err_set(e, ERR_USAGE, "--from-kit is a drill without a configuration: leave -c out");
+    if (run_kit_read(cli.kit_file, &cli.kit, e))
         return -1;
-    cli.store = cli.store ? cli.store : url;
+    if (!cli.store && !cli.kit.store)
+        return err_set(e, ERR_USAGE,
+                       "%s: names no store above its identity: say where it is with --store URL",
+                       cli.kit_file);
+    cli.identity = cli.kit_file;
+    cli.store = cli.store ? cli.store : cli.kit.store;
     return 0;
 }
 
@@ -91,12 +97,20 @@ const char *cli_config_path(const struct cli *c)
     return file && *file ? file : "/etc/lifeboat/lifeboat.conf";
 }
 
+/* An address needs no configuration; the name of a store is in there. */
+static bool wants_config(void)
+{
+    if (cli.kit_file || cli.compose.n) /* with --compose it is made */
+        return false;
+    return !cli.store || cli.config_file ||
+           (!strchr(cli.store, '/') && access(cli_config_path(&cli), F_OK) == 0);
+}
+
 static int load_config(struct err *e)
 {
-    if (cli.kit && open_kit(e))
+    if (cli.kit_file && open_kit(e))
         return -1;
-    bool wanted = cli.store ? cli.config_file != NULL : !cli.compose.n; /* with that it is made */
-    if (!(cli.command->takes & TAKES_CONFIG) || !wanted)
+    if (!(cli.command->takes & TAKES_CONFIG) || !wants_config())
         return 0;
     cli.config = config_load(cli_config_path(&cli), e);
     return cli.config ? 0 : -1;
@@ -111,7 +125,7 @@ static int run(int argc, char **argv, struct err *e)
         return rc < 0 ? -1 : EXIT_GOOD;
     if (first == argc) {
         help_print_all();
-        return err_set(e, ERR_USAGE, "which command?");
+        return err_set(e, ERR_USAGE, "which command? `lifeboat help COMMAND` says more of each");
     }
     cli.command = command_find(argc - first, argv + first, &words, e);
     if (!cli.command)
@@ -144,6 +158,7 @@ int main(int argc, char **argv)
     }
     strings_free(&cli.compose);
     strings_free(&cli.env_files);
+    run_kit_free(&cli.kit);
     config_free(cli.config);
     return code;
 }

@@ -228,6 +228,54 @@ bool connection_has_password(const char *connection)
     return has;
 }
 
+/* ---- a store in a source, a source in a store: by their names alone ---- */
+/* The part of `path` below `folder`: "" when they are the same, NULL when it is not below. */
+static const char *part_below(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    while (n && folder[n - 1] == '/')
+        n--;
+    if (strncmp(path, folder, n) != 0 || (path[n] && path[n] != '/'))
+        return NULL;
+    return path + n + strspn(path + n, "/");
+}
+
+/* Whether the source does not take it, or may not: what only its files and mounts show is not looked at here.
+ */
+static bool is_left_out(const struct config_source *s, const char *part)
+{
+    if (s->one_file_system || s->exclude_caches)
+        return true;
+    for (size_t n = strcspn(part, "/"); n <= strlen(part); n += 1 + strcspn(part + n + 1, "/")) {
+        AUTO_CHAR path = xstrndup(part, n);
+        for (size_t i = 0; i < s->exclude.n; i++)
+            if (glob_match(s->exclude.v[i], path))
+                return true;
+        if (!part[n])
+            break;
+    }
+    return false;
+}
+
+static int check_apart(struct parsing *p, const struct config_source *s, const struct config_store *store)
+{
+    AUTO_CHAR section = xasprintf("source %s", s->name);
+    if (!s->path || !store->path)
+        return 0;
+    const char *part = part_below(store->path, s->path);
+    if (part_below(s->path, store->path))
+        return complain(p, line_of(p, section, "path"),
+                        "[%s] path: lies in [store %s], which is %s: a backup does not hold itself", section,
+                        store->name, store->path);
+    if (part && !is_left_out(s, part))
+        return complain(
+            p, line_of(p, section, "path"),
+            "[%s] path: [store %s] lies in it, so each backup would hold all the others: move one of "
+            "them, or leave it out with exclude = %s",
+            section, store->name, part);
+    return 0;
+}
+
 /* ---- [drill] ---- */
 bool drill_is_private(const struct config_drill *d)
 {
@@ -335,6 +383,9 @@ int check_whole(struct parsing *p)
         return -1;
     for (size_t i = 0; i < c->source_count; i++)
         if (check_source(p, &c->sources[i]))
+            return -1;
+    for (size_t i = 0; i < c->source_count * c->store_count; i++)
+        if (check_apart(p, &c->sources[i / c->store_count], &c->stores[i % c->store_count]))
             return -1;
     char host[HOST_MAX + 1] = "";
     gethostname(host, HOST_MAX);

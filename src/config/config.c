@@ -335,7 +335,9 @@ struct config *config_load(const char *path, struct err *e)
         struct err why = *e;
         *e = (struct err)ERR_INIT;
         return err_set(e, ERR_USAGE, "configuration: %s%s", why.text,
-                       missing ? " (-c FILE names another)" : ""),
+                       missing ? " (-c FILE names another; `lifeboat init --compose FILE` writes one from a "
+                                 "compose file, conf/lifeboat.conf explains every key)"
+                               : ""),
                NULL;
     }
     AUTO_PTR(config) c = config_parse(path, buf_bytes(&text), e);

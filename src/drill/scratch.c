@@ -27,6 +27,7 @@
 struct scratch {
     int lock;
     char *path;
+    char *temporary; /* the folder that goes with it; or NULL */
     struct stat st;
 };
 
@@ -106,6 +107,48 @@ static int take_lock(int dirfd, const char *directory, struct err *e)
     return taken;
 }
 
+/* In a folder such as /var/tmp anybody may have made it before us. */
+static int check_ours(int dirfd, const char *directory, struct err *e)
+{
+    struct stat st, named;
+    if (fstat(dirfd, &st) != 0 || lstat(directory, &named) != 0)
+        return err_errno(e, ERR_IO, "%s", directory);
+    if (st.st_uid == geteuid() && (st.st_mode & 077) == 0 && st.st_ino == named.st_ino)
+        return 0;
+    return err_set(e, ERR_USAGE,
+                   "%s: is there already, and not a folder of this user alone: remove it, or give another "
+                   "place with --directory DIR",
+                   directory);
+}
+
+/* Opens and locks the folder; a temporary one may go while we do, with whoever had it before. */
+static int open_locked(const struct scratch_options *o, struct scratch *s, struct err *e)
+{
+    for (unsigned tries = 0; tries < LOCK_TRIES && !err_is_set(e); tries++) {
+        struct stat st;
+        if (dir_make(o->directory, 0700, e))
+            return -1;
+        AUTO_FD dirfd = open(o->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dirfd < 0 && !(o->temporary && errno == ENOENT))
+            return err_errno(e, ERR_IO, "%s", o->directory);
+        if (dirfd < 0)
+            continue;
+        if (o->temporary && check_ours(dirfd, o->directory, e))
+            return -1;
+        s->lock = take_lock(dirfd, o->directory, e);
+        if (s->lock < 0)
+            return -1;
+        if (fstat(s->lock, &st) == 0 && st.st_nlink > 0) {
+            int opened = dirfd;
+            dirfd = -1;
+            return opened;
+        }
+        close(s->lock);
+        s->lock = -1;
+    }
+    return err_is_set(e) ? -1 : err_set(e, ERR_UNPROVEN, "%s: comes and goes: try again", o->directory);
+}
+
 /* ---- what dead drills left ---- */
 
 static bool is_ours(const char *name)
@@ -172,15 +215,12 @@ struct scratch *scratch_new(const struct scratch_options *o, struct err *e)
 {
     AUTO_PTR(scratch) s = xcalloc(1, sizeof *s);
     s->lock = -1;
-    if (check_place(o, e) || dir_make(o->directory, 0700, e))
+    if (check_place(o, e))
         return NULL;
-    AUTO_FD dirfd = open(o->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0) {
-        err_errno(e, ERR_IO, "%s", o->directory);
+    AUTO_FD dirfd = open_locked(o, s, e);
+    if (dirfd < 0)
         return NULL;
-    }
-    if ((s->lock = take_lock(dirfd, o->directory, e)) < 0)
-        return NULL;
+    s->temporary = o->temporary ? xstrdup(o->directory) : NULL;
     remove_left_over(dirfd, o->directory);
     return make_folder(s, o->directory, e) ? NULL : STEAL(s);
 }
@@ -205,8 +245,14 @@ void scratch_free(struct scratch *s)
         return;
     if (s->path)
         remove_folder(s->path, &s->st);
+    if (s->temporary) {
+        AUTO_CHAR lock = xasprintf("%s/" LOCK, s->temporary);
+        unlink(lock);
+        rmdir(s->temporary); /* unless another drill has begun there */
+    }
     if (s->lock >= 0)
         close(s->lock);
+    free(s->temporary);
     free(s->path);
     free(s);
 }

@@ -212,7 +212,13 @@ static int start_pack(struct writer *w, struct err *e)
 static int append(struct writer *w, struct bytes b, struct err *e)
 {
     sha_add(&w->pack.sha, b);
-    return fd_write_all(w->pack.fd, b, "temporary pack", e);
+    if (fd_write_all(w->pack.fd, b, "temporary pack", e) == 0)
+        return 0;
+    return err_wrap(e,
+                    e->kind == ERR_SPACE ? "%s: no room for a pack in its folder (of a bucket: in [state] "
+                                           "directory); `lifeboat prune --exclusive` makes room"
+                                         : "%s",
+                    store_title(w->repo->store));
 }
 
 static void append_sealed(struct job *job, unsigned worker)

@@ -4,6 +4,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "drill/drill.h"
 #include "source/engine.h"
 #include "source/pg_client.h"
@@ -217,14 +218,35 @@ static int drill_sources(struct drilling *d, struct receipt *out, struct err *e)
 }
 
 /* ---- the whole ---- */
-static struct config_drill settings_for(const struct run_drill_options *o)
+/* On a machine that is not set up for it: on a disk, so not /tmp. */
+static char *temporary_place(void)
 {
-    struct config_drill s = {.scratch = (char *)"auto", .directory = (char *)DIRECTORY};
+    const char *tmp = getenv("TMPDIR");
+    return xasprintf("%s/lifeboat-kit-%u", tmp && *tmp ? tmp : "/var/tmp", (unsigned)geteuid());
+}
+
+static struct config_drill settings_for(const struct run_drill_options *o, char *anywhere)
+{
+    struct config_drill s = {.scratch = (char *)"auto",
+                             .directory = o->from_kit ? anywhere : (char *)DIRECTORY};
     if (o->config)
         s = o->config->drill;
     if (o->directory)
         s.directory = (char *)o->directory;
     return s;
+}
+
+/* A kit is tried with what can be read: a store that takes nothing now is no fault of it. */
+static int put_receipt(const struct drilling *d, struct receipt *out, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (!d->o->from_kit)
+        return receipt_put(d->repo->repo, out, e);
+    if (receipt_put(d->repo->repo, out, &why))
+        log_warn(
+            "the store does not take the receipt of this drill, so `lifeboat list` will not know of it: %s",
+            why.text);
+    return 0;
 }
 
 static int drill(struct drilling *d, struct receipt *out, struct err *e)
@@ -234,14 +256,16 @@ static int drill(struct drilling *d, struct receipt *out, struct err *e)
         if (!run_find_source(d->snapshot, names->v[i], e))
             return -1;
     add_folders(d);
-    const struct scratch_options place = {.directory = d->settings.directory, .keep_out = &d->keep_out};
+    const struct scratch_options place = {.directory = d->settings.directory,
+                                          .keep_out = &d->keep_out,
+                                          .temporary = d->o->from_kit && !d->o->directory};
     if (add_server_ids(d, e) || refuse_sources(d, e))
         return -1;
     d->scratch = scratch_new(&place, e);
     if (!d->scratch || drill_sources(d, out, e))
         return -1;
     out->seconds = (double)(time_monotonic_ns() - d->started_ns) / 1e9;
-    return receipt_put(d->repo->repo, out, e);
+    return put_receipt(d, out, e);
 }
 
 int run_drill(struct run_repo *r, const struct snapshot *s, const struct run_drill_options *o,
@@ -253,8 +277,12 @@ int run_drill(struct run_repo *r, const struct snapshot *s, const struct run_dri
                             .time_ns = time_now_ns(),
                             .host = xstrdup(o->config ? o->config->host : host),
                             .version = xstrdup(LIFEBOAT_VERSION)};
-    struct drilling d = {
-        .repo = r, .snapshot = s, .o = o, .settings = settings_for(o), .started_ns = time_monotonic_ns()};
+    AUTO_CHAR anywhere = temporary_place();
+    struct drilling d = {.repo = r,
+                         .snapshot = s,
+                         .o = o,
+                         .settings = settings_for(o, anywhere),
+                         .started_ns = time_monotonic_ns()};
     int rc = drill(&d, out, e);
     scratch_free(d.scratch);
     strings_free(&d.keep_out);

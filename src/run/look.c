@@ -148,7 +148,10 @@ int run_ls(struct run_repo *r, const struct snapshot *s, const char *source, con
     if (l.found || !*clean)
         return 0;
     AUTO_CHAR shown = text_printable(clean, strlen(clean));
-    return err_set(e, ERR_FAILED, "%s: is not in this snapshot of %s", shown, source);
+    return err_set(
+        e, ERR_FAILED,
+        "%s: is not in this snapshot of %s: `lifeboat ls SNAP %s` and `lifeboat find` show what is", shown,
+        source, source);
 }
 
 struct finding {

@@ -20,8 +20,11 @@ static char *spool_folder(const struct run_access *a, enum run_need need, struct
         if (dir_make(state, 0700, &why) == 0 && access(state, W_OK) == 0)
             return xstrdup(state);
         if (need == RUN_WRITE)
-            return err_set(e, ERR_USAGE, "[state] directory: %s",
-                           err_is_set(&why) ? why.text : "cannot be written to by this user"),
+            return err_set(
+                       e, ERR_USAGE,
+                       "[state] directory %s%s%s: run lifeboat as the user it belongs to (this is user %u)",
+                       state, err_is_set(&why) ? ": " : " cannot be written to", why.text,
+                       (unsigned)geteuid()),
                    NULL;
     }
     const char *tmp = getenv("TMPDIR");
@@ -65,6 +68,24 @@ struct store *open_configured(const struct config_store *s, const struct config 
     return store_cache_new(bucket, kept);
 }
 
+/* Of a word that cannot be an address. */
+static int no_such_store(const struct run_access *a, struct err *e)
+{
+    AUTO(buf) list = BUF_NONE;
+    const char **names = xcalloc(a->config->store_count + 1, sizeof *names);
+    for (size_t i = 0; i < a->config->store_count; i++) {
+        names[i] = a->config->stores[i].name;
+        buf_add_fmt(&list, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *near = nearest_word(a->store_url, names);
+    free(names);
+    return err_set(
+        e, ERR_USAGE,
+        "--store: there is no [store %s] in the configuration%s%s%s it has %s; an address starts with "
+        "file:/// or s3://",
+        a->store_url, near ? ": did you mean " : ":", near ? near : "", near ? "?" : "", buf_cstr(&list));
+}
+
 int find_store(const struct run_access *a, struct config_store *own, const struct config_store **out,
                struct err *e)
 {
@@ -74,6 +95,8 @@ int find_store(const struct run_access *a, struct config_store *own, const struc
             return 0;
         }
     *out = own;
+    if (a->config && !strchr(a->store_url, '/'))
+        return no_such_store(a, e);
     return config_store_parse_url(own, a->store_url, e) ? err_wrap(e, "--store") : 0;
 }
 

@@ -171,6 +171,8 @@ static int restore_one(struct restoring *r, const struct restore_item *i, struct
         break;
     }
     r->out->seconds = (double)(time_monotonic_ns() - started) / 1e9;
+    if (rc && i->kind == RESTORE_FOLDER)
+        return err_wrap(e, "source %s into %s", i->source->name, i->target);
     return rc ? err_wrap(e, "source %s", i->source->name) : 0;
 }
 

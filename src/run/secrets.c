@@ -8,8 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECRET_MAX   (64u << 10)
-#define IDENTITY_TOP "lifeboat-identity 1"
+#define SECRET_MAX (64u << 10)
 
 bool file_is_there(const char *path)
 {
@@ -43,74 +42,25 @@ static int read_secret(const char *file, struct buf *out, struct err *e)
     AUTO_CHAR found = file_credential(file);
     if (file_check_private(found, e))
         return -1;
+    if (access(found, R_OK) != 0)
+        return err_errno(e, ERR_USAGE, "%s: user %u may not read it: run lifeboat as root or its owner",
+                         found, (unsigned)geteuid());
     return file_read(found, SECRET_MAX, out, e);
 }
 
 /* ---- the identity ---- */
-static struct bytes trimmed(struct bytes b)
-{
-    while (b.n && strchr(" \t\r", b.p[0]))
-        b = BYTES(b.p + 1, b.n - 1);
-    while (b.n && strchr(" \t\r", b.p[b.n - 1]))
-        b.n--;
-    return b;
-}
-
-static bool next_line(struct bytes *text, struct bytes *line)
-{
-    if (text->n == 0)
-        return false;
-    const uint8_t *nl = memchr(text->p, '\n', text->n);
-    size_t n = nl ? (size_t)(nl - text->p) : text->n;
-    size_t used = n + (nl ? 1 : 0);
-    *line = trimmed(BYTES(text->p, n));
-    *text = BYTES(text->p + used, text->n - used);
-    return true;
-}
-
-/* Adds "name value" with the blanks inside the value left out. */
-static void add_field(struct buf *out, struct bytes line, size_t name)
-{
-    buf_add(out, BYTES(line.p, name + 1));
-    for (size_t i = name + 1; i < line.n; i++)
-        if (line.p[i] != ' ' && line.p[i] != '\t')
-            buf_add_u8(out, line.p[i]);
-    buf_add_u8(out, '\n');
-}
-
-/* The identity file within a text: its title, then its three lines. */
-static void extract_identity(struct bytes text, struct buf *out)
-{
-    static const char *const fields[] = {"repository", "recipient", "secret"};
-    struct bytes line;
-    bool inside = false;
-    size_t next = 0;
-    while (next < ARRAY_LEN(fields) && next_line(&text, &line)) {
-        if (line.n == strlen(IDENTITY_TOP) && memcmp(line.p, IDENTITY_TOP, line.n) == 0) {
-            buf_add_str(out, IDENTITY_TOP "\n");
-            inside = true;
-        }
-        size_t n = strlen(fields[next]);
-        if (inside && line.n > n && memcmp(line.p, fields[next], n) == 0 && line.p[n] == ' ') {
-            add_field(out, line, n);
-            next++;
-        }
-    }
-}
-
 struct identity *read_identity(const char *file, struct err *e)
 {
-    AUTO(buf) text = BUF_NONE, plain = BUF_NONE;
+    AUTO(buf) text = BUF_NONE;
     struct identity *id = NULL;
-    buf_reserve(&plain, SECRET_MAX);
-    if (read_secret(file, &text, e) == 0) {
-        extract_identity(buf_bytes(&text), &plain);
-        id = identity_parse_file(buf_bytes(plain.n ? &plain : &text), e);
+    if (read_secret(file, &text, e)) {
+        (void)!err_wrap(e, "the identity");
+    } else {
+        id = identity_parse(buf_bytes(&text), e);
         if (!id)
             (void)!err_wrap(e, "%s", strcmp(file, "-") == 0 ? "standard input" : file);
     }
     buf_wipe(&text);
-    buf_wipe(&plain);
     return id;
 }
 

@@ -76,6 +76,25 @@ static const struct snapshot *newest_of(const struct snapshots *all, const char 
     return NULL;
 }
 
+static const struct snapshot *no_snapshot_of(const struct snapshots *all, const char *source, struct err *e)
+{
+    const char **names = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < all->n; i++)
+        n += all->v[i].source_count;
+    names = xcalloc(n + 1, sizeof *names);
+    for (size_t i = 0, at = 0; i < all->n; i++)
+        for (size_t k = 0; k < all->v[i].source_count; k++)
+            names[at++] = all->v[i].sources[k].name;
+    const char *near = nearest_word(source, names);
+    bool other = near && strcmp(near, source) != 0;
+    err_set(e, ERR_USAGE, "there is no good or degraded snapshot of %s: %s%s%s", source,
+            other ? "did you mean latest:" : "`lifeboat list` shows what there is", other ? near : "",
+            other ? "?" : "");
+    free(names);
+    return NULL;
+}
+
 static const struct snapshot *pick_latest(const struct snapshots *all, const char *source,
                                           const struct run_select *select, struct err *e)
 {
@@ -95,12 +114,20 @@ static const struct snapshot *pick_latest(const struct snapshots *all, const cha
     if (hosts.n > 1)
         err_set(e, ERR_USAGE, "host %s has no snapshot%s%s; choose one of these with --host: %s",
                 select->this_host, source ? " of " : "", source ? source : "", buf_cstr(&list));
+    else if (all->n == 0 && all->unreadable.n)
+        err_set(
+            e, ERR_DAMAGED,
+            "there is no snapshot%s%s that can be read, and %zu that cannot: `lifeboat check` says what is "
+            "damaged",
+            source ? " of " : "", source ? source : "", all->unreadable.n);
     else if (source)
-        err_set(e, ERR_USAGE,
-                "there is no good or degraded snapshot of %s: `lifeboat list` shows what there is", source);
+        return no_snapshot_of(all, source, e);
     else
-        err_set(e, ERR_USAGE, "there is no snapshot%s",
-                select->host || select->tag || select->at ? " that --host, --tag and --at let through" : "");
+        err_set(e, ERR_USAGE, "there is no snapshot%s%s%s%s%s%s: %s", select->host ? " of host " : "",
+                select->host ? select->host : "", select->tag ? " with tag " : "",
+                select->tag ? select->tag : "", select->at ? " up to " : "", select->at ? select->at : "",
+                select->host || select->tag || select->at ? "`lifeboat list` shows what there is"
+                                                          : "`lifeboat backup` makes the first");
     return NULL;
 }
 

@@ -33,6 +33,8 @@ static const struct {
     {"no pg_hba.conf entry", "the server has to allow this in pg_hba.conf"},
     {"timeout expired", "the server does not answer: is it stopped, overloaded, or behind a firewall?"},
     {"could not translate host name", "is the host name right, and does DNS work?"},
+    {"permission denied to create database",
+     "make the empty database first (createdb), or give this role CREATEDB, or name another role with user="},
     {"permission denied for database", "GRANT CONNECT ON DATABASE to this role"},
     {"permission denied for",
      "this role lacks a right; one that backs up needs pg_read_all_data and SELECT on each "

@@ -11,8 +11,9 @@ static int nothing_like(const char *asked, const struct strings *known, struct e
     for (size_t i = 0; i < known->n; i++)
         words[i] = known->v[i];
     const char *near = nearest_word(asked, words);
-    int rc = err_set(e, ERR_USAGE, "table %s is not in this backup%s%s%s", asked,
-                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    int rc = err_set(e, ERR_USAGE, "table %s is not in this backup: %s%s%s", asked,
+                     near ? "did you mean " : "`lifeboat cat SNAP SOURCE | pg_restore --list` shows what is",
+                     near ? near : "", near ? "?" : "");
     free(words);
     return rc;
 }

@@ -106,10 +106,10 @@ def derive(key, number):
     return blake2b(b"", key=key, salt=struct.pack("<QQ", number, 0), person=b"lifeboat")
 
 def read_identity(path):
-    """An identity file, or a recovery kit: the same lines, indented, with blanks between the digits."""
+    """An identity file, or a recovery kit: the same values, indented, in groups and rows of digits."""
     with open(path, encoding="utf-8", errors="replace") as f:
         text = f.read(MAX_SMALL).partition("lifeboat-identity 1\n")[2]
-    values = dict(re.findall(r"^ *(repository|recipient|secret) +((?:[0-9a-f]{2} ?)+)$", text, re.MULTILINE))
+    values = dict(re.findall(r"^ *(repository|recipient|secret) +((?:[0-9a-f]{2}\s*)+)$", text, re.MULTILINE))
     require(len(values) == 3, f"{path}: is not an identity file of version 1")
     repository, recipient, secret = (bytes.fromhex(values[name]) for name in ("repository", "recipient", "secret"))
     require((len(repository), len(recipient), len(secret)) == (16, 32, 32)

@@ -262,7 +262,7 @@ static void test_one_table(void **state)
 
     tables[0] = "publik.t";
     assert_not_restored(r, buf_bytes(&data), "nothing",
-                        "table publik.t is not in this backup; did you mean public.t?");
+                        "table publik.t is not in this backup: did you mean public.t?");
     assert_false(cluster_has_database("nothing"));
     r.o.clean = true;
     tables[0] = "t";
