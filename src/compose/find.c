@@ -134,6 +134,23 @@ enum service_kind service_kind(const struct compose_service *s)
     return SERVICE_OTHER;
 }
 
+const char *service_variable(const struct compose_service *s, const char *name)
+{
+    for (size_t i = 0; i < s->variable_count; i++)
+        if (strcmp(s->variables[i].name, name) == 0)
+            return s->variables[i].value ? s->variables[i].value : "";
+    return NULL;
+}
+
+const struct compose_mount *search_snapshots(const struct compose_service *s)
+{
+    const char *repo = service_variable(s, "path.repo");
+    for (size_t i = 0; repo && service_kind(s) == SERVICE_SEARCH && i < s->mount_count; i++)
+        if (s->mounts[i].kind != MOUNT_ANONYMOUS && strcmp(s->mounts[i].target, repo) == 0)
+            return &s->mounts[i];
+    return NULL;
+}
+
 /* ---- places ---- */
 static struct place *find_place(struct places *all, const struct compose_volume *v, const char *path)
 {

@@ -5,23 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *variable(const struct compose_service *s, const char *name)
-{
-    for (size_t i = 0; i < s->variable_count; i++)
-        if (strcmp(s->variables[i].name, name) == 0)
-            return s->variables[i].value ? s->variables[i].value : "";
-    return NULL;
-}
-
 /* The first of the names, NULL-ended, that the container gets, itself or with "_FILE" behind it: as a word
  * for a shell in the container. "": none. Caller frees. */
 static char *inner_value(const struct compose_service *s, const char *const *names)
 {
     for (; *names; names++) {
         AUTO_CHAR file = xasprintf("%s_FILE", *names);
-        if (variable(s, file))
+        if (service_variable(s, file))
             return xasprintf("\"$(cat \"$%s\")\"", file);
-        if (variable(s, *names))
+        if (service_variable(s, *names))
             return xasprintf("\"$%s\"", *names);
     }
     return xstrdup("");
@@ -215,33 +207,13 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
     } else {
         buf_add_fmt(&body, "command = docker exec -i %s redis-cli --rdb -\n", container);
     }
-    buf_add_str(&body,
-                "# To bring it back: stop the container, put dump.rdb into its data volume (and move an\n"
-                "# appendonlydir there away), start it.\n"
-                "restore-command = cat > \"$LIFEBOAT_TARGET\"/dump.rdb\n");
+    buf_add_str(
+        &body,
+        "# To bring it back: stop the container, empty its data volume, put dump.rdb there, start it. A server\n"
+        "# with \"appendonly yes\" does not read dump.rdb, begins empty and writes over it: start it with\n"
+        "# \"appendonly no\" this once, and say redis-cli CONFIG SET appendonly yes.\n"
+        "restore-command = cat > \"$LIFEBOAT_TARGET\"/dump.rdb\n");
     end(p, s, &body);
-}
-
-/* ---- Elasticsearch, OpenSearch ---- */
-static void plan_search(struct planning *p, const struct compose_service *s)
-{
-    struct buf *out = &p->out->text;
-    AUTO_CHAR container = container_name(p->c, s);
-    buf_add_fmt(out, "# Service %s, image %s. Its data lies in:", s->name, s->image);
-    for (size_t i = 0; i < s->mount_count; i++)
-        if (mount_is_data(SERVICE_SEARCH, &s->mounts[i]))
-            buf_add_fmt(out, " %s", s->mounts[i].source ? s->mounts[i].source : "(a volume without a name)");
-    const char *name = plan_source(p, s->name, "volume", false);
-    buf_add_fmt(
-        out,
-        "\n# A copy of the files of a running node is no snapshot. If the index cannot be built again from the\n"
-        "# database: mount a second volume into the container, name it in path.repo, register it as a\n"
-        "# repository \"lifeboat\" of type fs (PUT _snapshot/lifeboat), and back that volume up after a snapshot\n"
-        "# was taken into it:\n"
-        "#[source %s]\n#type = volume\n#docker-volume = %s_SNAPSHOT_VOLUME\n"
-        "#before = docker exec -i %s curl -fsS -X PUT "
-        "\"localhost:9200/_snapshot/lifeboat/night-$(date +%%s)?wait_for_completion=true\"\n\n",
-        name, p->c->project, container);
 }
 
 void plan_database(struct planning *p, const struct compose_service *s, enum service_kind kind)

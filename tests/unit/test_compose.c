@@ -246,6 +246,29 @@ static void test_mastodon(void **state)
     assert_left_out(&f, "/srv/app/elasticsearch", "a running node");
 }
 
+/* Elasticsearch snapshots itself into what path.repo names. */
+static void test_search_snapshots(void **state)
+{
+    (void)state;
+    AUTO(found) f = {0};
+    find_one(&f, "services:\n"
+                 "  es:\n    image: elasticsearch:8.15.3\n"
+                 "    environment: [path.repo=/snapshots, ELASTIC_PASSWORD=geheim]\n"
+                 "    volumes: ['es:/usr/share/elasticsearch/data', 'snaps:/snapshots']\n"
+                 "  app:\n    image: app\n    environment: {path.repo: /x}\n    volumes: ['files:/x']\n"
+                 "volumes: {es: , snaps: , files: }\n");
+    assert_sources(&f, "snaps:volume files:volume compose-files:command");
+    assert_has(&f, "It takes one itself, into snaps, which is backed up");
+    assert_has(&f, "\"settings\": {\"location\": \"/snapshots\"}");
+    assert_has(
+        &f, "docker-volume = app_snaps\n"
+            "before = docker exec -i app-es-1 sh -c 'curl -sS -u \"elastic:$ELASTIC_PASSWORD\" -X DELETE ");
+    assert_has(&f, "wait_for_completion=true\" | grep -q \"\\\"state\\\":\\\"SUCCESS\\\"\"'\n");
+    assert_has(&f, "docker-volume = app_files\n\n");
+    assert_left_out(&f, "app_es ", "a running node");
+    assert_lacks(&f, "geheim");
+}
+
 static void test_long_syntax(void **state)
 {
     (void)state;
@@ -346,6 +369,7 @@ static void test_mongo_and_redis(void **state)
     assert_has(&f, "docker exec -i app-queue-1 sh -c 'REDISCLI_AUTH=\"$PW\" redis-cli --rdb -'\n");
     assert_has(&f, "docker exec -i app-jobs-1 sh -c 'REDISCLI_AUTH=\"$PW\" redis-cli --rdb -'\n");
     assert_has(&f, "sh -c 'REDISCLI_AUTH=\"$(cat /run/secrets/locks)\" redis-cli --rdb -'\n");
+    assert_has(&f, "start it with\n# \"appendonly no\" this once");
     assert_lacks(&f, "geheim");
     assert_int_equal(f.plan.file_count, 1);
     assert_string_equal(buf_cstr(&f.plan.files[0].text), "geheim2\n");
@@ -559,13 +583,20 @@ static void test_nothing(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tutor),         cmocka_unit_test(test_wordpress),
-        cmocka_unit_test(test_photos),        cmocka_unit_test(test_gitea),
-        cmocka_unit_test(test_mastodon),      cmocka_unit_test(test_long_syntax),
-        cmocka_unit_test(test_measurements),  cmocka_unit_test(test_mongo_and_redis),
-        cmocka_unit_test(test_several_files), cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_bombs),         cmocka_unit_test(test_nothing)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tutor),
+                                       cmocka_unit_test(test_wordpress),
+                                       cmocka_unit_test(test_photos),
+                                       cmocka_unit_test(test_gitea),
+                                       cmocka_unit_test(test_mastodon),
+                                       cmocka_unit_test(test_long_syntax),
+                                       cmocka_unit_test(test_search_snapshots),
+                                       cmocka_unit_test(test_measurements),
+                                       cmocka_unit_test(test_mongo_and_redis),
+                                       cmocka_unit_test(test_several_files),
+                                       cmocka_unit_test(test_variables),
+                                       cmocka_unit_test(test_mistakes),
+                                       cmocka_unit_test(test_hostile),
+                                       cmocka_unit_test(test_bombs),
+                                       cmocka_unit_test(test_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
