@@ -95,7 +95,8 @@ static int load_config(struct err *e)
 {
     if (cli.kit && open_kit(e))
         return -1;
-    bool wanted = cli.store ? cli.config_file != NULL : !cli.compose.n; /* with that it is made */
+    bool named = cli.store && !strstr(cli.store, "://");                 /* one of the configuration's */
+    bool wanted = cli.store ? named || cli.config_file : !cli.compose.n; /* with that it is made */
     if (!(cli.command->takes & TAKES_CONFIG) || !wanted)
         return 0;
     cli.config = config_load(cli_config_path(&cli), e);

@@ -30,7 +30,7 @@ static const struct option_spec key_options[] = {
 };
 static const struct option_spec store_options[] = {
     {0, "store", "URL", OPTION_TEXT, &cli.store,
-     "look into this store (file:///PATH, s3://BUCKET/PREFIX, or the name of one); then no configuration is read unless -c names one"},
+     "look into this store: the name of one, or file:///PATH, s3://BUCKET/PREFIX; then no configuration is read unless -c names one"},
     {0},
 };
 static const struct option_spec probe_options[] = {
