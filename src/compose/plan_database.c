@@ -47,6 +47,20 @@ static void end(struct planning *p, const struct compose_service *s, struct buf 
     buf_add_str(out, "\n");
 }
 
+/* " OPTION PORT" when the server is started with --port PORT, else "". Caller frees. */
+static char *port_option(const struct compose_service *s, const char *option)
+{
+    const char *const words[] = {s->command, s->entrypoint};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        const char *at = strstr(words[i], "--port");
+        const char *port = at ? at + 6 + strspn(at + 6, " =") : "";
+        size_t n = strspn(port, "0123456789");
+        if (n && n < 6)
+            return xasprintf(" %s %.*s", option, (int)n, port);
+    }
+    return xstrdup("");
+}
+
 static void plan_postgres(struct planning *p, const struct compose_service *s)
 {
     AUTO(buf) body = BUF_NONE;
@@ -109,16 +123,17 @@ static void plan_mongo(struct planning *p, const struct compose_service *s)
                                                   "--config <(printf \"password: |-\\n  %%s\\n\" %s)",
                                                   *user_word ? user_word : "root", password_word)
                                       : xstrdup("");
+    AUTO_CHAR port = port_option(s, "--port");
     AUTO(buf) body = BUF_NONE;
     begin(p, s, "command", &body);
     if (*access)
         buf_add_str(&body,
                     "# The password is the container's own variable, and reaches mongodump as a file.\n");
     buf_add_fmt(&body,
-                "command = docker exec -i %s bash -c 'mongodump --quiet --archive%s'\n"
+                "command = docker exec -i %s bash -c 'mongodump --quiet --archive%s%s'\n"
                 "# Writes into the running server and replaces what is there, so drills do not try it.\n"
-                "restore-command = docker exec -i %s bash -c 'mongorestore --quiet --archive --drop%s'\n",
-                container, access, container, access);
+                "restore-command = docker exec -i %s bash -c 'mongorestore --quiet --archive --drop%s%s'\n",
+                container, port, access, container, port, access);
     end(p, s, &body);
 }
 
@@ -181,7 +196,7 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
 {
     bool keeps = false;
     for (size_t i = 0; i < s->mount_count; i++)
-        keeps |= mount_is_data(SERVICE_REDIS, &s->mounts[i]) && s->mounts[i].kind != MOUNT_ANONYMOUS;
+        keeps |= mount_is_data(s, SERVICE_REDIS, &s->mounts[i]) && s->mounts[i].kind != MOUNT_ANONYMOUS;
     if (!keeps) {
         AUTO_CHAR what = xasprintf("service %s (%s)", s->name, s->image);
         plan_left_out(p, what, "it has no volume, so it forgets everything with its container: a cache");
@@ -190,6 +205,7 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
     AUTO_CHAR container = container_name(p->c, s);
     struct redis_access a = redis_access(p, s);
     AUTO_CHAR inside = a.inside;
+    AUTO_CHAR port = port_option(s, "-p");
     AUTO(buf) body = BUF_NONE;
     begin(p, s, "command", &body);
     if (a.file) {
@@ -198,14 +214,14 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
             "# Its password stands in the command line of the service alone, so it was put into a file.\n"
             "command = REDISCLI_AUTH=\"$(cat ");
         add_shell_word(&body, a.file);
-        buf_add_fmt(&body, ")\" docker exec -i -e REDISCLI_AUTH %s redis-cli --rdb -\n", container);
+        buf_add_fmt(&body, ")\" docker exec -i -e REDISCLI_AUTH %s redis-cli%s --rdb -\n", container, port);
     } else if (*inside) {
         buf_add_fmt(&body,
                     "# The password is the container's own, read inside of it.\n"
-                    "command = docker exec -i %s sh -c 'REDISCLI_AUTH=%s redis-cli --rdb -'\n",
-                    container, inside);
+                    "command = docker exec -i %s sh -c 'REDISCLI_AUTH=%s redis-cli%s --rdb -'\n",
+                    container, inside, port);
     } else {
-        buf_add_fmt(&body, "command = docker exec -i %s redis-cli --rdb -\n", container);
+        buf_add_fmt(&body, "command = docker exec -i %s redis-cli%s --rdb -\n", container, port);
     }
     buf_add_str(
         &body,

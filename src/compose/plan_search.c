@@ -32,7 +32,7 @@ void plan_search(struct planning *p, const struct compose_service *s)
     const struct compose_mount *own = search_snapshots(s);
     buf_add_fmt(out, "# Service %s, image %s. Its data lies in:", s->name, s->image);
     for (size_t i = 0; i < s->mount_count; i++)
-        if (mount_is_data(SERVICE_SEARCH, &s->mounts[i]))
+        if (mount_is_data(s, SERVICE_SEARCH, &s->mounts[i]))
             buf_add_fmt(out, " %s", s->mounts[i].source ? s->mounts[i].source : "(a volume without a name)");
     buf_add_str(out, "\n# A copy of the files of a running node is no snapshot. ");
     if (own) {
