@@ -48,7 +48,7 @@ credentials() {
 follow() {
     sed -n "/^## $1\$/,/^## /s/^    //p" "$R/opt/$EXAMPLE/README.md" >"$T/commands"
     [ -s "$T/commands" ]
-    cd "$R/opt/$EXAMPLE"
+    cd "$R/opt/$EXAMPLE" || return
     expect 0 bash -euxo pipefail "$T/commands"
 }
 
