@@ -319,7 +319,7 @@ static void test_kept_when_in_doubt(void **state)
     find_one(
         &f,
         "services:\n"
-        "  owner:\n    image: ubuntu\n    volumes: ['files:/tmp/files', 'shared:/tmp']\n"
+        "  owner:\n    image: ubuntu\n    volumes: ['files:/tmp', 'shared:/var/tmp']\n"
         "  crm:\n    image: example/crm\n    volumes: ['files:/app/files', 'shared:/tmp']\n"
         "  cloud:\n    image: nextcloud\n    volumes: ['./cloud:/var/www/html', './server:/srv', './list:/etc/list']\n"
         "  mail:\n    image: example/mail\n    volumes: ['./accounts:/tmp/mail', './profile:/profile']\n"
