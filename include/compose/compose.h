@@ -21,9 +21,10 @@ struct compose_variable {
     const char *name, *value; /* value NULL: the container's own environment decides */
 };
 struct compose_service {
-    const char *name, *image; /* image: "" when it is built */
-    const char *container;    /* container_name, or NULL */
-    const char *command;      /* joined by blanks, or "" */
+    const char *name, *image;         /* image: "" when only `build` says what it is */
+    const char *container;            /* container_name, or NULL */
+    const char *command, *entrypoint; /* joined by blanks, or "" */
+    bool built;
     struct strings profiles;
     bool enabled; /* it has no profile, or one that COMPOSE_PROFILES names */
     struct compose_variable *variables;
@@ -36,6 +37,7 @@ struct compose_volume {
     const char *name;   /* as the engine calls it */
     const char *device; /* the folder that it is bound to, or NULL */
     const char *remote; /* a driver or file system that keeps it elsewhere ("nfs"), or NULL */
+    bool external;      /* another project made it */
 };
 struct compose_secret {
     const char *key;

@@ -54,6 +54,7 @@ static const struct {
     {"milvus", SERVICE_WRITER},
     {"etcd", SERVICE_WRITER},
     {"kafka", SERVICE_WRITER},
+    {"zookeeper", SERVICE_WRITER},
     {"prometheus", SERVICE_WRITER},
     {"loki", SERVICE_WRITER},
     {"victoria-metrics", SERVICE_WRITER},
@@ -73,6 +74,15 @@ static const struct {
     {SERVICE_MARIADB, "/bitnami/mariadb", true},
     {SERVICE_MARIADB, "/config", false}, /* linuxserver.io */
     {SERVICE_WRITER, "/var/opt/mssql", true},
+    {SERVICE_WRITER, "/var/lib/clickhouse", true},
+    {SERVICE_WRITER, "/var/lib/kafka", true},
+    {SERVICE_WRITER, "/bitnami/kafka", true},
+    {SERVICE_WRITER, "/var/lib/zookeeper", true},
+    {SERVICE_WRITER, "/var/lib/rabbitmq", true},
+    {SERVICE_WRITER, "/var/lib/influxdb", true},
+    {SERVICE_WRITER, "/var/lib/cassandra", true},
+    {SERVICE_WRITER, "/qdrant/storage", true},
+    {SERVICE_WRITER, "/chroma/chroma", true},
     {SERVICE_MONGO, "/data/db", true},
     {SERVICE_MONGO, "/data/configdb", false},
     {SERVICE_MONGO, "/bitnami/mongodb", true},
@@ -108,30 +118,90 @@ static bool is_below(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == 0 || path[n] == '/' || (n && folder[n - 1] == '/'));
 }
 
-bool mount_is_data(enum service_kind k, const struct compose_mount *m)
+const char *service_variable(const struct compose_service *s, const char *name)
 {
+    for (size_t i = 0; i < s->variable_count; i++)
+        if (strcmp(s->variables[i].name, name) == 0)
+            return s->variables[i].value ? s->variables[i].value : "";
+    return NULL;
+}
+
+/* PostgreSQL's folder may be moved. */
+static bool holds_pgdata(const struct compose_service *s, const struct compose_mount *m)
+{
+    const char *pgdata = service_variable(s, "PGDATA");
+    return pgdata && *m->target && is_below(pgdata, m->target);
+}
+
+bool mount_is_data(const struct compose_service *s, enum service_kind k, const struct compose_mount *m)
+{
+    if (k == SERVICE_POSTGRES && holds_pgdata(s, m))
+        return true;
     for (size_t i = 0; i < ARRAY_LEN(data_folders); i++)
         if (data_folders[i].kind == k && is_below(m->target, data_folders[i].folder))
             return true;
     return false;
 }
 
+static bool is_any(const char *s, const char *const *words)
+{
+    for (; *words; words++)
+        if (strcmp(s, *words) == 0)
+            return true;
+    return false;
+}
+
+static bool has_any(const char *s, const char *const *words)
+{
+    for (; *words; words++)
+        if (strstr(s, *words))
+            return true;
+    return false;
+}
+
+/* A database's image whose programs are used on another server: a migration, a backup. It keeps nothing and
+ * starts something else. */
+static bool is_client(const struct compose_service *s, enum service_kind k)
+{
+    static const char *const servers[] = {"postgres -",   "mysqld",       "mariadbd",
+                                          "mongod",       "redis-server", "valkey-server",
+                                          "keydb-server", "entrypoint",   NULL};
+    for (size_t i = 0; i < s->mount_count; i++)
+        if (mount_is_data(s, k, &s->mounts[i]))
+            return false;
+    bool starts =
+        *s->entrypoint || (*s->command && *s->command != '-' && strcmp(s->command, "postgres") != 0);
+    return starts && !has_any(s->entrypoint, servers) && !has_any(s->command, servers);
+}
+
 enum service_kind service_kind(const struct compose_service *s)
 {
-    static const char *const helpers[] = {"backup", "exporter", "admin", "express", "dump"};
+    static const char *const helpers[] = {"backup", "exporter", "admin", "express", "dump", NULL};
+    static const char *const bases[] = {"busybox", "alpine", "debian", "ubuntu", "true", NULL};
     AUTO_CHAR name = image_name(s->image);
     for (size_t i = 0; i < ARRAY_LEN(images); i++)
         if (strcmp(images[i].image, name) == 0)
-            return images[i].kind;
-    for (size_t i = 0; i < ARRAY_LEN(helpers); i++)
-        if (strstr(s->image, helpers[i]))
-            return SERVICE_OTHER;
+            return is_client(s, images[i].kind) ? SERVICE_OTHER : images[i].kind;
+    if (has_any(s->image, helpers) || is_any(name, bases))
+        return SERVICE_OTHER;
+    for (size_t k = 0; k < s->mount_count; k++)
+        if (!s->mounts[k].read_only && holds_pgdata(s, &s->mounts[k]))
+            return SERVICE_POSTGRES;
     for (size_t k = 0; k < s->mount_count; k++)
         for (size_t i = 0; i < ARRAY_LEN(data_folders); i++)
             if (data_folders[i].tells && !s->mounts[k].read_only &&
                 is_below(s->mounts[k].target, data_folders[i].folder))
                 return data_folders[i].kind;
     return SERVICE_OTHER;
+}
+
+const struct compose_mount *search_snapshots(const struct compose_service *s)
+{
+    const char *repo = service_variable(s, "path.repo");
+    for (size_t i = 0; repo && service_kind(s) == SERVICE_SEARCH && i < s->mount_count; i++)
+        if (s->mounts[i].kind != MOUNT_ANONYMOUS && strcmp(s->mounts[i].target, repo) == 0)
+            return &s->mounts[i];
+    return NULL;
 }
 
 /* ---- places ---- */
@@ -209,7 +279,9 @@ static const char *const log_words[] = {"log", "logs", NULL};
 static const char *const backup_words[] = {"backup", "backups", "dump", "dumps", NULL};
 static const char *const certificate_folders[] = {"/etc/letsencrypt", "/etc/ssl", "/etc/pki", "/letsencrypt",
                                                   NULL};
-static const char *const cache_folders[] = {"/tmp", "/var/tmp", "/var/cache", "/root/.cache", NULL};
+static const char *const cache_folders[] = {"/var/cache", "/root/.cache", NULL};
+static const char *const temporary_folders[] = {"/tmp", "/var/tmp",
+                                                NULL}; /* what lies below is kept on purpose */
 static const char *const system_folders[] = {"/run",
                                              "/var/run",
                                              "/proc",
@@ -229,20 +301,25 @@ static const char *const system_folders[] = {"/run",
 static const char *const code_folders[] = {"/app",         "/src",     "/code",          "/workspace",
                                            "/usr/src/app", "/usr/src", "/home/node/app", "/var/www/html",
                                            "/var/www",     "/srv/app", "/opt/app",       NULL};
-static const char *const code_names[] = {
-    "src",   "app",     "backend",   "frontend",   "api",  "server", "client", "config", "conf",
-    "nginx", "scripts", "templates", "migrations", "dags", "tests",  "docs",   NULL};
+static const char *const code_names[] = {"src",        "backend", "frontend", "scripts",
+                                         "migrations", "tests",   "dags",     NULL};
+/* The project's own where its own code runs; in a finished image they may as well be what that keeps. */
+static const char *const likely_names[] = {"app",  "api",   "server",    "client", "config",
+                                           "conf", "nginx", "templates", "docs",   NULL};
 static const char *const config_endings[] = {
-    ".conf", ".cnf",  ".cfg", ".yml",        ".yaml",     ".json", ".toml", ".ini", ".sh",
-    ".sql",  ".env",  ".xml", ".properties", ".template", ".tmpl", ".tpl",  ".py",  ".js",
-    ".ts",   ".html", ".txt", ".pem",        ".crt",      ".key",  "file",  NULL};
+    ".conf",     ".cnf",       ".cfg",     ".yml",     ".yaml",       ".json",     ".toml", ".ini",
+    ".sh",       ".sql",       ".env",     ".xml",     ".properties", ".template", ".tmpl", ".tpl",
+    ".py",       ".js",        ".ts",      ".html",    ".txt",        ".pem",      ".crt",  ".key",
+    "Caddyfile", "Dockerfile", "Corefile", "Procfile", NULL};
+/* What comes without an application of its own: where its folders are mounted, there is the project's. */
+static const char *const runtimes[] = {"php",   "node",  "python",   "ruby",    "golang",
+                                       "nginx", "httpd", "caddy",    "openjdk", "eclipse-temurin",
+                                       "bun",   "deno",  "composer", NULL};
 
-static bool is_any(const char *s, const char *const *words)
+static bool runs_project(const struct compose_service *s)
 {
-    for (; *words; words++)
-        if (strcmp(s, *words) == 0)
-            return true;
-    return false;
+    AUTO_CHAR image = image_name(s->image);
+    return s->built || !*image || is_any(image, runtimes);
 }
 
 static bool ends_in(const char *s, const char *const *endings)
@@ -268,7 +345,7 @@ static const char *why_by_name(const struct compose_service *s, const struct com
         return "Caddy writes it anew from its Caddyfile";
     if (strstr(name, "node_modules") || strstr(target, "node_modules") || has_word(name, cache_words) ||
         has_word(target, cache_words) || is_below_any(m->target, cache_folders) ||
-        strcmp(target, ".next") == 0)
+        is_any(m->target, temporary_folders) || strcmp(target, ".next") == 0)
         return "a cache: it fills again by itself";
     if (has_word(name, log_words) || has_word(target, log_words))
         return "logs";
@@ -278,15 +355,19 @@ static const char *why_by_name(const struct compose_service *s, const struct com
 }
 
 /* What is the project's own: code and configuration, which lie in its repository. */
-static const char *why_of_project(const struct compose *c, const struct compose_mount *m)
+static const char *why_of_project(const struct compose *c, const struct compose_service *s,
+                                  const struct compose_mount *m)
 {
     const char *name = last_part(m->source);
     if (is_below(c->folder, m->source))
         return "the project's own folder: its place is the project's repository";
+    bool own = m->read_only || runs_project(s);
     if (is_below(m->target, "/docker-entrypoint-initdb.d") || ends_in(name, config_endings) ||
-        is_below(m->target, "/etc"))
+        (own && is_below(m->target, "/etc")))
         return "configuration: its place is the project's repository";
-    if (is_below(m->source, c->folder) && (is_any(m->target, code_folders) || is_any(name, code_names)))
+    if (is_below(m->source, c->folder) &&
+        (is_any(name, code_names) ||
+         (own && (is_any(m->target, code_folders) || is_any(name, likely_names)))))
         return "code or configuration: its place is the project's repository";
     return NULL;
 }
@@ -295,7 +376,7 @@ static char *why_data(const struct place *p)
 {
     for (size_t i = 0; i < p->n; i++) {
         enum service_kind k = service_kind(p->users[i]);
-        if (k == SERVICE_OTHER || k == SERVICE_WRITER || !mount_is_data(k, p->mounts[i]))
+        if (k == SERVICE_OTHER || k == SERVICE_WRITER || !mount_is_data(p->users[i], k, p->mounts[i]))
             continue;
         return k == SERVICE_SEARCH
                    ? xasprintf("the data folder of %s: a copy of the files of a running node is no snapshot; "
@@ -322,15 +403,20 @@ static const char *why_of_path(const struct compose *c, const struct place *p)
     if (strstr(p->path, " ;") || strstr(p->path, "\t;") ||
         isspace((unsigned char)p->path[strlen(p->path) - 1]))
         return "its path cannot stand in a configuration (a blank at its end, or before a \";\"): rename it";
-    for (size_t i = 0; i < p->n && !why; i++)
-        why = why_of_project(c, p->mounts[i]);
+    for (size_t i = 0; i < p->n; i++) {
+        why = why_of_project(c, p->users[i], p->mounts[i]);
+        if (!why) /* one service for which it is worth something is enough */
+            break;
+    }
     return path_is_sqlite(p->path) ? NULL : why;
 }
 
 char *place_why_not(const struct compose *c, const struct place *p)
 {
     char *data = why_data(p);
-    bool read_only = true;
+    bool read_only =
+        !p->volume || p->volume->external; /* nobody else writes into the project's own volumes */
+    bool worthless = true;
     const char *why = NULL;
     if (data)
         return data;
@@ -338,8 +424,11 @@ char *place_why_not(const struct compose *c, const struct place *p)
         return xasprintf("it lies elsewhere (%s): back it up where it is", p->volume->remote);
     for (size_t i = 0; i < p->n; i++) {
         read_only &= p->mounts[i]->read_only;
-        why = why ? why : why_by_name(p->users[i], p->mounts[i]);
+        const char *one = why_by_name(p->users[i], p->mounts[i]);
+        worthless &= one != NULL;
+        why = why ? why : one;
     }
+    why = worthless ? why : NULL;
     if (p->path && !why)
         why = why_of_path(c, p);
     if (!why && read_only)

@@ -140,8 +140,10 @@ static int add_service(struct loading *l, const char *name, const struct node *n
     *s = (struct compose_service){.name = name,
                                   .image = text_or(node_get(n, "image"), ""),
                                   .container = node_text(node_get(n, "container_name")),
-                                  .command = joined(l, node_get(n, "command"))};
-    if (!s->command || check_text(n, "image", s->image, l->e))
+                                  .command = joined(l, node_get(n, "command")),
+                                  .entrypoint = joined(l, node_get(n, "entrypoint")),
+                                  .built = node_get(n, "build") != NULL};
+    if (!s->command || !s->entrypoint || check_text(n, "image", s->image, l->e))
         return -1;
     if (s->container && !name_is_valid(s->container))
         return node_complain(n, l->e, "container_name: \"%.60s\" is no name", s->container);
@@ -169,7 +171,8 @@ static int add_volume(struct loading *l, const char *key, const struct node *n)
                *device = node_text(node_get(options, "device"));
     if (!name && external && external->kind == NODE_MAP)
         name = node_text(node_get(external, "name"));
-    if (!name && external && (external->kind == NODE_MAP || node_is_true(external)))
+    bool elsewhere = external && (external->kind == NODE_MAP || node_is_true(external));
+    if (!name && elsewhere)
         name = key;
     if (!name)
         name = arena_fmt(c->arena, l->e, "%s_%s", c->project, key);
@@ -183,6 +186,7 @@ static int add_volume(struct loading *l, const char *key, const struct node *n)
     c->volumes[c->volume_count++] = (struct compose_volume){
         .key = key,
         .name = name,
+        .external = elsewhere,
         .device = here && device && *device == '/' && !strstr(device, " ;") ? device : NULL,
         .remote = here    ? NULL
                   : local ? type

@@ -108,6 +108,15 @@ static const struct compose_service *writer_of(const struct place *p)
     return NULL;
 }
 
+/* The service that puts its own snapshots there, or NULL. */
+static const struct compose_service *searcher_of(const struct place *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (search_snapshots(p->users[i]) == p->mounts[i])
+            return p->users[i];
+    return NULL;
+}
+
 static void plan_sqlite(struct planning *p, const struct place *place, const char *off)
 {
     const char *base = strrchr(place->path, '/') + 1, *name = plan_source(p, base, "command", !*off);
@@ -125,7 +134,7 @@ static void plan_sqlite(struct planning *p, const struct place *place, const cha
 static void plan_folder(struct planning *p, const struct place *place, const char *off)
 {
     struct buf *out = &p->out->text;
-    const struct compose_service *writer = writer_of(place);
+    const struct compose_service *writer = writer_of(place), *searcher = searcher_of(place);
     const char *base = place->path ? strrchr(place->path, '/') + 1 : place->volume->key;
     const char *name = plan_source(p, base, "volume", !*off);
     if (writer)
@@ -139,6 +148,10 @@ static void plan_folder(struct planning *p, const struct place *place, const cha
         buf_add_fmt(out, "%spath = %s\n", off, place->path ? place->path : place->volume->device);
     else
         buf_add_fmt(out, "%sdocker-volume = %s\n", off, place->volume->name);
+    if (searcher) {
+        AUTO_CHAR hook = search_hook(p->c, searcher);
+        buf_add_fmt(out, "%sbefore = %s\n", off, hook);
+    }
     if (writer) {
         AUTO_CHAR container = container_name(p->c, writer);
         buf_add_fmt(out, "#before = docker stop %s\n#after = docker start %s\n", container, container);

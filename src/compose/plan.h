@@ -22,5 +22,9 @@ void add_shell_word(struct buf *out, const char *word);
 
 /* A source of a database, or why there is none. */
 void plan_database(struct planning *p, const struct compose_service *s, enum service_kind kind);
+void plan_search(struct planning *p, const struct compose_service *s);
+/* A hook that lets Elasticsearch put a snapshot into its repository "lifeboat", in place of the last one.
+ * Caller frees. */
+char *search_hook(const struct compose *c, const struct compose_service *s);
 
 #endif

@@ -5,23 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *variable(const struct compose_service *s, const char *name)
-{
-    for (size_t i = 0; i < s->variable_count; i++)
-        if (strcmp(s->variables[i].name, name) == 0)
-            return s->variables[i].value ? s->variables[i].value : "";
-    return NULL;
-}
-
 /* The first of the names, NULL-ended, that the container gets, itself or with "_FILE" behind it: as a word
  * for a shell in the container. "": none. Caller frees. */
 static char *inner_value(const struct compose_service *s, const char *const *names)
 {
     for (; *names; names++) {
         AUTO_CHAR file = xasprintf("%s_FILE", *names);
-        if (variable(s, file))
+        if (service_variable(s, file))
             return xasprintf("\"$(cat \"$%s\")\"", file);
-        if (variable(s, *names))
+        if (service_variable(s, *names))
             return xasprintf("\"$%s\"", *names);
     }
     return xstrdup("");
@@ -53,6 +45,20 @@ static void end(struct planning *p, const struct compose_service *s, struct buf 
         line += n + (line[n] == '\n');
     }
     buf_add_str(out, "\n");
+}
+
+/* " OPTION PORT" when the server is started with --port PORT, else "". Caller frees. */
+static char *port_option(const struct compose_service *s, const char *option)
+{
+    const char *const words[] = {s->command, s->entrypoint};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        const char *at = strstr(words[i], "--port");
+        const char *port = at ? at + 6 + strspn(at + 6, " =") : "";
+        size_t n = strspn(port, "0123456789");
+        if (n && n < 6)
+            return xasprintf(" %s %.*s", option, (int)n, port);
+    }
+    return xstrdup("");
 }
 
 static void plan_postgres(struct planning *p, const struct compose_service *s)
@@ -117,16 +123,17 @@ static void plan_mongo(struct planning *p, const struct compose_service *s)
                                                   "--config <(printf \"password: |-\\n  %%s\\n\" %s)",
                                                   *user_word ? user_word : "root", password_word)
                                       : xstrdup("");
+    AUTO_CHAR port = port_option(s, "--port");
     AUTO(buf) body = BUF_NONE;
     begin(p, s, "command", &body);
     if (*access)
         buf_add_str(&body,
                     "# The password is the container's own variable, and reaches mongodump as a file.\n");
     buf_add_fmt(&body,
-                "command = docker exec -i %s bash -c 'mongodump --quiet --archive%s'\n"
+                "command = docker exec -i %s bash -c 'mongodump --quiet --archive%s%s'\n"
                 "# Writes into the running server and replaces what is there, so drills do not try it.\n"
-                "restore-command = docker exec -i %s bash -c 'mongorestore --quiet --archive --drop%s'\n",
-                container, access, container, access);
+                "restore-command = docker exec -i %s bash -c 'mongorestore --quiet --archive --drop%s%s'\n",
+                container, port, access, container, port, access);
     end(p, s, &body);
 }
 
@@ -189,7 +196,7 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
 {
     bool keeps = false;
     for (size_t i = 0; i < s->mount_count; i++)
-        keeps |= mount_is_data(SERVICE_REDIS, &s->mounts[i]) && s->mounts[i].kind != MOUNT_ANONYMOUS;
+        keeps |= mount_is_data(s, SERVICE_REDIS, &s->mounts[i]) && s->mounts[i].kind != MOUNT_ANONYMOUS;
     if (!keeps) {
         AUTO_CHAR what = xasprintf("service %s (%s)", s->name, s->image);
         plan_left_out(p, what, "it has no volume, so it forgets everything with its container: a cache");
@@ -198,6 +205,7 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
     AUTO_CHAR container = container_name(p->c, s);
     struct redis_access a = redis_access(p, s);
     AUTO_CHAR inside = a.inside;
+    AUTO_CHAR port = port_option(s, "-p");
     AUTO(buf) body = BUF_NONE;
     begin(p, s, "command", &body);
     if (a.file) {
@@ -206,42 +214,22 @@ static void plan_redis(struct planning *p, const struct compose_service *s)
             "# Its password stands in the command line of the service alone, so it was put into a file.\n"
             "command = REDISCLI_AUTH=\"$(cat ");
         add_shell_word(&body, a.file);
-        buf_add_fmt(&body, ")\" docker exec -i -e REDISCLI_AUTH %s redis-cli --rdb -\n", container);
+        buf_add_fmt(&body, ")\" docker exec -i -e REDISCLI_AUTH %s redis-cli%s --rdb -\n", container, port);
     } else if (*inside) {
         buf_add_fmt(&body,
                     "# The password is the container's own, read inside of it.\n"
-                    "command = docker exec -i %s sh -c 'REDISCLI_AUTH=%s redis-cli --rdb -'\n",
-                    container, inside);
+                    "command = docker exec -i %s sh -c 'REDISCLI_AUTH=%s redis-cli%s --rdb -'\n",
+                    container, inside, port);
     } else {
-        buf_add_fmt(&body, "command = docker exec -i %s redis-cli --rdb -\n", container);
+        buf_add_fmt(&body, "command = docker exec -i %s redis-cli%s --rdb -\n", container, port);
     }
-    buf_add_str(&body,
-                "# To bring it back: stop the container, put dump.rdb into its data volume (and move an\n"
-                "# appendonlydir there away), start it.\n"
-                "restore-command = cat > \"$LIFEBOAT_TARGET\"/dump.rdb\n");
+    buf_add_str(
+        &body,
+        "# To bring it back: stop the container, empty its data volume, put dump.rdb there, start it. A server\n"
+        "# with \"appendonly yes\" does not read dump.rdb, begins empty and writes over it: start it with\n"
+        "# \"appendonly no\" this once, and say redis-cli CONFIG SET appendonly yes.\n"
+        "restore-command = cat > \"$LIFEBOAT_TARGET\"/dump.rdb\n");
     end(p, s, &body);
-}
-
-/* ---- Elasticsearch, OpenSearch ---- */
-static void plan_search(struct planning *p, const struct compose_service *s)
-{
-    struct buf *out = &p->out->text;
-    AUTO_CHAR container = container_name(p->c, s);
-    buf_add_fmt(out, "# Service %s, image %s. Its data lies in:", s->name, s->image);
-    for (size_t i = 0; i < s->mount_count; i++)
-        if (mount_is_data(SERVICE_SEARCH, &s->mounts[i]))
-            buf_add_fmt(out, " %s", s->mounts[i].source ? s->mounts[i].source : "(a volume without a name)");
-    const char *name = plan_source(p, s->name, "volume", false);
-    buf_add_fmt(
-        out,
-        "\n# A copy of the files of a running node is no snapshot. If the index cannot be built again from the\n"
-        "# database: mount a second volume into the container, name it in path.repo, register it as a\n"
-        "# repository \"lifeboat\" of type fs (PUT _snapshot/lifeboat), and back that volume up after a snapshot\n"
-        "# was taken into it:\n"
-        "#[source %s]\n#type = volume\n#docker-volume = %s_SNAPSHOT_VOLUME\n"
-        "#before = docker exec -i %s curl -fsS -X PUT "
-        "\"localhost:9200/_snapshot/lifeboat/night-$(date +%%s)?wait_for_completion=true\"\n\n",
-        name, p->c->project, container);
 }
 
 void plan_database(struct planning *p, const struct compose_service *s, enum service_kind kind)

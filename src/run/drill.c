@@ -27,9 +27,10 @@ struct drilling {
 };
 
 /* ---- which ---- */
-static bool is_wanted(const struct config *c, const char *source)
+/* What was taken out of the configuration is of no interest any more; other hosts have one of their own. */
+static bool is_wanted(const struct config *c, const char *host, const char *source)
 {
-    return !c || config_find_source(c, source);
+    return !c || strcmp(c->host, host) != 0 || config_find_source(c, source);
 }
 
 static struct run_drill_target *target_for(struct run_drill_targets *t, const struct snapshot *s)
@@ -58,7 +59,7 @@ static void choose(const struct config *c, const struct snapshots *all, const ch
         bool counts = snapshot_counts(s) && strcmp(s->host, host) == 0;
         for (size_t k = 0; k < s->source_count && counts; k++) {
             const char *name = s->sources[k].name;
-            if (s->sources[k].verdict == VERDICT_GOOD && is_wanted(c, name) && !has_target(out, name))
+            if (s->sources[k].verdict == VERDICT_GOOD && is_wanted(c, host, name) && !has_target(out, name))
                 strings_add(&target_for(out, s)->sources, name);
         }
     }

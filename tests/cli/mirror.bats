@@ -102,7 +102,7 @@ restores_from_mirror_by_id() {
     expect 0 lb copy away
     sums "$T/store" >"$T/sums"
     sums "$T/away" | cmp "$T/sums"
-    expect 0 lb --store away list --json
+    LIFEBOAT_CONFIG=$T/lifeboat.conf expect 0 "$LIFEBOAT" --store away list --json
     json 'len(d) == 3 and d[1]["pinned"]'
 }
 

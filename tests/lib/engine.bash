@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# engine.bash: a project "tutor" whose containers are local programs. There is no container engine on the test
+# engine.bash: a project ($PROJECT, otherwise "tutor") whose containers are local programs. There is no container engine on the test
 # machine: its API is played by engine.py, and `docker` is a stand-in that runs commands here instead of in a container.
 # shellcheck source=tests/lib/pg.sh
 . "$BATS_TEST_DIRNAME/../lib/pg.sh"
@@ -37,31 +37,33 @@ engine_stop() {
 
 # container NAME SERVICE STATUS NETWORK-ADDRESS PUBLISHED-PORT ENV...: as `docker inspect` shows it, shortened.
 container() {
-    python3 - "$T/engine/containers/$1.json" "$@" <<'PY'
+    python3 - "$T/engine" "${PROJECT:-tutor}" "$@" <<'PY'
 import hashlib, json, sys
-path, name, service, status, address, published, *env = sys.argv[1:]
+folder, project, name, service, status, address, published, *env = sys.argv[1:]
 json.dump({
     "Id": hashlib.sha256(name.encode()).hexdigest(), "Name": "/" + name,
     "State": {"Status": status, "Running": status == "running"},
-    "HostConfig": {"NetworkMode": "tutor_default"},
-    "Mounts": [{"Type": "bind", "Source": sys.argv[1] + ".secrets", "Destination": "/run/secrets", "RW": False}],
+    "HostConfig": {"NetworkMode": project + "_default"},
+    "Mounts": [{"Type": "bind", "Source": folder + "/secrets", "Destination": "/run/secrets", "RW": False}],
     "Config": {"Image": "postgres:15-alpine", "Env": env + ["PATH=/usr/bin", "PGDATA=/var/lib/postgresql/data"],
-               "Labels": {"com.docker.compose.project": "tutor", "com.docker.compose.service": service,
+               "Labels": {"com.docker.compose.project": project, "com.docker.compose.service": service,
                           "com.docker.compose.oneoff": "False", "com.docker.compose.container-number": "1"}},
     "NetworkSettings": {
         "Ports": {"5432/tcp": [{"HostIp": "127.0.0.1", "HostPort": published}] if published != "-" else None},
-        "Networks": {"tutor_default": {"IPAddress": "" if address == "-" else address}}},
-}, open(path, "w"))
+        "Networks": {project + "_default": {"IPAddress": "" if address == "-" else address}}},
+}, open(f"{folder}/containers/{name}.json", "w"))
 PY
 }
 
 volume() { # NAME FOLDER
-    printf '{"CreatedAt":"2026-01-01T00:00:00Z","Driver":"local","Labels":{"com.docker.compose.project":"tutor"},"Mountpoint":"%s","Name":"%s","Options":null,"Scope":"local"}' \
-        "$2" "$1" >"$T/engine/volumes/$1.json"
+    printf '{"CreatedAt":"2026-01-01T00:00:00Z","Driver":"local","Labels":{"com.docker.compose.project":"%s"},"Mountpoint":"%s","Name":"%s","Options":null,"Scope":"local"}' \
+        "${PROJECT:-tutor}" "$2" "$1" >"$T/engine/volumes/$1.json"
 }
 
-# The database of the project: a PostgreSQL that listens on a free port of loopback, and wants a password there.
-database_start() {
+# The database of the project: a PostgreSQL that listens on a free port of loopback, and wants a password there. Its role
+# and its database have the same name.
+database_start() { # [NAME]
+    local name=${1:-tutor}
     pg_start "$T/pg"
     PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     echo 'host all all 127.0.0.1/32 scram-sha-256' >>"$T/pg/data/pg_hba.conf"
@@ -69,7 +71,7 @@ database_start() {
     pg_log=$T/restart.log
     pg_quietly "$(pg_bin)/pg_ctl" -D "$T/pg/data" -l "$T/pg/server.log" -w -t 60 restart
     export PGPORT=$PORT
-    psql -qX -c "CREATE ROLE tutor SUPERUSER LOGIN PASSWORD 'geheim'" -c 'CREATE DATABASE tutor OWNER tutor'
-    psql -qX -d tutor -c 'CREATE TABLE users AS SELECT i AS id, md5(i::text) AS name FROM generate_series(1, 500) i'
+    psql -qX -c "CREATE ROLE $name SUPERUSER LOGIN PASSWORD 'geheim'" -c "CREATE DATABASE $name OWNER $name"
+    psql -qX -d "$name" -c 'CREATE TABLE users AS SELECT i AS id, md5(i::text) AS name FROM generate_series(1, 500) i'
     unset PGHOST PGPORT PGUSER PGDATABASE
 }

@@ -246,6 +246,29 @@ static void test_mastodon(void **state)
     assert_left_out(&f, "/srv/app/elasticsearch", "a running node");
 }
 
+/* Elasticsearch snapshots itself into what path.repo names. */
+static void test_search_snapshots(void **state)
+{
+    (void)state;
+    AUTO(found) f = {0};
+    find_one(&f, "services:\n"
+                 "  es:\n    image: elasticsearch:8.15.3\n"
+                 "    environment: [path.repo=/snapshots, ELASTIC_PASSWORD=geheim]\n"
+                 "    volumes: ['es:/usr/share/elasticsearch/data', 'snaps:/snapshots']\n"
+                 "  app:\n    image: app\n    environment: {path.repo: /x}\n    volumes: ['files:/x']\n"
+                 "volumes: {es: , snaps: , files: }\n");
+    assert_sources(&f, "snaps:volume files:volume compose-files:command");
+    assert_has(&f, "It takes one itself, into snaps, which is backed up");
+    assert_has(&f, "\"settings\": {\"location\": \"/snapshots\"}");
+    assert_has(
+        &f, "docker-volume = app_snaps\n"
+            "before = docker exec -i app-es-1 sh -c 'curl -sS -u \"elastic:$ELASTIC_PASSWORD\" -X DELETE ");
+    assert_has(&f, "wait_for_completion=true\" | grep -q \"\\\"state\\\":\\\"SUCCESS\\\"\"'\n");
+    assert_has(&f, "docker-volume = app_files\n\n");
+    assert_left_out(&f, "app_es ", "a running node");
+    assert_lacks(&f, "geheim");
+}
+
 static void test_long_syntax(void **state)
 {
     (void)state;
@@ -284,6 +307,74 @@ static void test_long_syntax(void **state)
     find(&f, files, "", "COMPOSE_PROFILES=x,legacy");
     assert_sources(&f, "postgis:postgres mysql:command tiles:volume styles:volume import:volume "
                        "compose-files:command");
+}
+
+/* Mistakes that public files brought to light. */
+static void test_kept_when_in_doubt(void **state)
+{
+    (void)state;
+    AUTO(found) f = {0};
+    /* a helper that mounts the volumes elsewhere; a finished image's own folders; what is mounted below /tmp
+     * on purpose */
+    find_one(
+        &f,
+        "services:\n"
+        "  owner:\n    image: ubuntu\n    volumes: ['files:/tmp', 'shared:/var/tmp']\n"
+        "  crm:\n    image: example/crm\n    volumes: ['files:/app/files', 'shared:/tmp']\n"
+        "  cloud:\n    image: nextcloud\n    volumes: ['./cloud:/var/www/html', './server:/srv', './list:/etc/list']\n"
+        "  mail:\n    image: example/mail\n    volumes: ['./accounts:/tmp/mail', './profile:/profile']\n"
+        "  site:\n    image: php:8\n    volumes: ['./site:/var/www/html', './server:/srv/x:ro']\n"
+        "  own:\n    build: .\n    image: example/own\n    volumes: ['./own:/app', './etc:/etc/own']\n"
+        "volumes: {files: , shared: }\n");
+    assert_sources(&f, "files:volume cloud:volume server:volume list:volume accounts:volume profile:volume "
+                       "compose-files:command");
+    assert_left_out(&f, "app_shared", "a cache");
+    assert_left_out(&f, "/srv/app/site", "code");
+    assert_left_out(&f, "/srv/app/own", "code");
+    assert_left_out(&f, "/srv/app/etc", "configuration");
+}
+
+static void test_read_only_volumes(void **state)
+{
+    (void)state;
+    AUTO(found) f = {0};
+    find_one(
+        &f,
+        "services:\n"
+        "  a:\n    image: example/a\n    volumes: ['reports:/reports:ro', 'theirs:/theirs:ro', './r:/r:ro']\n"
+        "volumes:\n  reports:\n  theirs: {external: true}\n");
+    assert_sources(&f, "reports:volume compose-files:command");
+    assert_left_out(&f, "theirs", "read-only");
+    assert_left_out(&f, "/srv/app/r", "read-only");
+}
+
+static void test_servers_and_helpers(void **state)
+{
+    (void)state;
+    AUTO(found) f = {0};
+    find_one(
+        &f,
+        "services:\n"
+        "  db:\n    build: ./db\n    environment: {PGDATA: /data/pg}\n    volumes: ['pg:/data']\n"
+        "  other:\n    image: postgres:16\n    environment: {PGDATA: /store}\n    volumes: ['pg2:/store']\n"
+        "  dump:\n    image: postgres:16\n    entrypoint: /dump.sh\n    volumes: ['./out:/out']\n"
+        "  migrate:\n    image: postgres:16\n    command: psql -f /x.sql\n"
+        "  plain:\n    image: postgres:16\n    command: postgres -c shared_buffers=1GB\n"
+        "  holder:\n    image: busybox\n    volumes: ['my:/var/lib/mysql']\n"
+        "  my:\n    image: mysql:8\n    volumes: ['my:/var/lib/mysql']\n"
+        "  mo:\n    image: mongo\n    entrypoint: [mongod, --port, '27117']\n    volumes: ['mo:/data/db']\n"
+        "  re:\n    image: redis\n    command: redis-server --port 6380\n    volumes: ['re:/data']\n"
+        "  events:\n    build: ./ch\n    volumes: ['ch:/var/lib/clickhouse']\n"
+        "volumes: {pg: , pg2: , my: , mo: , re: , ch: }\n");
+    assert_sources(&f,
+                   "db:postgres other:postgres plain:postgres my:command mo:command re:command out:volume "
+                   "ch:volume compose-files:command");
+    assert_left_out(&f, "app_pg ", "the data folder of PostgreSQL");
+    assert_left_out(&f, "app_pg2 ", "the data folder of PostgreSQL");
+    assert_has(&f, "'mongodump --quiet --archive --port 27117'\n");
+    assert_has(&f, "'mongorestore --quiet --archive --drop --port 27117'\n");
+    assert_has(&f, "docker exec -i app-re-1 redis-cli -p 6380 --rdb -\n");
+    assert_has(&f, "events writes here while it runs");
 }
 
 static void test_measurements(void **state)
@@ -346,6 +437,7 @@ static void test_mongo_and_redis(void **state)
     assert_has(&f, "docker exec -i app-queue-1 sh -c 'REDISCLI_AUTH=\"$PW\" redis-cli --rdb -'\n");
     assert_has(&f, "docker exec -i app-jobs-1 sh -c 'REDISCLI_AUTH=\"$PW\" redis-cli --rdb -'\n");
     assert_has(&f, "sh -c 'REDISCLI_AUTH=\"$(cat /run/secrets/locks)\" redis-cli --rdb -'\n");
+    assert_has(&f, "start it with\n# \"appendonly no\" this once");
     assert_lacks(&f, "geheim");
     assert_int_equal(f.plan.file_count, 1);
     assert_string_equal(buf_cstr(&f.plan.files[0].text), "geheim2\n");
@@ -559,13 +651,23 @@ static void test_nothing(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tutor),         cmocka_unit_test(test_wordpress),
-        cmocka_unit_test(test_photos),        cmocka_unit_test(test_gitea),
-        cmocka_unit_test(test_mastodon),      cmocka_unit_test(test_long_syntax),
-        cmocka_unit_test(test_measurements),  cmocka_unit_test(test_mongo_and_redis),
-        cmocka_unit_test(test_several_files), cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_bombs),         cmocka_unit_test(test_nothing)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tutor),
+                                       cmocka_unit_test(test_wordpress),
+                                       cmocka_unit_test(test_photos),
+                                       cmocka_unit_test(test_gitea),
+                                       cmocka_unit_test(test_mastodon),
+                                       cmocka_unit_test(test_long_syntax),
+                                       cmocka_unit_test(test_search_snapshots),
+                                       cmocka_unit_test(test_measurements),
+                                       cmocka_unit_test(test_mongo_and_redis),
+                                       cmocka_unit_test(test_several_files),
+                                       cmocka_unit_test(test_variables),
+                                       cmocka_unit_test(test_mistakes),
+                                       cmocka_unit_test(test_hostile),
+                                       cmocka_unit_test(test_bombs),
+                                       cmocka_unit_test(test_kept_when_in_doubt),
+                                       cmocka_unit_test(test_read_only_volumes),
+                                       cmocka_unit_test(test_servers_and_helpers),
+                                       cmocka_unit_test(test_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
