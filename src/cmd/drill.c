@@ -83,7 +83,7 @@ struct drilling {
     double seconds;
 };
 
-static void tell(const struct receipt *r)
+void drill_tell(const struct receipt *r)
 {
     for (size_t i = 0; i < r->source_count; i++) {
         const struct receipt_source *s = &r->sources[i];
@@ -108,7 +108,7 @@ static int drill_one(struct drilling *d, const struct snapshot *s, const struct 
     if (rc)
         return -1;
     if (d->newest)
-        tell(&receipt);
+        drill_tell(&receipt);
     d->proven = d->proven && run_drill_proves(&receipt);
     d->seconds += receipt.seconds;
     if (d->c->json)
