@@ -104,8 +104,8 @@ install: all $(if $(DESTDIR),,user)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 	$(DESTDIR)$(PREFIX)/share/doc/lifeboat $(DESTDIR)$(SYSCONFDIR)/lifeboat
 	install -m 755 $(O)/lifeboat $(DESTDIR)$(PREFIX)/bin/lifeboat
-	install -m 644 docs/lifeboat.1 $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1
-	install -m 644 docs/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
 	docs/off-site.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 	for d in examples notify prometheus grafana; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lifeboat/$$d conf/$$d/* || exit 1; done
@@ -115,7 +115,7 @@ install: all $(if $(DESTDIR),,user)
 	install -D -m 644 systemd/lifeboat.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
 uninstall:
 	rm -f $(patsubst systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer)) $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
-	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1 \
+	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(patsubst docs/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
 	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 clean:

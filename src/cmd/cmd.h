@@ -137,6 +137,7 @@ void outcome_end(int code, const struct err *e);
 /* ---- key.c ---- */
 /* Says which mirrors a change of readers has not reached, and what that means ("it ..."). The exit code. */
 int key_say_left(const struct strings *left, const char *what);
+void key_print_left(const struct strings *left); /* as JSON, where that is wanted */
 
 /* ---- ui.c: standard error ---- */
 void ui_start(void);                                 /* the listener of log.h */

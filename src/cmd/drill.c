@@ -181,7 +181,7 @@ const struct command command_drill = {
         "drill-command. Without SNAP: the newest good backup of each source. Leaves a signed receipt: `list`,\n"
         "`show` and `status` say what is proven, and how long the restore took. Never touches the sources.",
     .example = "lifeboat drill latest:app app",
-    .exits = "4 not proven (what differs, or what is missing here, is named)",
+    .exits = "4 not proven (what differs, or what is missing here, is named); 5 damaged",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
     .most = 1000,

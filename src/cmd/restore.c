@@ -133,7 +133,8 @@ const struct command command_restore = {
         "refused unless --overwrite or --clean says otherwise. A database of several is app/NAME. Works on a\n"
         "bare machine: with --store URL and --identity no configuration is needed.",
     .example = "lifeboat restore latest:uploads uploads --to /srv/uploads --path 2026/03",
-    .exits = "3 degraded (restored, but something could not be set: it is named); 5 damaged",
+    .exits =
+        "3 degraded (restored, but something could not be set: it is named); 5 damaged: what is named cannot be read",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 1,
