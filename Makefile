@@ -2,6 +2,7 @@
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
+ZSHDIR ?= site-functions
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -106,7 +107,9 @@ install: all $(if $(DESTDIR),,user)
 	install -m 755 $(O)/lifeboat $(DESTDIR)$(PREFIX)/bin/lifeboat
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
-	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
+	install -D -m 644 conf/completion/lifeboat.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lifeboat
+	install -D -m 644 conf/completion/_lifeboat $(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_lifeboat
+	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/runbook.md docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
 	docs/off-site.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 	for d in examples notify prometheus grafana; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lifeboat/$$d conf/$$d/* || exit 1; done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.timer
@@ -116,7 +119,8 @@ install: all $(if $(DESTDIR),,user)
 uninstall:
 	rm -f $(patsubst systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer)) $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
 	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(patsubst docs/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
-	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
+	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lifeboat \
+	$(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_lifeboat
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 clean:
 	rm -rf build

@@ -73,7 +73,8 @@ extern const struct command *const commands[]; /* NULL-ended */
 int options_parse_global(int argc, char **argv, int *first, struct err *e) MUST_CHECK;
 int options_parse(int argc, char **argv, struct err *e) MUST_CHECK; /* argv[0] is the command */
 void options_print(const struct command *c);
-json_t *options_json(const struct command *c); /* NULL: those before the command's name */
+void options_print_list(const struct command *c); /* NULL: those that may stand before the command's name */
+json_t *options_json(const struct command *c);    /* the same */
 
 /* ---- help.c ---- */
 const struct command *command_find(int argc, char **argv, int *words, struct err *e);

@@ -87,6 +87,8 @@ void help_print_all(void)
         AUTO_CHAR left = xasprintf("%s %s", commands[i]->name, commands[i]->arguments);
         printf("  %-38s %s\n", left, commands[i]->summary);
     }
+    printf("\nOptions, before the command or behind it:\n");
+    options_print_list(NULL);
     printf("\n`lifeboat help COMMAND` says more of each.\n");
 }
 

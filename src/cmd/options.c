@@ -259,14 +259,19 @@ json_t *options_json(const struct command *c)
     return list;
 }
 
-void options_print(const struct command *c)
+void options_print_list(const struct command *c)
 {
     struct option_set s;
     set_for(&s, c);
-    printf("lifeboat %s%s%s - %s\n\n%s\n\nOptions:\n", c->name, *c->arguments ? " " : "", c->arguments,
-           c->summary, c->about);
     for (size_t i = 0; i < s.n; i++)
         print_option(s.v[i]);
+}
+
+void options_print(const struct command *c)
+{
+    printf("lifeboat %s%s%s - %s\n\n%s\n\nOptions:\n", c->name, *c->arguments ? " " : "", c->arguments,
+           c->summary, c->about);
+    options_print_list(c);
     printf("\nExit codes: 0 good; 1 failed; 2 usage, configuration or a missing key%s%s.\n\nExample:\n  %s\n",
            c->exits ? "; " : "", c->exits ? c->exits : "", c->example);
 }

@@ -12,6 +12,11 @@ commands() {
     python3 -c 'import json, sys; print("\n".join(c["name"] for c in json.load(sys.stdin)["commands"]))' <"$T/help.json"
 }
 
+# Where there is no configuration: words are looked at before it.
+unset_up() {
+    LIFEBOAT_CONFIG=$T/none.conf "$LIFEBOAT" "$@"
+}
+
 known() {
     "$LIFEBOAT" help --json >"$T/help.json"
 }
@@ -54,7 +59,6 @@ known() {
 
 @test "the parser takes each option of each help, with a value where it says so, and no other" {
     known
-    export LIFEBOAT_CONFIG=$T/none.conf
     python3 - "$T/help.json" >"$T/lines" <<'PY'
 import json, sys
 for c in json.load(open(sys.argv[1]))["commands"]:
@@ -67,7 +71,7 @@ PY
     [ "$(wc -l <"$T/lines")" -gt 250 ]
     while read -r taken words; do
         # shellcheck disable=SC2086
-        "$LIFEBOAT" $words >"$T/out" 2>"$T/err" </dev/null || true
+        unset_up $words >"$T/out" 2>"$T/err" </dev/null || true
         err=$(<"$T/err")
         got=yes
         if [[ $err =~ "unknown option"|"takes no value"|"wants a value" ]]; then got=no; fi
@@ -81,10 +85,9 @@ PY
     [ "$(wc -l <"$T/out")" -gt 60 ]
     mv "$T/out" "$T/examples"
     cd "$T"
-    export LIFEBOAT_CONFIG=$T/none.conf
     while read -r line; do
         eval "set -- ${line//s3:\/\//file:\/\/$T\/none/}" # nothing is asked of a server
-        "$LIFEBOAT" "$@" >"$T/out" 2>"$T/err" </dev/null || true
+        unset_up "$@" >"$T/out" 2>"$T/err" </dev/null || true
         err=$(<"$T/err")
         if [[ $err =~ unknown|"takes no"|wants|"is not a"|"belongs to"|"goes with" ]]; then echo "$line: $err" && return 1; fi
     done <"$T/examples"
@@ -173,4 +176,118 @@ ran() {
     expect 1 python3 "$TESTS/lib/surface.py" json "$T/man" "$T/runs"
     prints "drill --json: a run has sources[].layers.LAYER.held, and the page has not"
     prints "drill --json: the page has sources[].layers.LAYER.holds, and a run has not"
+}
+
+# What a completion must offer: every command at the first place, every option of each command, and no more. Lines of
+# "WORDS: what is offered", sorted, from the help.
+wanted() {
+    python3 - "$T/help.json" <<'PY'
+import json, sys
+known = json.load(open(sys.argv[1]))
+def say(words, offered):
+    print("%s: %s" % (words, " ".join(sorted(offered))))
+names = [c["name"] for c in known["commands"]]
+say("", {n.split()[0] for n in names})
+say("--", {"--" + o["name"] for o in known["options"]})
+say("key", {n.split()[1] for n in names if n.startswith("key ")})
+say("help key", {n.split()[1] for n in names if n.startswith("key ")})
+for c in known["commands"]:
+    say(c["name"] + " --", {"--" + o["name"] for o in c["options"]})
+PY
+}
+
+# places SHELL: asks the completion of the same, and of values, by a function offered WORDS..., the last being the one at hand.
+places() {
+    cat <<'SH'
+list() { # WORDS ASK...
+    local words=$1
+    shift
+    printf '%s: %s\n' "$words" "$(offered "$@" | sort | tr '\n' ' ' | sed 's/ $//')"
+}
+list "" ""
+list "--" "--"
+list "key" key ""
+list "help key" help key ""
+while read -r command second; do
+    if [ -n "$second" ]; then list "$command $second --" "$command" "$second" "--"; else list "$command --" "$command" "--"; fi
+done <"$T/commands"
+exec >"$T/values"
+list snapshot show ""
+list "snapshot of an option" find --snapshot ""
+list source restore latest ""
+list "another source" restore latest files ""
+list mirror repair --from ""
+list "of another file" -c "$T/other.conf" backup ""
+list format --log-format ""
+list "no more arguments" list ""
+list "free text" backup --pin ""
+list "no such command" nonsense ""
+LIFEBOAT_CONFIG=$T/none.conf
+list "no configuration" show ""
+SH
+}
+
+compare_completion() {
+    local nothing=""
+    known
+    commands >"$T/commands"
+    init
+    backup
+    printf '[store main]\nurl = file:///none\n[source other]\n' >"$T/other.conf"
+    { cat && places; } >"$T/script"
+    expect 0 env T="$T" LIFEBOAT_CONFIG="$T/lifeboat.conf" "$@" "$T/script"
+    [ ! -s "$T/err" ]
+    wanted | diff - "$T/out"
+    diff - "$T/values" <<END
+snapshot: ${ID:0:8} latest latest:files latest:numbers
+snapshot of an option: ${ID:0:8} latest latest:files latest:numbers
+source: files numbers
+another source: files numbers
+mirror: main
+of another file: other
+format: json text
+no more arguments: $nothing
+free text: $nothing
+no such command: $nothing
+no configuration: latest
+END
+}
+
+@test "completion for bash: each command and option, sources, snapshots; nothing where there is nothing" {
+    compare_completion bash --norc <<SH
+. "$CONF/completion/lifeboat.bash"
+offered() {
+    COMP_WORDS=("$LIFEBOAT" "\$@") COMP_CWORD=\$# COMPREPLY=()
+    _lifeboat 2>&1
+    [ \${#COMPREPLY[@]} = 0 ] || printf '%s\\n' "\${COMPREPLY[@]}"
+}
+SH
+    # As bash itself cuts words: latest:n is three, and what is offered takes the place of the last. Files are bash's own.
+    touch "$T/key.txt"
+    cat >"$T/script" <<SH
+. "$CONF/completion/lifeboat.bash"
+COMP_WORDS=("$LIFEBOAT" restore latest : n) COMP_CWORD=4
+_lifeboat
+echo "\${COMPREPLY[@]}"
+COMP_WORDS=("$LIFEBOAT" list --identity "$T/key.") COMP_CWORD=3
+_lifeboat
+echo "\${COMPREPLY[@]}"
+complete -p lifeboat
+SH
+    LIFEBOAT_CONFIG=$T/lifeboat.conf expect 0 bash --norc "$T/script"
+    printf '%s\n' numbers "$T/key.txt" "complete -o nosort -F _lifeboat lifeboat" | diff - "$T/out"
+}
+
+@test "completion for zsh: the same" {
+    command -v zsh >/dev/null || skip "no zsh"
+    compare_completion zsh -f <<SH
+compadd() { while [[ \$1 != -- ]]; do shift; done; shift; print -rl -- "\$@"; }
+_files() { print files; }
+fpath=("$CONF/completion" \$fpath)
+autoload -U _lifeboat
+offered() {
+    words=("$LIFEBOAT" "\$@") CURRENT=\$((\$# + 1)) PREFIX=\${@[-1]}
+    _lifeboat 2>&1
+}
+SH
 }
