@@ -1,4 +1,4 @@
-# lifeboat: make, make demo, make check; see README.md. Everything that is built goes to build/.
+# lifeboat: make, make demo, make check, make deb; see README.md. Everything that is built goes to build/.
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -122,9 +122,17 @@ uninstall:
 	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lifeboat \
 	$(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_lifeboat
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lifeboat
+# A Debian package; conf/debian/README.Debian says what it does with what it finds.
+DEB ?= $(O)/deb
+deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -u -r CHANGELOG.md +%s)
+deb: all
+	@command -v dpkg-shlibdeps >/dev/null || tests/lib/packages deb
+	@rm -rf $(DEB)/root && mkdir -p $(DEB)
+	@umask 022; $(MAKE) --no-print-directory -s install O=$(O) DESTDIR=$(abspath $(DEB))/root PREFIX=/usr SYSCONFDIR=/etc ZSHDIR=vendor-completions
+	@conf/debian/build $(abspath $(DEB))/root $(abspath $(DEB)) $(VERSION)
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers model bench growth install uninstall clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers model bench growth install uninstall deb clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)
