@@ -90,9 +90,11 @@ tree() {
     in_root -r lifeboat
     [ ! -e "$T/root/usr/bin/lifeboat" ]
     [ -e "$state/report.json" ] && [ -e "$T/root/etc/lifeboat/identity.key" ]
-    # Back again, with the timer that was on.
+    # Back again, with the timer that was on, and no other.
     in_root -i "$DEB"
     [ -L "$enabled" ]
+    [ "$(ls "${enabled%/*}")" = lifeboat-backup.timer ]
+    [ -z "$(find "$T/root/etc/systemd" -lname /dev/null)" ]
     in_root -r lifeboat
     in_root -P lifeboat
     says "configuration and keys in"
