@@ -112,3 +112,13 @@ tree() {
     [ "$(find "$state" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | tr '\n' ' ')" = "identity.key store " ]
     [ -e "$state/store/lifeboat" ]
 }
+
+@test "make uninstall takes away what make install has put there" {
+    for goal in install uninstall; do
+        expect 0 make --no-print-directory -s -C "$TESTS/.." $goal O="$O" DESTDIR="$T/place"
+        find "$T/place" ! -type d >"$T/$goal"
+    done
+    contains "$T/install" "$T/place/usr/local/share/bash-completion/completions/lifeboat"
+    [ "$(wc -l <"$T/install")" -gt 50 ]
+    [ ! -s "$T/uninstall" ]
+}
