@@ -1,7 +1,8 @@
-# lifeboat: make, make demo, make check; see README.md. Everything that is built goes to build/.
+# lifeboat: make, make demo, make check, make deb; see README.md. Everything that is built goes to build/.
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
+ZSHDIR ?= site-functions
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -104,10 +105,12 @@ install: all $(if $(DESTDIR),,user)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 	$(DESTDIR)$(PREFIX)/share/doc/lifeboat $(DESTDIR)$(SYSCONFDIR)/lifeboat
 	install -m 755 $(O)/lifeboat $(DESTDIR)$(PREFIX)/bin/lifeboat
-	install -m 644 docs/lifeboat.1 $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1
-	install -m 644 docs/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
-	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
-	docs/off-site.md docs/runbook.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -D -m 644 conf/completion/lifeboat.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lifeboat
+	install -D -m 644 conf/completion/_lifeboat $(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_lifeboat
+	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/runbook.md docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
+	docs/off-site.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 	cd conf && find examples notify prometheus grafana -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/doc/lifeboat/{} \;
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.timer
 	for u in systemd/*.service; do \
@@ -115,12 +118,21 @@ install: all $(if $(DESTDIR),,user)
 	install -D -m 644 systemd/lifeboat.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
 uninstall:
 	rm -f $(patsubst systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer)) $(DESTDIR)$(PREFIX)/lib/sysusers.d/lifeboat.conf
-	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1 \
-	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
+	rm -f $(DESTDIR)$(PREFIX)/bin/lifeboat $(patsubst docs/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1)) \
+	$(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lifeboat \
+	$(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_lifeboat
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lifeboat
+# A Debian package; conf/debian/README.Debian says what it does with what it finds.
+DEB ?= $(O)/deb
+deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -u -r CHANGELOG.md +%s)
+deb: all
+	@command -v dpkg-shlibdeps >/dev/null || tests/lib/packages deb
+	@rm -rf $(DEB)/root && mkdir -p $(DEB)
+	@umask 022; $(MAKE) --no-print-directory -s install O=$(O) DESTDIR=$(abspath $(DEB))/root PREFIX=/usr SYSCONFDIR=/etc ZSHDIR=vendor-completions
+	@conf/debian/build $(abspath $(DEB))/root $(abspath $(DEB)) $(VERSION)
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers model bench growth install uninstall clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers model bench growth install uninstall deb clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)

@@ -2,8 +2,8 @@
 #ifndef LIFEBOAT_REPORT_STATUS_H
 #define LIFEBOAT_REPORT_STATUS_H
 
-#include "config/config.h"
 #include "repo/repo.h"
+#include "report/record.h"
 
 enum status_level { STATUS_OK, STATUS_WARNING, STATUS_CRITICAL }; /* also exit codes, as Nagios has them */
 const char *status_level_name(enum status_level l);               /* "ok", "warning", "critical" */
@@ -14,6 +14,8 @@ struct source_status {
         *proven; /* the newest; NULL: there is none. Borrowed like the texts */
     enum status_level level;
     struct strings problems; /* a sentence each, with what helps */
+    /* When the next good backup and the next proof are due: from then on there is a warning. 0: at once. */
+    int64_t backup_due_ns, drill_due_ns;
 };
 
 /* What this host remembers of its copies to a mirror. */
@@ -37,6 +39,7 @@ AUTO_FOR(mirror_notes)
 struct mirror_status {
     const struct mirror_note *note; /* borrowed */
     size_t behind;                  /* snapshots that were taken since the last complete copy */
+    int64_t due_ns;                 /* the next complete copy; 0: at once */
     enum status_level level;
     struct strings problems;
 };
@@ -53,6 +56,10 @@ struct status {
  * two days. `all`: with proofs applied; narrowed to what counts. */
 void status_make(const struct config *c, const struct snapshots *all, const struct mirror_notes *mirrors,
                  const char *host, int64_t now_ns, struct status *out);
+/* When a command that looks after all sources is due again, having ended at `ran`: prune after 26 hours,
+ * check after 8 days, as their timers have it and as long as backups and drills are waited for. 0: nothing
+ * waits for it. */
+int64_t status_run_due_ns(const struct ran *ran);
 void status_free(struct status *s);
 AUTO_FOR(status)
 

@@ -164,7 +164,7 @@ static void say_failures(const struct run_backup_result *r)
         ui_say("every source failed: no snapshot was written");
 }
 
-static void tell(const struct run_backup_result *r)
+void backup_tell(const struct run_backup_result *r)
 {
     for (size_t i = 0; i < r->snapshot.source_count; i++) {
         const struct snapshot_source *s = &r->snapshot.sources[i];
@@ -196,7 +196,7 @@ static int run(struct cli *c, struct err *e)
                                          .progress = ui_progress()};
     int rc = run_backup(&o, &r, e);
     ui_clear();
-    tell(&r);
+    backup_tell(&r);
     if (rc && !r.written)
         return err_wrap(e, "no snapshot was written");
     if (c->json)

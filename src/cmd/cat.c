@@ -23,6 +23,7 @@ const struct command command_cat = {
         "command had printed. Other streams of a source have names (`lifeboat show SNAP`), such as globals: the\n"
         "roles of a database server; a database of several is app/NAME.",
     .example = "lifeboat cat latest:uploads uploads | tar tv",
+    .exits = "5 damaged: what is named cannot be read",
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 2,
     .most = 2,

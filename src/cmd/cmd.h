@@ -73,11 +73,18 @@ extern const struct command *const commands[]; /* NULL-ended */
 /* Before the command's name: *first gets the index of that name. Then the command's own. */
 int options_parse_global(int argc, char **argv, int *first, struct err *e) MUST_CHECK;
 int options_parse(int argc, char **argv, struct err *e) MUST_CHECK; /* argv[0] is the command */
-void options_print(FILE *to, const struct command *c);
+void options_print(const struct command *c);
+void options_print_list(const struct command *c); /* NULL: those that may stand before the command's name */
+json_t *options_json(const struct command *c);    /* the same */
 
 /* ---- help.c ---- */
 const struct command *command_find(int argc, char **argv, int *words, struct err *e);
 void help_print_all(void);
+void help_print(const struct command *c);
+void version_print(void);
+/* `lifeboat key --help`: the commands that begin so. */
+bool help_is_of_group(int argc, char **argv);
+int help_print_group(const char *group); /* an exit code */
 extern const struct command command_help, command_version;
 
 /* ---- main.c ---- */
@@ -101,9 +108,11 @@ int cli_load_proofs(struct run_repo *r, struct snapshots *all, struct err *e) MU
 
 /* ---- backup.c and drill.c, for guard too ---- */
 void backup_print(const struct run_backup_result *r);
+void backup_tell(const struct run_backup_result *r);
 int backup_dry_run(const struct config *c, const struct strings *names,
                    struct err *e); /* an exit code, or -1 */
 void drill_print(const struct receipt *r);
+void drill_tell(const struct receipt *r);
 void drill_add_json(const struct receipt *r, json_t *list);
 
 /* ---- copy.c, for backup too ---- */
@@ -124,12 +133,13 @@ int status_metrics(const struct config *c, const struct record *record, struct b
 void outcome_begin(const struct cli *c, bool whole, bool ping);
 /* What `command` found of a source or a mirror, or ("") of all; fmt NULL: all is well. */
 void outcome_of(const char *command, const char *about, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Once, at the end: records, and tells. */
+/* At the end: records, and tells. Again: nothing. */
 void outcome_end(int code, const struct err *e);
 
 /* ---- key.c ---- */
 /* Says which mirrors a change of readers has not reached, and what that means ("it ..."). The exit code. */
 int key_say_left(const struct strings *left, const char *what);
+void key_print_left(const struct strings *left); /* as JSON, where that is wanted */
 
 /* ---- ui.c: standard error ---- */
 void ui_start(void);                                 /* the listener of log.h */

@@ -83,7 +83,7 @@ struct drilling {
     double seconds;
 };
 
-static void tell(const struct receipt *r)
+void drill_tell(const struct receipt *r)
 {
     for (size_t i = 0; i < r->source_count; i++) {
         const struct receipt_source *s = &r->sources[i];
@@ -109,7 +109,7 @@ static int drill_one(struct drilling *d, const struct snapshot *s, const struct 
     if (rc)
         return -1;
     if (d->newest)
-        tell(&receipt);
+        drill_tell(&receipt);
     d->proven = d->proven && run_drill_proves(&receipt);
     d->seconds += receipt.seconds;
     if (d->c->json)
@@ -209,7 +209,7 @@ const struct command command_drill = {
         "`show` and `status` say what is proven, and how long the restore took. Never touches the sources.\n"
         "With --from-kit it needs nothing of this machine, and leaves nothing on it.",
     .example = "lifeboat drill latest:app app",
-    .exits = "4 not proven (what differs, or what is missing here, is named)",
+    .exits = "4 not proven (what differs, or what is missing here, is named); 5 damaged",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT,
     .most = 1000,

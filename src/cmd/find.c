@@ -80,6 +80,7 @@ const struct command command_find_files = {
         "Newest snapshots come first; each version of a file (path, size, time) is listed once, with the newest\n"
         "snapshot that has it.",
     .example = "lifeboat find '*.xlsx' --source uploads",
+    .exits = "5 damaged: what is named cannot be read",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 1,

@@ -92,6 +92,7 @@ static int back_up(struct guarding *g, struct err *e)
                                          .progress = ui_progress()};
     int rc = run_backup(&o, &g->backup, e);
     ui_clear();
+    backup_tell(&g->backup);
     return rc;
 }
 
@@ -108,6 +109,8 @@ static int prove(struct guarding *g, struct err *e)
         return -1;
     int rc = run_drill(&r, &g->backup.snapshot, &o, &g->receipt, e);
     ui_clear();
+    if (rc == 0)
+        drill_tell(&g->receipt);
     return rc;
 }
 
@@ -143,6 +146,7 @@ static int refuse(const struct guarding *g, int code, const char *why)
     add_command(g->c, &command);
     report(g, false);
     ui_say("%s: \"%s\" was NOT run", why, buf_cstr(&command));
+    outcome_of("guard", "", "%s: its command was NOT run", why);
     return code;
 }
 
@@ -196,6 +200,7 @@ static int run(struct cli *c, struct err *e)
         return -1;
     if (args.dry_run)
         return dry_run(c, e);
+    outcome_begin(c, true, false);
     c->config->nice = 0; /* it would be the command's too */
     if (check_reader(c, e))
         return -1;
@@ -210,7 +215,10 @@ static int run(struct cli *c, struct err *e)
     short_id(id, &g.backup.snapshot.id);
     ui_note("snapshot %s is good%s and pinned: `lifeboat restore %s` brings it back", id,
             args.no_drill ? "" : ", proven", id);
-    return stop_check(e) ? -1 : become_command(c, e);
+    if (stop_check(e))
+        return -1;
+    outcome_end(EXIT_GOOD, e);
+    return become_command(c, e);
 }
 
 const struct command command_guard = {
@@ -219,8 +227,8 @@ const struct command command_guard = {
     .summary = "run a command that may destroy data, once a proven snapshot is there",
     .about =
         "Backs up every source, pins the snapshot, drills it, and only then runs COMMAND, whose exit status it\n"
-        "ends with. When the snapshot is not good or not proven, COMMAND is not run. Options of guard stand before\n"
-        "COMMAND; for a line for the shell: guard -- sh -c '...'.",
+        "ends with. When the snapshot is not good or not proven, COMMAND is not run, and [notify] hears of it. Options\n"
+        "of guard stand before COMMAND; for a line for the shell: guard -- sh -c '...'.",
     .example = "lifeboat guard -- docker compose down -v",
     .exits = "3 degraded and 4 not proven: COMMAND was not run; else COMMAND's own",
     .options = options,

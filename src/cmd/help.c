@@ -49,20 +49,61 @@ const struct command *command_find(int argc, char **argv, int *words, struct err
 }
 
 /* ---- help ---- */
+static json_t *command_json(const struct command *c)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:o}", "name", c->name, "arguments", c->arguments,
+                     "summary", c->summary, "about", c->about, "example", c->example, "exits", c->exits,
+                     "options", options_json(c));
+}
+
+/* All, or those of a group. */
+static void print_json_list(const char *group)
+{
+    size_t n = strlen(group);
+    json_t *list = json_array();
+    for (size_t i = 0; commands[i]; i++)
+        if (strncmp(commands[i]->name, group, n) == 0 && (!n || commands[i]->name[n] == ' '))
+            json_array_append_new(list, command_json(commands[i]));
+    print_json(json_pack("{s:o, s:o}", "options", options_json(NULL), "commands", list));
+}
+
+void help_print(const struct command *c)
+{
+    if (cli.json)
+        print_json(command_json(c));
+    else
+        options_print(c);
+}
+
 void help_print_all(void)
 {
+    if (cli.json) {
+        print_json_list("");
+        return;
+    }
     printf("lifeboat " LIFEBOAT_VERSION " - backs up databases and folders, and brings them back\n\n"
            "  lifeboat [-c FILE] [-q|-v] [--json] COMMAND ...\n\n");
     for (size_t i = 0; commands[i]; i++) {
         AUTO_CHAR left = xasprintf("%s %s", commands[i]->name, commands[i]->arguments);
         printf("  %-38s %s\n", left, commands[i]->summary);
     }
+    printf("\nOptions, before the command or behind it:\n");
+    options_print_list(NULL);
     printf("\n`lifeboat help COMMAND` says more of each.\n");
 }
 
-static int print_group(const char *group)
+bool help_is_of_group(int argc, char **argv)
+{
+    return argc == 2 && is_group(argv[0]) && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+}
+
+int help_print_group(const char *group)
 {
     size_t n = strlen(group);
+    if (cli.json) {
+        print_json_list(group);
+        return EXIT_GOOD;
+    }
     for (size_t i = 0; commands[i]; i++)
         if (strncmp(commands[i]->name, group, n) == 0 && commands[i]->name[n] == ' ') {
             AUTO_CHAR left = xasprintf("lifeboat %s %s", commands[i]->name, commands[i]->arguments);
@@ -80,11 +121,11 @@ static int help(struct cli *c, struct err *e)
         return EXIT_GOOD;
     }
     if (c->count == 1 && is_group(c->arguments[0]))
-        return print_group(c->arguments[0]);
+        return help_print_group(c->arguments[0]);
     const struct command *found = command_find((int)c->count, c->arguments, &words, e);
     if (!found)
         return -1;
-    options_print(stdout, found);
+    help_print(found);
     return EXIT_GOOD;
 }
 
@@ -92,19 +133,25 @@ const struct command command_help = {
     .name = "help",
     .arguments = "[COMMAND]",
     .summary = "say what a command does",
-    .about = "Without COMMAND, lists all of them.",
+    .about =
+        "Without COMMAND, lists all of them. With --json what there is to know of each: its options, too.",
     .example = "lifeboat help restore",
     .most = 2,
     .run = help,
 };
 
-static int version(struct cli *c, struct err *e)
+void version_print(void)
 {
-    (void)e;
-    if (c->json)
+    if (cli.json)
         print_json(json_pack("{s:s, s:i}", "version", LIFEBOAT_VERSION, "format", 1));
     else
         printf("lifeboat " LIFEBOAT_VERSION "\n");
+}
+
+static int version(struct cli *c, struct err *e)
+{
+    (void)c, (void)e;
+    version_print();
     return EXIT_GOOD;
 }
 

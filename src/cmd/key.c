@@ -112,6 +112,12 @@ int key_say_left(const struct strings *left, const char *what)
     return left->n ? EXIT_DEGRADED : EXIT_GOOD;
 }
 
+void key_print_left(const struct strings *left)
+{
+    if (cli.json)
+        print_json(json_pack("{s:s, s:o}", "type", "summary", "left", list_json(left)));
+}
+
 /* ---- add ---- */
 static struct {
     const char *recipient, *identity_out, *label;
@@ -134,6 +140,7 @@ static int add(struct cli *c, struct err *e)
     AUTO(strings) left = STRINGS_NONE;
     if (run_key_add(&access, add_args.recipient, add_args.identity_out, label, &left, e))
         return -1;
+    key_print_left(&left);
     return key_say_left(&left, "does not know the new reader before the next copy");
 }
 
@@ -167,7 +174,8 @@ static int remove_reader(struct cli *c, struct err *e)
         puts("). Whoever has copied the keys object before can still open that copy.");
     }
     if (c->json)
-        print_json(json_pack("{s:o, s:o}", "removed", reader_json(&gone), "left", list_json(&left)));
+        print_json(json_pack("{s:s, s:o, s:o}", "type", "summary", "removed", reader_json(&gone), "left",
+                             list_json(&left)));
     return key_say_left(&left, "CAN STILL BE READ by whom you removed: mend that, and run this again");
 }
 

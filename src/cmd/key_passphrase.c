@@ -81,6 +81,7 @@ static int run(struct cli *c, struct err *e)
         return -1;
     if (!c->quiet && !c->json)
         puts("the passphrase is set: --passphrase-file FILE stands in for the identity from now on");
+    key_print_left(&left);
     return key_say_left(&left, "may still be opened by a former passphrase: mend that, and run this again");
 }
 

@@ -40,6 +40,7 @@ const struct command command_ls = {
         "Lists everything, or what is at and below PATH: mode, owner, group, size, time, path. Paths are\n"
         "relative to the volume. Bytes that would garble a terminal are shown as \\xNN.",
     .example = "lifeboat ls latest:uploads uploads 2026/03",
+    .exits = "5 damaged: what is named cannot be read",
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 2,
     .most = 3,

@@ -127,6 +127,8 @@ static int run(int argc, char **argv, struct err *e)
         help_print_all();
         return err_set(e, ERR_USAGE, "which command? `lifeboat help COMMAND` says more of each");
     }
+    if (help_is_of_group(argc - first, argv + first))
+        return help_print_group(argv[first]);
     cli.command = command_find(argc - first, argv + first, &words, e);
     if (!cli.command)
         return -1;

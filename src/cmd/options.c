@@ -8,7 +8,7 @@
 #define OPTIONS_MOST 32
 #define LONG_BASE    256
 
-static bool wants_help;
+static bool wants_help, wants_version;
 
 static const struct option_spec global_options[] = {
     {'c', "config", "FILE", OPTION_TEXT, &cli.config_file,
@@ -19,6 +19,10 @@ static const struct option_spec global_options[] = {
     {0, "log-format", "FORMAT", OPTION_TEXT, &cli.log_format,
      "messages on standard error: text, or json, one object in each line"},
     {'h', "help", NULL, OPTION_FLAG, &wants_help, "print this"},
+    {0},
+};
+static const struct option_spec first_options[] = {
+    {0, "version", NULL, OPTION_FLAG, &wants_version, "print the version"},
     {0},
 };
 static const struct option_spec key_options[] = {
@@ -67,6 +71,7 @@ static void set_for(struct option_set *s, const struct command *c)
     add_group(s, takes & TAKES_KEYS ? key_options : NULL);
     add_group(s, takes & TAKES_PROBE ? probe_options : takes & TAKES_STORE ? store_options : NULL);
     add_group(s, global_options);
+    add_group(s, c ? NULL : first_options);
 }
 
 /* ---- values ---- */
@@ -189,11 +194,11 @@ int options_parse_global(int argc, char **argv, int *first, struct err *e)
     if (parse(&s, argc, argv, true, e))
         return -1;
     *first = optind;
-    if (wants_help) {
+    if (wants_version)
+        version_print();
+    else if (wants_help)
         help_print_all();
-        return 1;
-    }
-    return 0;
+    return wants_help || wants_version;
 }
 
 /* Options that stood before the command, and that it does not take. */
@@ -214,7 +219,7 @@ int options_parse(int argc, char **argv, struct err *e)
     if (parse(&s, argc, argv, (c->takes & TAKES_COMMAND) != 0, e))
         return -1;
     if (wants_help) {
-        options_print(stdout, c);
+        help_print(c);
         return 1;
     }
     cli.arguments = argv + optind;
@@ -226,7 +231,7 @@ int options_parse(int argc, char **argv, struct err *e)
 }
 
 /* ---- help ---- */
-static void print_option(FILE *to, const struct option_spec *o)
+static void print_option(const struct option_spec *o)
 {
     char left[64], letter[5] = "    ";
     if (o->letter)
@@ -234,19 +239,39 @@ static void print_option(FILE *to, const struct option_spec *o)
     snprintf(left, sizeof left, "%s--%s%s%s%s", letter, o->name,
              o->value ? (o->kind == OPTION_PERCENT ? "[=" : " ") : "", o->value ? o->value : "",
              o->kind == OPTION_PERCENT ? "]" : "");
-    fprintf(to, "  %-28s %s\n", left, o->help);
+    printf("  %-28s %s\n", left, o->help);
 }
 
-void options_print(FILE *to, const struct command *c)
+json_t *options_json(const struct command *c)
 {
     struct option_set s;
     set_for(&s, c);
-    fprintf(to, "lifeboat %s%s%s - %s\n\n%s\n\nOptions:\n", c->name, *c->arguments ? " " : "", c->arguments,
-            c->summary, c->about);
+    json_t *list = json_array();
+    for (size_t i = 0; i < s.n; i++) {
+        const struct option_spec *o = s.v[i];
+        const char letter[2] = {o->letter, 0};
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:b, s:b, s:s}", "name", o->name, "letter",
+                                              o->letter ? json_string(letter) : json_null(), "value",
+                                              o->value ? json_string(o->value) : json_null(), "optional",
+                                              o->kind == OPTION_PERCENT || o->kind == OPTION_STORE,
+                                              "repeatable", o->kind == OPTION_LIST, "help", o->help));
+    }
+    return list;
+}
+
+void options_print_list(const struct command *c)
+{
+    struct option_set s;
+    set_for(&s, c);
     for (size_t i = 0; i < s.n; i++)
-        print_option(to, s.v[i]);
-    fprintf(
-        to,
-        "\nExit codes: 0 good; 1 failed; 2 usage, configuration or a missing key%s%s.\n\nExample:\n  %s\n",
-        c->exits ? "; " : "", c->exits ? c->exits : "", c->example);
+        print_option(s.v[i]);
+}
+
+void options_print(const struct command *c)
+{
+    printf("lifeboat %s%s%s - %s\n\n%s\n\nOptions:\n", c->name, *c->arguments ? " " : "", c->arguments,
+           c->summary, c->about);
+    options_print_list(c);
+    printf("\nExit codes: 0 good; 1 failed; 2 usage, configuration or a missing key%s%s.\n\nExample:\n  %s\n",
+           c->exits ? "; " : "", c->exits ? c->exits : "", c->example);
 }

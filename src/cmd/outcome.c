@@ -141,4 +141,5 @@ void outcome_end(int code, const struct err *e)
         free(run.seen[i].problem);
     }
     free(run.seen);
+    run.config = NULL;
 }

@@ -41,10 +41,14 @@ static int run(struct cli *c, struct err *e)
                                          .read_data = args.read_data,
                                          .new_disk = args.new_disk,
                                          .progress = ui_progress()};
+    outcome_begin(c, !args.from, false); /* another mirror may have what this one lacks */
     int rc = run_repair(&o, &r, e);
     ui_clear();
     if (rc)
         return -1;
+    if (r.lost.n && !args.from)
+        outcome_of("repair", "", "%zu objects are damaged or missing, and no mirror has them; the first: %s",
+                   r.lost.n, r.lost.v[0]);
     if (c->json)
         print_json(json_pack("{s:s, s:b, s:o, s:o, s:o, s:I}", "type", "summary", "ok", r.lost.n == 0,
                              "healed", list_json(&r.healed), "lost", list_json(&r.lost), "notes",

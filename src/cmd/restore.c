@@ -12,8 +12,7 @@ static struct {
 
 static const struct option_spec options[] = {
     {0, "to", "TARGET", OPTION_TEXT, &args.to,
-     "a folder for volumes and commands; a libpq string or URI that names the database to make, such as\n"
-     "                               'host=/run/postgresql dbname=app', for a database; - for standard output"},
+     "a folder for volumes and commands; for a database a libpq string or URI that names the one to make, such as 'host=/run/postgresql dbname=app'; - for standard output"},
     {0, "path", "PATH", OPTION_LIST, &args.paths, "of a volume only this and what is below; may be repeated"},
     {0, "table", "TABLE", OPTION_LIST, &args.tables,
      "of a database only this table ([SCHEMA.]NAME); may be repeated"},
@@ -134,7 +133,8 @@ const struct command command_restore = {
         "refused unless --overwrite or --clean says otherwise. A database of several is app/NAME. Works on a\n"
         "bare machine: with --store URL and --identity no configuration is needed.",
     .example = "lifeboat restore latest:uploads uploads --to /srv/uploads --path 2026/03",
-    .exits = "3 degraded (restored, but something could not be set: it is named); 5 damaged",
+    .exits =
+        "3 degraded (restored, but something could not be set: it is named); 5 damaged: what is named cannot be read",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 1,

@@ -1,5 +1,6 @@
 #include "cmd.h"
 
+#include "base/log.h"
 #include "report/metrics.h"
 
 #include <string.h>
@@ -40,11 +41,24 @@ static json_t *moment_json(const struct snapshot *s, const char *source)
 
 struct screen {
     const struct status *status;
+    const struct record *record; /* of this host; empty when another is looked at */
     const char *host, *store;
     size_t snapshots;
     bool has_space;
     uint64_t free_bytes, total_bytes;
 };
+
+static json_t *runs_json(const struct record *record)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < record->run_count; i++) {
+        const struct ran *r = &record->runs[i];
+        json_array_append_new(list, json_pack("{s:s, s:o, s:f, s:i, s:o}", "command", r->command, "time",
+                                              time_json(r->time_ns), "seconds", r->seconds, "exit_code",
+                                              r->code, "due", maybe_time_json(status_run_due_ns(r))));
+    }
+    return list;
+}
 
 static void print_screen_json(const struct screen *x)
 {
@@ -52,24 +66,28 @@ static void print_screen_json(const struct screen *x)
     for (size_t i = 0; i < x->status->n; i++) {
         const struct source_status *s = &x->status->v[i];
         json_array_append_new(
-            sources, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "name", s->name, "type", s->type,
-                               "level", status_level_name(s->level), "last", moment_json(s->last, s->name),
-                               "last_good", moment_json(s->good, s->name), "last_proven",
-                               moment_json(s->proven, s->name), "problems", list_json(&s->problems)));
+            sources,
+            json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", s->name, "type", s->type,
+                      "level", status_level_name(s->level), "last", moment_json(s->last, s->name),
+                      "last_good", moment_json(s->good, s->name), "last_proven",
+                      moment_json(s->proven, s->name), "backup_due", maybe_time_json(s->backup_due_ns),
+                      "drill_due", maybe_time_json(s->drill_due_ns), "problems", list_json(&s->problems)));
     }
     json_t *mirrors = json_array();
     for (size_t i = 0; i < x->status->mirror_count; i++) {
         const struct mirror_status *m = &x->status->mirrors[i];
-        json_array_append_new(mirrors, json_pack("{s:s, s:s, s:o, s:I, s:o, s:o}", "name", m->note->name,
-                                                 "level", status_level_name(m->level), "last_complete",
-                                                 maybe_time_json(m->note->complete_ns), "behind",
-                                                 (json_int_t)m->behind, "error",
-                                                 m->note->error ? text_json(m->note->error) : json_null(),
-                                                 "problems", list_json(&m->problems)));
+        json_array_append_new(mirrors,
+                              json_pack("{s:s, s:s, s:o, s:o, s:I, s:o, s:o}", "name", m->note->name, "level",
+                                        status_level_name(m->level), "last_complete",
+                                        maybe_time_json(m->note->complete_ns), "copy_due",
+                                        maybe_time_json(m->due_ns), "behind", (json_int_t)m->behind, "error",
+                                        m->note->error ? text_json(m->note->error) : json_null(), "problems",
+                                        list_json(&m->problems)));
     }
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "type", "status", "level",
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "type", "status", "level",
                           status_level_name(x->status->level), "host", x->host, "store", x->store,
-                          "snapshots", (json_int_t)x->snapshots, "sources", sources, "mirrors", mirrors);
+                          "snapshots", (json_int_t)x->snapshots, "sources", sources, "mirrors", mirrors,
+                          "runs", runs_json(x->record));
     if (x->has_space) {
         json_object_set_new(o, "free_bytes", json_integer((json_int_t)x->free_bytes));
         json_object_set_new(o, "total_bytes", json_integer((json_int_t)x->total_bytes));
@@ -77,21 +95,27 @@ static void print_screen_json(const struct screen *x)
     print_json(o);
 }
 
-static void print_time(const struct snapshot *s)
+/* 0: `never`. */
+static void print_time(int64_t ns, const char *never)
 {
-    char time[40] = "never";
-    if (s)
-        time_format_local(time, s->time_ns);
-    printf("  %-19s", time);
+    char time[40];
+    if (ns)
+        time_format_local(time, ns);
+    printf("  %-19s", ns ? time : never);
+}
+
+static void print_moment(const struct snapshot *s)
+{
+    print_time(s ? s->time_ns : 0, "never");
 }
 
 static void print_source(const struct source_status *s)
 {
     char took[32] = "";
     printf("%-16s", s->name);
-    print_time(s->last);
-    print_time(s->good);
-    print_time(s->proven);
+    print_moment(s->last);
+    print_moment(s->good);
+    print_moment(s->proven);
     if (s->proven) {
         const struct proof *p = &snapshot_find_source(s->proven, s->name)->proof;
         duration_format(took, (uint64_t)(p->restore_seconds * 1e9));
@@ -103,13 +127,36 @@ static void print_source(const struct source_status *s)
 static void print_mirrors(const struct status *s)
 {
     if (s->mirror_count)
-        printf("\n%-16s  %-19s  %s\n", "MIRROR", "LAST COMPLETE", "BEHIND");
+        printf("\n%-16s  %-19s  %-19s  %s\n", "MIRROR", "LAST COMPLETE", "NEXT DUE BY", "BEHIND");
     for (size_t i = 0; i < s->mirror_count; i++) {
         const struct mirror_status *m = &s->mirrors[i];
-        char time[40] = "never";
-        if (m->note->complete_ns)
-            time_format_local(time, m->note->complete_ns);
-        printf("%-16s  %-19s  %zu snapshots\n", m->note->name, time, m->behind);
+        printf("%-16s", m->note->name);
+        print_time(m->note->complete_ns, "never");
+        print_time(m->due_ns, "now");
+        printf("  %zu snapshots\n", m->behind);
+    }
+}
+
+/* What is waited for: after these times it is a warning, or, of a command, at least strange. */
+static void print_due(const struct screen *x)
+{
+    const struct status *s = x->status;
+    if (s->n)
+        printf("\n%-16s  %-19s  %s\n", "NEXT DUE BY", "BACKUP", "DRILL");
+    for (size_t i = 0; i < s->n; i++) {
+        printf("%-16s", s->v[i].name);
+        print_time(s->v[i].backup_due_ns, "now");
+        print_time(s->v[i].drill_due_ns, "now");
+        putchar('\n');
+    }
+    if (x->record->run_count)
+        printf("\n%-16s  %-19s  %-19s  %s\n", "COMMAND", "LAST RUN", "NEXT DUE BY", "EXIT CODE");
+    for (size_t i = 0; i < x->record->run_count; i++) {
+        const struct ran *r = &x->record->runs[i];
+        printf("%-16s", r->command);
+        print_time(r->time_ns, "never");
+        print_time(status_run_due_ns(r), "");
+        printf("  %d\n", r->code);
     }
 }
 
@@ -126,6 +173,7 @@ static void print_screen(const struct screen *x)
     for (size_t i = 0; i < x->status->n; i++)
         print_source(&x->status->v[i]);
     print_mirrors(x->status);
+    print_due(x);
     putchar('\n');
     for (size_t i = 0; i < x->status->n; i++) {
         AUTO_CHAR before =
@@ -185,8 +233,17 @@ static int print_metrics(const struct cli *c, struct err *e)
     return rc ? -1 : EXIT_GOOD;
 }
 
+/* Of this host, as far as it can be read. */
+static void load_record(const struct cli *c, struct record *out)
+{
+    struct err why = ERR_INIT;
+    if (c->config && !c->store && !c->host && record_load(out, c->config->state_dir, &why))
+        log_warn("how commands last ended: %s", why.text);
+}
+
 static int run(struct cli *c, struct err *e)
 {
+    AUTO(record) record = {0};
     AUTO(run_repo) r = {0};
     AUTO(snapshots) all = {0};
     AUTO(status) status = {0};
@@ -197,7 +254,12 @@ static int run(struct cli *c, struct err *e)
     if (cli_open(c, RUN_LOOK, &r, &all, e) || cli_load_proofs(&r, &all, e))
         return -1;
     const char *host = select.host ? select.host : select.this_host;
-    struct screen x = {.status = &status, .host = host, .store = store_title(r.store), .snapshots = all.n};
+    struct screen x = {.status = &status,
+                       .record = &record,
+                       .host = host,
+                       .store = store_title(r.store),
+                       .snapshots = all.n};
+    load_record(c, &record);
     load_mirrors(c->config, &r, &mirrors);
     status_make(c->config, &all, &mirrors, host, time_now_ns(), &status);
     int space = store_space(r.store, &x.free_bytes, &x.total_bytes, e);
@@ -214,10 +276,14 @@ static int run(struct cli *c, struct err *e)
 const struct command command_status = {
     .name = "status",
     .arguments = "",
-    .summary = "one screen: what is backed up, good and proven, and what to look at",
+    .summary = "one screen: what is backed up, good and proven, what is due, and what to look at",
     .about =
         "For each source the last backup, the last good one, the last proven one and how long its restore took in\n"
-        "the drill; for each mirror when it was last complete and how many snapshots came since. Ends as a Nagios check does. The writer key is enough.",
+        "the drill; for each mirror when it was last complete and how many snapshots came since; how each command\n"
+        "last ended on this host. NEXT DUE BY is the latest at which the next one should be there: a good backup 26\n"
+        "hours after the last one, a proof after 8 days, a copy after 2 days (from then on there is a warning), a\n"
+        "prune after 26 hours, a check after 8 days; timers usually come sooner. Ends as a Nagios check does. The\n"
+        "writer key is enough.",
     .example = "lifeboat status",
     .exits = "here 0 is ok, 1 a warning (or a failure), 2 critical",
     .options = options,

@@ -68,6 +68,16 @@ static double proof_time(const struct source_status *s)
     return s->proven ? seconds_of(snapshot_find_source(s->proven, s->name)->proof.time_ns) : 0;
 }
 
+static double backup_due(const struct source_status *s)
+{
+    return seconds_of(s->backup_due_ns);
+}
+
+static double drill_due(const struct source_status *s)
+{
+    return seconds_of(s->drill_due_ns);
+}
+
 static double restore_time(const struct source_status *s)
 {
     return s->proven ? snapshot_find_source(s->proven, s->name)->proof.restore_seconds : 0;
@@ -103,6 +113,9 @@ static void add_sources(struct buf *out, const struct metrics *m)
          last_time},
         {"last_good_timestamp_seconds", "When its newest good snapshot was taken; 0: never.", good_time},
         {"last_proven_timestamp_seconds", "When a drill last proved a snapshot of it; 0: never.", proof_time},
+        {"backup_due_timestamp_seconds", "When its next good backup is due, at the latest; 0: at once.",
+         backup_due},
+        {"drill_due_timestamp_seconds", "When its next proof is due, at the latest; 0: at once.", drill_due},
         {"restore_duration_seconds", "How long the restore in that drill took.", restore_time},
         {"source_level", "What `lifeboat status` says of it: 0 ok, 1 warning, 2 critical.", level},
         {"source_bytes", "The size of its newest snapshot.", bytes},
@@ -120,7 +133,7 @@ static void add_sources(struct buf *out, const struct metrics *m)
 static void add_mirrors(struct buf *out, const struct metrics *m)
 {
     static const char complete[] = "mirror_last_complete_timestamp_seconds",
-                      behind[] = "mirror_snapshots_behind";
+                      behind[] = "mirror_snapshots_behind", copy_due[] = "mirror_due_timestamp_seconds";
     const struct status *s = m->status;
     if (s->mirror_count == 0)
         return;
@@ -131,6 +144,9 @@ static void add_mirrors(struct buf *out, const struct metrics *m)
     begin(out, behind, "Snapshots that were taken since then.");
     for (size_t i = 0; i < s->mirror_count; i++)
         sample(out, m, behind, "mirror", s->mirrors[i].note->name, (double)s->mirrors[i].behind);
+    begin(out, copy_due, "When its next complete copy is due, at the latest; 0: at once.");
+    for (size_t i = 0; i < s->mirror_count; i++)
+        sample(out, m, copy_due, "mirror", s->mirrors[i].note->name, seconds_of(s->mirrors[i].due_ns));
 }
 
 static void add_runs(struct buf *out, const struct metrics *m)
@@ -148,6 +164,15 @@ static void add_runs(struct buf *out, const struct metrics *m)
     begin(out, "last_run_duration_seconds", "How long it took.");
     for (size_t i = 0; i < r->run_count; i++)
         sample(out, m, "last_run_duration_seconds", "command", r->runs[i].command, r->runs[i].seconds);
+    bool begun = false;
+    for (size_t i = 0; i < r->run_count; i++) {
+        int64_t due_ns = status_run_due_ns(&r->runs[i]);
+        if (due_ns && !begun)
+            begin(out, "run_due_timestamp_seconds", "When prune and check are due again, at the latest.");
+        if (due_ns)
+            sample(out, m, "run_due_timestamp_seconds", "command", r->runs[i].command, seconds_of(due_ns));
+        begun = begun || due_ns;
+    }
 }
 
 void metrics_write(const struct metrics *m, struct buf *out)

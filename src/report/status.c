@@ -14,11 +14,23 @@ const char *status_level_name(enum status_level l)
     return names[l];
 }
 
+static int64_t due(int64_t last_ns, int64_t limit_ns)
+{
+    return last_ns ? last_ns + limit_ns : 0;
+}
+
+int64_t status_run_due_ns(const struct ran *ran)
+{
+    return strcmp(ran->command, "prune") == 0   ? due(ran->time_ns, NIGHT_NS)
+           : strcmp(ran->command, "check") == 0 ? due(ran->time_ns, PROOF_LIFE_NS)
+                                                : 0;
+}
+
 static void judge_mirror(const struct mirror_note *note, const struct snapshots *all, int64_t now_ns,
                          struct mirror_status *out)
 {
     char age[32];
-    *out = (struct mirror_status){.note = note};
+    *out = (struct mirror_status){.note = note, .due_ns = due(note->complete_ns, TWO_DAYS_NS)};
     for (size_t i = 0; i < all->n; i++)
         out->behind += all->v[i].time_ns > note->complete_ns;
     if (all->n == 0 || (note->complete_ns && now_ns - note->complete_ns <= TWO_DAYS_NS))
@@ -73,6 +85,7 @@ static void judge_backups(struct source_status *s, int64_t now_ns)
         problem(s, STATUS_CRITICAL, "there is no good backup of it: lifeboat backup %s", s->name);
         return;
     }
+    s->backup_due_ns = due(s->good->time_ns, NIGHT_NS);
     int64_t ns = now_ns - s->good->time_ns;
     age_text(age, ns);
     if (ns > NIGHT_NS)
@@ -99,7 +112,8 @@ static void judge_proofs(struct source_status *s, const struct snapshot *doubted
         problem(s, STATUS_WARNING, "no backup of it was ever proven: lifeboat drill");
         return;
     }
-    int64_t ns = now_ns - snapshot_find_source(s->proven, s->name)->proof.time_ns;
+    int64_t proven_ns = snapshot_find_source(s->proven, s->name)->proof.time_ns, ns = now_ns - proven_ns;
+    s->drill_due_ns = due(proven_ns, PROOF_LIFE_NS);
     age_text(age, ns);
     if (ns > PROOF_LIFE_NS)
         problem(s, STATUS_WARNING, "the last drill that proved it was %s ago: lifeboat drill", age);

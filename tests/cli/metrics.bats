@@ -129,11 +129,60 @@ PY
     json 'd["mirrors"][0]["behind"] == 0 and d["mirrors"][0]["error"] is None and d["mirrors"][0]["problems"] == []'
 }
 
+@test "status says what is due next: on the screen, as JSON, as metrics" {
+    with_mirror
+    init
+    expect 2 lb status
+    prints "NEXT DUE BY       BACKUP               DRILL"
+    [ "$(grep -c '^\(files\|numbers\) \+now \+now' "$T/out")" = 2 ]
+    if grep -q "LAST RUN" "$T/out"; then return 1; fi
+    expect 2 lb --json status
+    json 'd["runs"] == [] and all(s["backup_due"] is None and s["drill_due"] is None for s in d["sources"]) and d["mirrors"][0]["copy_due"] is None'
+    backup
+    expect 0 lb -q drill
+    expect 0 lb -q prune
+    expect 0 lb -q check
+    expect 0 lb --json status
+    python3 - "$T/out" <<'PY'
+import json, sys
+from datetime import datetime
+d = json.load(open(sys.argv[1]))
+def at(text):
+    return datetime.fromisoformat(text.split(".")[0].rstrip("Z") + "+00:00").timestamp()
+for s in d["sources"]:
+    assert abs(at(s["backup_due"]) - at(s["last_good"]["time"]) - 26 * 3600) < 2, s
+    assert abs(at(s["drill_due"]) - at(s["last_proven"]["proof"]["time"]) - 8 * 86400) < 2, s
+assert abs(at(d["mirrors"][0]["copy_due"]) - at(d["mirrors"][0]["last_complete"]) - 2 * 86400) < 2
+runs = {r["command"]: r for r in d["runs"]}
+assert set(runs) == {"backup", "drill", "prune", "check"} and all(r["exit_code"] == 0 and r["seconds"] > 0 for r in d["runs"]), runs
+assert runs["backup"]["due"] is None and runs["drill"]["due"] is None
+assert abs(at(runs["prune"]["due"]) - at(runs["prune"]["time"]) - 26 * 3600) < 2
+assert abs(at(runs["check"]["due"]) - at(runs["check"]["time"]) - 8 * 86400) < 2
+PY
+    expect 0 lb status
+    prints "COMMAND           LAST RUN             NEXT DUE BY          EXIT CODE"
+    grep -q '^prune  \+20[0-9: -]*  20[0-9: -]*  0$' "$T/out"
+    grep -q '^backup  \+20[0-9: -]* 0$' "$T/out"
+    expect 0 lb status --prometheus
+    metrics "$T/out" 'abs(v("backup_due_timestamp_seconds", source="files") - v("last_good_timestamp_seconds", source="files") - 26 * 3600) < 1'
+    metrics "$T/out" 'abs(v("drill_due_timestamp_seconds", source="files") - v("last_proven_timestamp_seconds", source="files") - 8 * 86400) < 1'
+    metrics "$T/out" 'abs(v("mirror_due_timestamp_seconds", mirror="away") - v("mirror_last_complete_timestamp_seconds", mirror="away") - 2 * 86400) < 1'
+    metrics "$T/out" 'len(m["lifeboat_run_due_timestamp_seconds"]) == 2 and abs(v("run_due_timestamp_seconds", command="check") - v("last_run_timestamp_seconds", command="check") - 8 * 86400) < 1'
+    # What is not this host's is not known here; a record that cannot be read costs a warning.
+    expect 0 lb --json status --host box
+    json 'd["runs"] == []'
+    echo '[]' >"$T/state/report.json"
+    expect 0 lb --json status
+    says "is not understood"
+    json 'd["runs"] == []'
+}
+
 @test "alert rules and dashboard speak of metrics that there are" {
     with_mirror
     init
     backup
     expect 0 lb -q drill
+    expect 0 lb -q prune
     expect 0 lb status --prometheus
     python3 - "$TESTS" "$T/out" <<'PY'
 import json, re, sys
@@ -145,7 +194,8 @@ rules, board = open(conf + "prometheus/lifeboat.rules.yml").read(), open(conf + 
 json.loads(board)
 used = set(re.findall(r"\blifeboat_\w+", rules + board))
 assert used <= set(known), used - set(known)
-assert set(known) - used == {"lifeboat_last_snapshot_timestamp_seconds", "lifeboat_source_level", "lifeboat_last_run_duration_seconds"}, set(known) - used
+assert set(known) - used == {"lifeboat_last_snapshot_timestamp_seconds", "lifeboat_source_level", "lifeboat_last_run_duration_seconds",
+    "lifeboat_backup_due_timestamp_seconds", "lifeboat_drill_due_timestamp_seconds", "lifeboat_mirror_due_timestamp_seconds"}, set(known) - used
 for what in ("26 * 3600", "8 * 86400", "predict_linear", "lifeboat_mirror_snapshots_behind > 0"):
     assert what in rules, what
 labels = {n: set().union(*({k for k, _ in s} for s in v)) for n, v in known.items()}

@@ -146,6 +146,57 @@ heal_files() { mv "$T/away" "$T/files"; }
     hides s3cret "$T/state" "$T/cache"
 }
 
+@test "guard is told of like a backup and a drill, before its command runs" {
+    both
+    expect 0 lb -q guard -- true
+    got 'paths == []'
+    fail_files
+    expect 1 lb -q guard -- touch "$T/ran"
+    got 'len(hooks) == 1 and "guard" in hooks[0]["text"] and "NOT run" in hooks[0]["text"] and "backup files" in hooks[0]["text"] and not any("ping" in p for p in paths)'
+    expect 1 lb -q guard -- touch "$T/ran"
+    got 'paths == []'
+    [ ! -e "$T/ran" ]
+    heal_files
+    # shellcheck disable=SC2016 # for the inner shell
+    expect 0 lb -q guard -- sh -c 'wc -l <"$0" >"$1"' "$T/web/requests" "$T/seen"
+    [ "$(cat "$T/seen")" = 1 ]
+    got 'len(hooks) == 1 and hooks[0]["event"] == "end" and "guard" in hooks[0]["text"]'
+    expect 0 lb status --prometheus
+    grep -q 'last_run_exit_code{.*command="guard"} 0' "$T/out"
+    sed -i 's|^restore-command = .*|drill-command = cat >/dev/null; exit 1|' "$T/lifeboat.conf"
+    expect 4 lb -q guard -- touch "$T/ran"
+    got 'len(hooks) == 1 and "drill numbers" in hooks[0]["text"] and "guard" in hooks[0]["text"]'
+    [ ! -e "$T/ran" ]
+    expect 0 lb guard --dry-run -- touch "$T/ran"
+    got 'paths == []'
+}
+
+@test "repair is told of: what no mirror has, once, and its end" {
+    both
+    sed -i "s|^\\[keys\\]|[store away]\\nurl = file://$T/mirror\\nmin-free = 0\\n&|" "$T/lifeboat.conf"
+    expect 0 lb -q init
+    backup
+    : >"$T/web/requests"
+    pack=$(object packs)
+    copy=$T/mirror/${pack#"$T/store/"}
+    cp "$copy" "$T/copy"
+    rm -f "$copy" "$pack"
+    expect 5 lb -q repair
+    got 'len(hooks) == 1 and hooks[0]["event"] == "problem" and "repair" in hooks[0]["text"] and "no mirror has" in hooks[0]["text"] and not any("ping" in p for p in paths)'
+    expect 5 lb -q repair
+    got 'paths == []'
+    cp "$T/copy" "$copy"
+    expect 0 lb -q repair
+    got 'len(hooks) == 1 and hooks[0]["event"] == "end"'
+    cmp "$pack" "$T/copy"
+    expect 0 lb status --prometheus
+    grep -q 'last_run_exit_code{.*command="repair"} 0' "$T/out"
+    # Of one mirror alone nothing is concluded.
+    rm -f "$copy" "$pack"
+    expect 5 lb -q repair --from away
+    got 'paths == []'
+}
+
 @test "dead servers cost a good backup seconds, not its exit code" {
     both
     echo hang >"$T/web/mode"

@@ -19,6 +19,9 @@ load ../lib/common
     done
     expect 0 "$LIFEBOAT" help key
     prints "lifeboat key remove"
+    cp "$T/out" "$T/group"
+    expect 0 "$LIFEBOAT" key --help
+    cmp "$T/group" "$T/out"
 }
 
 @test "every option in the help is taken by its command" {
@@ -39,6 +42,12 @@ load ../lib/common
 @test "an unknown command is answered with the nearest" {
     expect 2 "$LIFEBOAT" bakcup
     says "bakcup: unknown command: did you mean backup?"
+    expect 2 "$LIFEBOAT" lsit
+    says "lsit: unknown command: did you mean list?"
+    expect 2 "$LIFEBOAT" help stauts
+    says "stauts: unknown command: did you mean status?"
+    expect 2 "$LIFEBOAT" key shwo
+    says "key shwo: unknown command: did you mean key show?"
     for c in frobnicate mirror undelete; do
         expect 2 "$LIFEBOAT" $c
         says "$c: unknown command"
@@ -90,8 +99,16 @@ load ../lib/common
 @test "version" {
     expect 0 "$LIFEBOAT" version
     prints "lifeboat "
-    expect 0 "$LIFEBOAT" version --json
-    json 'd["format"] == 1'
+    cp "$T/out" "$T/version"
+    expect 0 "$LIFEBOAT" --version
+    cmp "$T/version" "$T/out"
+    expect 2 "$LIFEBOAT" list --version
+    says "unknown option"
+    for words in "version --json" "--json --version"; do
+        # shellcheck disable=SC2086
+        expect 0 "$LIFEBOAT" $words
+        json 'd["format"] == 1'
+    done
 }
 
 @test "standard output that is full or closed is an error" {

@@ -779,6 +779,8 @@ static void test_nearest_word(void **state)
     static const char *const words[] = {"backup", "list", "restore", NULL};
     assert_string_equal(nearest_word("bakcup", words), "backup");
     assert_string_equal(nearest_word("lst", words), "list");
+    const char *const near[] = {"init", "list", NULL};
+    assert_string_equal(nearest_word("lsit", near), "list");
     assert_string_equal(nearest_word("restore", words), "restore");
     assert_null(nearest_word("prune", words));
     assert_null(nearest_word("", words));

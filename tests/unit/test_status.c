@@ -129,6 +129,40 @@ static void mirrors_are_watched(void **state)
     assert_non_null(strstr(later.mirrors[0].problems.v[0], "complete copy began"));
 }
 
+/* Exactly when status begins to warn, and not a moment sooner. */
+static void what_is_due_is_what_is_warned_of(void **state)
+{
+    (void)state;
+    AUTO(snapshots) all = {0};
+    AUTO(status) nothing = {0}, s = {0}, on_time = {0}, late = {0};
+    struct mirror_note note = {.name = (char *)"away", .complete_ns = NOW - HOUR};
+    const struct mirror_notes mirrors = {&note, 1};
+    add(&all, 3 * HOUR, "box", VERDICT_DEGRADED);
+    status_make(NULL, &all, &none, "box", NOW, &nothing);
+    assert_int_equal(nothing.v[0].backup_due_ns, 0);
+    assert_int_equal(nothing.v[0].drill_due_ns, 0);
+    prove(add(&all, 2 * HOUR, "box", VERDICT_GOOD), HOUR, true);
+    status_make(NULL, &all, &mirrors, "box", NOW, &s);
+    assert_int_equal(s.v[0].backup_due_ns, NOW + 24 * HOUR);
+    assert_int_equal(s.v[0].drill_due_ns, NOW - HOUR + 8 * DAY);
+    assert_int_equal(s.mirrors[0].due_ns, NOW + 47 * HOUR);
+    status_make(NULL, &all, &none, "box", s.v[0].backup_due_ns, &on_time);
+    assert_int_equal(on_time.level, STATUS_OK);
+    status_make(NULL, &all, &none, "box", s.v[0].backup_due_ns + 1, &late);
+    assert_int_equal(late.level, STATUS_WARNING);
+}
+
+static void prune_and_check_are_due_again(void **state)
+{
+    (void)state;
+    struct ran ran = {.command = (char *)"prune", .time_ns = NOW};
+    assert_int_equal(status_run_due_ns(&ran), NOW + 26 * HOUR);
+    ran.command = (char *)"check";
+    assert_int_equal(status_run_due_ns(&ran), NOW + 8 * DAY);
+    ran.command = (char *)"guard";
+    assert_int_equal(status_run_due_ns(&ran), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +171,8 @@ int main(void)
         cmocka_unit_test(a_difference_stays_until_a_newer_proof),
         cmocka_unit_test(configured_sources_are_expected),
         cmocka_unit_test(mirrors_are_watched),
+        cmocka_unit_test(what_is_due_is_what_is_warned_of),
+        cmocka_unit_test(prune_and_check_are_due_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
