@@ -351,14 +351,24 @@ int connect(int fd, const struct sockaddr *to, socklen_t n)
     return fails(NET, "connect", NULL) ? -1 : (int)syscall(SYS_connect, fd, to, n);
 }
 
+/* The connection is gone, then: whoever waits for an answer gets none. */
+static bool breaks(int fd, const char *call)
+{
+    if (!fails(NET, call, NULL))
+        return false;
+    shutdown(fd, SHUT_RDWR);
+    errno = (int)plan->error;
+    return true;
+}
+
 ssize_t send(int fd, const void *p, size_t n, int flags)
 {
-    return fails(NET, "send", NULL) ? -1 : syscall(SYS_sendto, fd, p, n, flags, NULL, 0);
+    return breaks(fd, "send") ? -1 : syscall(SYS_sendto, fd, p, n, flags, NULL, 0);
 }
 
 ssize_t recv(int fd, void *p, size_t n, int flags)
 {
-    return fails(NET, "recv", NULL) ? -1 : syscall(SYS_recvfrom, fd, p, n, flags, NULL, NULL);
+    return breaks(fd, "recv") ? -1 : syscall(SYS_recvfrom, fd, p, n, flags, NULL, NULL);
 }
 
 /* libpq: the server goes away just before the call. */

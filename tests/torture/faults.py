@@ -3,7 +3,6 @@ import errno
 import os
 import random
 import struct
-import subprocess
 import time
 
 from scenes import SCENES
@@ -78,7 +77,8 @@ def one_fault(world, scene, kind, errors, n):
         plan.set(kind, SHORT if error == "short" else FAIL, n, FOREVER if " " in errors else n, 0 if error == "short" else getattr(errno, error))
         case.lied = kind in ("read", "open", "stat") and "EIO" in errors
         program = LIFEBOAT if kind in ("alloc", "mmap", "thread") else SANITIZED  # theirs fail, too
-        r = case.torture({**plan.env, "TORTURE_PROGRAMS": scene.programs}, *scene.arguments(case), program=program)
+        programs = "lifeboat" if kind == "alloc" else scene.programs  # others need not say that it was memory
+        r = case.torture({**plan.env, "TORTURE_PROGRAMS": programs}, *scene.arguments(case), program=program)
         _, hits, what = plan.get()
         no_sanitizer(r)
         must(r.code in CODES, str(r))
@@ -127,12 +127,14 @@ def sample(rng, count, most):
     return sorted(rng.sample(range(1, count + 1), most)) if count > most else range(1, count + 1)
 
 
-def fault_cases(world):
+def scenes_of(world, wanted):
+    return [s for s in SCENES if wanted(s) and (world.database or not s.needs_database)]
+
+
+def fault_cases(world, wanted):
     rng = random.Random("faults" + SEED)
     cases = []
-    for scene in SCENES:
-        if scene.needs_database and not world.database:
-            continue
+    for scene in scenes_of(world, wanted):
         counts = counts_of(world, scene)
         for kind, errors in ERRORS.items():
             for e in errors:
@@ -142,12 +144,10 @@ def fault_cases(world):
     return cases
 
 
-def kill_cases(world):
+def kill_cases(world, wanted):
     rng = random.Random("kills" + SEED)
     cases = []
-    for scene in SCENES:
-        if scene.needs_database and not world.database:
-            continue
+    for scene in scenes_of(world, wanted):
         began = time.monotonic()
         counts = counts_of(world, scene)
         seconds = (time.monotonic() - began) / 2

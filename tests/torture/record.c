@@ -1,6 +1,21 @@
 /* record.so (LD_PRELOAD): writes down what lifeboat changes below the folder TORTURE_BELOW, with contents and
- * in order, into the file TORTURE_RECORD: what powercut.py replays. Entries: struct entry, the name, the
- * data. */
+ * in order, into the file TORTURE_RECORD: what cuts.py replays. Entries: struct entry, the name, the data. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { DATA = 1, SIZE, SYNC, NAME, GONE, RENAMED, FOLDER }; /* cuts.py has the same list */
 
 struct entry {
     uint32_t kind, name_n, data_n, unused;
