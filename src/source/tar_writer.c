@@ -84,7 +84,7 @@ static int failed(struct archive *a, const struct entry *entry, struct err *e)
 {
     AUTO_CHAR path = text_printable(entry->path, strlen(entry->path));
     const char *why = archive_error_string(a);
-    return err_set(e, ERR_FAILED, "%s: tar: %s", path, why ? why : "unknown error");
+    return err_set(e, ERR_FAILED, "%s: tar: %s", path, why ? why : "libarchive gave up: out of memory?");
 }
 
 static void add_holes(struct tar_writer *t, off_t size)

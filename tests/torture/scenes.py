@@ -79,6 +79,7 @@ class First(Backup):
         Backup.whole(self, case)
 
     def after(self, case, _run):
+        case.age_temporaries()
         r = case.look("-q", "init", "--kit", case.path + "/kit-again")
         must(r.code == 0 or (r.code == 2 and "is set up already" in r.err), "init again: %s" % r)
         self.good(case)
