@@ -77,7 +77,7 @@ static inline bool err_is_set(const struct err *e)
 
 /* ---- memory: small bookkeeping ends the process when there is none left; see docs/architecture.md ---- */
 /* Says why, and ends the process with exit status 1: for want of what nothing can be done without. */
-_Noreturn void die(const char *why);
+void die(const char *why) __attribute__((noreturn));
 #define OUT_OF_MEMORY  "out of memory"
 #define OUT_OF_THREADS "no thread can be started: too many of them (ulimit -u, TasksMax=), or out of memory"
 

@@ -9,7 +9,7 @@
 
 /* A run that is killed at any instant leaves the repository sound, so the end of memory may be the end of the
  * process: less code, and no path that was never taken. */
-_Noreturn void die(const char *why)
+void die(const char *why)
 {
     static const char who[] = "lifeboat: ";
     struct iovec line[] = {{(void *)who, sizeof who - 1}, {(void *)why, strlen(why)}, {"\n", 1}};

@@ -23,8 +23,8 @@ ERRORS = {
     "alloc": ("ENOMEM", "ENOMEM ENOMEM"), "truncate": ("ENOSPC", "EIO"), "poll": ("EINTR", "ENOMEM"), "net": ("ECONNREFUSED", "ECONNRESET"),
     "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",)}
 # Other words for the cause.
-WORDS = {"alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connection", "server"),
-         "thread": ("thread",), "write": ("too short", "unexpected end")}
+WORDS = {"alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
+         "thread": ("thread",), "write": ("too short", "unexpected end", "seccomp")}
 
 
 class Plan:
