@@ -14,7 +14,7 @@ from world import BUILD, ROUNDS, SEED, Case, Failed, must, read_json
 
 DATA, SIZE, SYNC, NAME, GONE, RENAMED, FOLDER = range(1, 8)  # record.c
 ENTRY = struct.Struct("<4I 4Q")
-WAYS = ("lost", "empty", "zeros", "torn", "kept", "mixed", "mixed", "mixed")
+WAYS = ("lost", "empty", "zeros", "torn", "kept", "mixed", "mixed", "mixed", "mixed", "mixed")
 
 
 class File:

@@ -93,7 +93,7 @@ class BackupDatabase(Scene):
     needs_database = True
     programs = "lifeboat pg_dump pg_dumpall psql"
     days = (ROUNDS,)
-    most = 60
+    most = 40
 
     def good(self, case):
         newest = case.snapshots()[-1]
@@ -121,7 +121,7 @@ class MirroredBackup(Backup):
     name = "backup with a mirror"
     template = "mirrored"
     configuration = {"mirror": True}
-    most = 60
+    most = 40
 
     def good(self, case):
         Backup.good(self, case)
@@ -197,7 +197,7 @@ class RestoreDatabase(Scene):
     configuration = {"db": True}
     programs = "lifeboat pg_restore psql"
     days = (ROUNDS,)
-    most = 60
+    most = 40
 
     def target(self, case):
         return case.name.replace("-", "_")
@@ -222,7 +222,7 @@ class Drill(Scene):
     name = "drill"
     words = ("--json", "drill")
     after_lie = (4, 5)
-    most = 60
+    most = 40
 
 
 class DrillDatabase(Scene):
