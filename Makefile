@@ -32,6 +32,7 @@ BATS := $(sort $(wildcard tests/cli/*.bats))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(O)/%.o)
 TESTS := $(TEST_SRC:tests/unit/%.c=$(O)/tests/%)
+TORTURE := $(patsubst tests/%.c,$(O)/%.so,$(wildcard tests/torture/*.c))
 REPLAY := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/replay/%)
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/bin/%)
 FUZZ_SECONDS ?= 60
@@ -55,6 +56,11 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(TEST_HELP:%.c=$(O)/%.o) $(O)/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
+# What is preloaded to see and to disturb a program's calls.
+$(O)/torture/%.so: tests/torture/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -g -fPIC -shared -o $@ $<
+
 # A fuzz target with a main() that feeds it files: how `make check` replays the corpus with any compiler.
 $(O)/replay/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(O)/liblifeboat.a
 	@mkdir -p $(@D)
@@ -71,7 +77,7 @@ demo: packages user
 	@$(MAKE) --no-print-directory all
 	@LIFEBOAT=$(abspath $(O))/lifeboat tests/demo
 check: packages user
-	@$(MAKE) --no-print-directory all unit replay
+	@$(MAKE) --no-print-directory all unit replay $(TORTURE)
 	@O=$(O) tests/run $(TESTS) -- $(REPLAY) -- $(BATS)
 replay: $(REPLAY)
 
@@ -100,6 +106,14 @@ bench: user
 	@LIFEBOAT=$(abspath $(O))/lifeboat tests/bench
 growth: packages all
 	@LIFEBOAT=$(abspath $(O))/lifeboat tests/growth
+
+# The program under torture has sanitizers in it, as far as a preloaded library goes together with them: clang's.
+torture: packages user
+	@tests/lib/packages build lint
+	@$(MAKE) --no-print-directory all $(TORTURE)
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined O=build/torture CFLAGS="-O1 -g" build/torture/lifeboat
+	@ln -sfn $(patsubst build/%,%,$(O))/lifeboat build/lifeboat
+	@LIFEBOAT=$(abspath $(O))/lifeboat TORTURE_SAN=$(abspath build/torture)/lifeboat BUILD=$(abspath $(O)) tests/torture/torture
 
 install: all $(if $(DESTDIR),,user)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
@@ -133,6 +147,6 @@ deb: all
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers model bench growth install uninstall deb clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers model torture bench growth install uninstall deb clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)

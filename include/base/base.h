@@ -75,7 +75,13 @@ static inline bool err_is_set(const struct err *e)
     return e->kind != ERR_NONE;
 }
 
-/* ---- memory: small bookkeeping aborts when there is none left; see docs/architecture.md ---- */
+/* ---- memory: small bookkeeping ends the process when there is none left; see docs/architecture.md ---- */
+/* Says why, and ends the process with exit status 1: for want of what nothing can be done without. */
+void die(const char *why) __attribute__((noreturn));
+#define OUT_OF_MEMORY  "out of memory"
+#define OUT_OF_THREADS "no thread can be started: too many of them (ulimit -u, TasksMax=), or out of memory"
+
+void *xmalloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *p, size_t n, size_t size) __attribute__((returns_nonnull)); /* n * size, checked */
 char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));

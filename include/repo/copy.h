@@ -14,6 +14,7 @@ struct copy_report {
     uint64_t packs, snapshots, others; /* objects that were put; others: indexes, keys, receipts, marks */
     uint64_t bytes;                    /* of all of them */
     uint64_t waiting;                  /* snapshots that are held back: not all they need can be had there */
+    uint64_t left_out;                 /* snapshots, keys, receipts, marks that could not be read on `from` */
     struct strings notes;              /* sentences: what was not copied, and why */
 };
 /* Brings `to` up to date: packs, indexes, keys, then each snapshot of which every chunk is on `to` outside

@@ -122,7 +122,7 @@ struct run_copy_result {
     struct run_copied *v;
     size_t n;
 };
-bool run_copied_is_good(const struct run_copied *c); /* and nothing waits */
+bool run_copied_is_good(const struct run_copied *c); /* and nothing waits or was left out */
 /* Brings the mirrors of those names (none: all) up to date. 0 also when some could not be: see the results.
  * ERR_USAGE: there is no such mirror. */
 int run_copy(const struct run_access *a, const struct strings *names, run_progress_fn *progress,

@@ -139,6 +139,7 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
                              char **env)
 {
     int null = open("/dev/null", O_RDWR);
+    int why = null < 0 ? errno : 0;
     setpgid(0, 0);
     sigset_t none;
     sigemptyset(&none);
@@ -152,8 +153,7 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
               : o->out == CHILD_FD      ? o->out_fd
               : o->out == CHILD_INHERIT ? 1
                                         : null;
-    int why = 0;
-    if (put_at(in, 0) >= 0 && put_at(out, 1) >= 0 && put_at(p->err[1], 2) >= 0 &&
+    if (!why && put_at(in, 0) >= 0 && put_at(out, 1) >= 0 && put_at(p->err[1], 2) >= 0 &&
         (!o->directory || chdir(o->directory) == 0) && (!o->prepare || !(why = o->prepare(o->prepare_ctx)))) {
         environ = env;
         execvp(argv[0], argv);
@@ -213,7 +213,7 @@ int child_start(struct child *c, const struct child_options *o, struct err *e)
     p.in[1] = p.out[0] = p.err[0] = -1;
     close_all(&p);
     if (pthread_create(&r->thread, NULL, drain, r) != 0)
-        abort();
+        die(OUT_OF_THREADS);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int fd_write_all(int fd, struct bytes b, const char *what, struct err *e)
@@ -120,11 +121,43 @@ static int publish(int dirfd, const char *temporary, const char *name, bool excl
     return unlinkat(dirfd, temporary, 0);
 }
 
+#define TEMP_AGE_S (24 * 3600) /* no write takes so long */
+
+/* Whether it is ".NAME.PID.tmp", as write_named() calls it. */
+static bool is_temporary_of(const char *entry, const char *name)
+{
+    size_t n = strlen(name);
+    if (entry[0] != '.' || strncmp(entry + 1, name, n) != 0 || entry[n + 1] != '.')
+        return false;
+    const char *pid = entry + n + 2;
+    size_t digits = strspn(pid, "0123456789");
+    return digits > 0 && strcmp(pid + digits, ".tmp") == 0;
+}
+
+/* A process that was killed left them. That one cannot be removed is no reason not to write. */
+static void remove_old_temporaries(int folder, const char *name)
+{
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        fd_auto(&fd);
+        return;
+    }
+    struct stat st;
+    time_t now = time(NULL);
+    for (struct dirent *entry; (entry = readdir(d));)
+        if (is_temporary_of(entry->d_name, name) &&
+            fstatat(folder, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && now - st.st_mtime > TEMP_AGE_S)
+            unlinkat(folder, entry->d_name, 0);
+    closedir(d);
+}
+
 static int write_named(int dirfd, const char *name, struct bytes data, mode_t mode, bool exclusive,
                        const char *path, struct err *e)
 {
     AUTO_CHAR temporary = xasprintf(".%s.%d.tmp", name, (int)getpid());
     unlinkat(dirfd, temporary, 0);
+    remove_old_temporaries(dirfd, name);
     AUTO_FD fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
         return err_errno(e, ERR_IO, "%s: create", path);

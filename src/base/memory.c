@@ -4,18 +4,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* A run that is killed at any instant leaves the repository sound, so the end of memory may be the end of the
  * process: less code, and no path that was never taken. */
+void die(const char *why)
+{
+    static const char who[] = "lifeboat: ";
+    struct iovec line[] = {{(void *)who, sizeof who - 1}, {(void *)why, strlen(why)}, {"\n", 1}};
+    (void)!writev(STDERR_FILENO, line, ARRAY_LEN(line));
+    _exit(1);
+}
+
 static void *or_die(void *p)
 {
-    if (!p) {
-        static const char text[] = "lifeboat: out of memory\n";
-        (void)!write(2, text, sizeof text - 1);
-        abort();
-    }
+    if (!p)
+        die(OUT_OF_MEMORY);
     return p;
+}
+
+void *xmalloc(size_t n)
+{
+    return or_die(malloc(n ? n : 1));
 }
 
 void *xcalloc(size_t n, size_t size)

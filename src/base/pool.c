@@ -63,7 +63,7 @@ struct pool *pool_new(unsigned threads)
     for (unsigned i = 0; i < threads; i++) {
         p->workers[i] = (struct worker){.pool = p, .number = i};
         if (pthread_create(&p->workers[i].thread, &attributes, work, &p->workers[i]) != 0)
-            abort();
+            die(OUT_OF_THREADS);
     }
     pthread_attr_destroy(&attributes);
     return p;

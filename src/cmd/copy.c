@@ -23,7 +23,11 @@ void copy_print(const struct run_copy_result *r)
         const struct copy_report *c = &r->v[i].report;
         char size[32];
         size_format(size, c->bytes);
-        printf("  mirror %-9s %s", r->v[i].name, r->v[i].error ? "FAILED" : c->waiting ? "WAITS" : "good");
+        printf("  mirror %-9s %s", r->v[i].name,
+               r->v[i].error ? "FAILED"
+               : c->waiting  ? "WAITS"
+               : c->left_out ? "INCOMPLETE"
+                             : "good");
         printf("%s %s copied: %llu snapshots, %llu packs, %llu other objects\n", r->v[i].error ? ";" : ",",
                size, (unsigned long long)c->snapshots, (unsigned long long)c->packs,
                (unsigned long long)c->others);
@@ -92,7 +96,7 @@ const struct command command_copy = {
         "object is compared with its name on the way. A snapshot is copied when all it needs is there. Nothing is\n"
         "deleted. `lifeboat backup` does the same at its end.",
     .example = "lifeboat copy away",
-    .exits = "3 snapshots wait (the reason is named)",
+    .exits = "3 snapshots wait, or an object cannot be read (it is named)",
     .takes = TAKES_CONFIG | TAKES_KEYS,
     .most = 100,
     .run = run,

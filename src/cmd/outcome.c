@@ -44,7 +44,7 @@ void outcome_of(const char *command, const char *about, const char *fmt, ...)
         return;
     va_start(ap, fmt);
     if (fmt && vasprintf(&problem, fmt, ap) < 0)
-        abort();
+        die(OUT_OF_MEMORY);
     va_end(ap);
     run.seen = xrealloc(run.seen, run.count + 1, sizeof *run.seen);
     run.seen[run.count++] = (struct seen){command, xstrdup(about), problem};

@@ -25,7 +25,7 @@ void print_json(json_t *o)
 {
     char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
     if (!text)
-        abort();
+        die(OUT_OF_MEMORY);
     puts(text);
     free(text);
     json_decref(o);

@@ -20,7 +20,7 @@ struct codec *codec_new(void)
     c->in = ZSTD_createCCtx();
     c->out = ZSTD_createDCtx();
     if (!c->in || !c->out)
-        abort();
+        die(OUT_OF_MEMORY);
     return c;
 }
 

@@ -23,10 +23,10 @@
 static struct identity *identity_alloc(void)
 {
     if (sodium_init() < 0)
-        abort();
+        die(OUT_OF_MEMORY);
     struct identity *id = sodium_malloc(sizeof *id);
     if (!id)
-        abort();
+        die(OUT_OF_MEMORY);
     return id;
 }
 

@@ -28,7 +28,7 @@ void buf_wipe(struct buf *b)
 static struct keyring *keyring_new(void)
 {
     if (sodium_init() < 0)
-        abort();
+        die(OUT_OF_MEMORY);
     return xcalloc(1, sizeof(struct keyring));
 }
 
@@ -92,7 +92,7 @@ static struct generation *add_generation(struct keyring *k, uint32_t number)
         return NULL;
     struct generation *g = sodium_malloc(sizeof *g);
     if (!g)
-        abort();
+        die(OUT_OF_MEMORY);
     memset(g, 0, sizeof *g);
     g->number = number;
     k->generations[k->count++] = g;

@@ -157,7 +157,7 @@ static bool crypt_frame(bool seal, const uint8_t key[SLOT_KEY], uint64_t number,
     int n;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     if (!ctx || !EVP_CipherInit_ex(ctx, EVP_chacha20_poly1305(), NULL, subkey, lower, seal))
-        abort(); /* no memory, or a libcrypto without this cipher */
+        die(OUT_OF_MEMORY);
     sodium_memzero(subkey, sizeof subkey);
     bool good = (seal || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG, tag)) &&
                 EVP_CipherUpdate(ctx, NULL, &n, c->b, (int)c->n) &&
@@ -173,7 +173,7 @@ void frame_seal(const struct keyring *k, const uint8_t key[SLOT_KEY], const stru
     struct context c = frame_context(k, f);
     assert(plain.n <= FRAME_RAW_MAX);
     if (!crypt_frame(true, key, f->number, &c, plain, out, out + plain.n))
-        abort();
+        die(OUT_OF_MEMORY);
 }
 
 bool frame_open(const struct keyring *k, const uint8_t key[SLOT_KEY], const struct frame_facts *f,

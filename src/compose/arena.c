@@ -59,7 +59,7 @@ char *arena_fmt(struct arena *a, struct err *e, const char *fmt, ...)
     int n = vasprintf(&text, fmt, ap);
     va_end(ap);
     if (n < 0)
-        abort();
+        die(OUT_OF_MEMORY);
     char *copy = arena_text(a, text, (size_t)n, e);
     free(text);
     return copy;

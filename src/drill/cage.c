@@ -42,7 +42,7 @@ struct cage *cage_new(const struct cage_options *o, struct err *e)
     c->no_namespaces = o->no_namespaces;
     c->report = mmap(NULL, sizeof *c->report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (c->report == MAP_FAILED)
-        abort();
+        die(OUT_OF_MEMORY);
     snprintf(c->uid_map, sizeof c->uid_map, "%u %u 1", (unsigned)geteuid(), (unsigned)geteuid());
     snprintf(c->gid_map, sizeof c->gid_map, "%u %u 1", (unsigned)getegid(), (unsigned)getegid());
     if (choose_user(c, e) || cage_make_filters(c->filters, e))

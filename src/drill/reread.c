@@ -77,7 +77,7 @@ int reread_start(struct reread *r, const struct reread_options *o, struct err *e
     fcntl(r->to, F_SETPIPE_SZ, PIPE_SIZE);
     r->block = xcalloc(1, BLOCK);
     if (pthread_create(&r->thread, NULL, run, r) != 0)
-        abort();
+        die(OUT_OF_THREADS);
     return 0;
 }
 

@@ -104,7 +104,9 @@ static int check_root(struct checking *c, struct err *e)
         return *e = why, -1;
     repo_describe(c->repo->keys, &want);
     if (have.n != want.n || memcmp(have.p, want.p, want.n) != 0)
-        add_error(c->report, "lifeboat", "was changed: it is not what this repository's keys say it is");
+        add_error(c->report, "lifeboat",
+                  err_is_set(&why) ? why.text
+                                   : "was changed: it is not what this repository's keys say it is");
     return 0;
 }
 

@@ -56,6 +56,7 @@ static int on_done(void *ctx, struct transfer *t, struct err *e)
     if (t->bad) {
         strings_add(&c->out->notes, t->error.text);
         leave_out_bad(c, t);
+        c->out->left_out += !t->is_pack;
         return 0;
     }
     c->out->bytes += t->size;
@@ -300,6 +301,7 @@ int copy_marks(struct copying *c, struct err *e)
         }
     for (size_t i = 0; i < all.unreadable.n; i++)
         strings_add(&c->out->notes, all.unreadable.v[i]);
+    c->out->left_out += all.unreadable.n;
     return transfers_finish(&c->sending, e);
 }
 
@@ -328,6 +330,7 @@ int repo_copy(struct repo *from, struct repo *to, const struct copy_options *o, 
         return -1;
     for (size_t i = 0; i < all.unreadable.n; i++)
         strings_add_fmt(&out->notes, "%s: %s", store_title(from->store), all.unreadable.v[i]);
+    out->left_out = all.unreadable.n;
     leave_out_unwanted(&all);
     return copy_packs(&c, e) || copy_indexes(&c, e) || copy_keys(&c, e) || list_there(&c, e) ||
                    copy_snapshots(&c, &all, e) || copy_receipts(&c, e) || copy_marks(&c, e)

@@ -20,7 +20,7 @@ struct slot_cache *slot_cache_new(void)
 {
     struct slot_cache *c = sodium_malloc(sizeof *c);
     if (!c)
-        abort();
+        die(OUT_OF_MEMORY);
     memset(c, 0, sizeof *c);
     return c;
 }

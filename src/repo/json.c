@@ -48,7 +48,7 @@ void json_write(const json_t *o, struct buf *out)
 {
     char *text = json_dumps(o, JSON_COMPACT);
     if (!text)
-        abort();
+        die(OUT_OF_MEMORY);
     buf_add_str(out, text);
     free(text);
 }

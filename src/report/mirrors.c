@@ -50,7 +50,7 @@ int mirror_note_save(const char *folder, const char *name, int64_t complete_ns, 
                           (json_int_t)(complete_ns ? complete_ns : before.complete_ns), "error", shown);
     char *text = json_dumps(o, JSON_COMPACT);
     if (!text)
-        abort();
+        die(OUT_OF_MEMORY);
     int rc = dir_make(folder, 0700, e) || file_write(path, BYTES_STR(text), 0600, false, e) ? -1 : 0;
     free(text);
     json_decref(o);

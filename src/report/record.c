@@ -106,7 +106,7 @@ int record_save(const struct record *r, const char *state_dir, struct err *e)
         json_pack("{s:o, s:o, s:I}", "problems", problems, "runs", runs, "digest", (json_int_t)r->digest_ns);
     char *text = json_dumps(all, JSON_COMPACT);
     if (!text)
-        abort();
+        die(OUT_OF_MEMORY);
     int rc = file_write(path, BYTES_STR(text), 0600, false, e);
     free(text);
     json_decref(all);

@@ -146,7 +146,7 @@ int run_copy(const struct run_access *a, const struct strings *names, run_progre
 
 bool run_copied_is_good(const struct run_copied *c)
 {
-    return !c->error && c->report.waiting == 0;
+    return !c->error && c->report.waiting == 0 && c->report.left_out == 0;
 }
 
 void run_copy_result_free(struct run_copy_result *r)

@@ -44,7 +44,7 @@ void last_save(const char *folder, const struct snapshot *s, const struct snapsh
                           "bytes", (json_int_t)source->bytes, "state", b64);
     char *text = json_dumps(o, JSON_COMPACT);
     if (!text)
-        abort();
+        die(OUT_OF_MEMORY);
     if (file_write(path, BYTES_STR(text), 0600, false, &why))
         log_warn("%s (the next backup compares with an older one)", why.text);
     free(text);

@@ -226,7 +226,7 @@ void pg_program_add(struct pg_program *g, const char *fmt, ...)
     char *argument = NULL;
     va_start(ap, fmt);
     if (vasprintf(&argument, fmt, ap) < 0)
-        abort();
+        die(OUT_OF_MEMORY);
     va_end(ap);
     strings_add(&g->arguments, argument);
     free(argument);

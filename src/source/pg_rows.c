@@ -58,7 +58,7 @@ struct pg_digest *pg_digest_new(void)
     struct pg_digest *d = xcalloc(1, sizeof *d);
     d->state = XXH3_createState();
     if (!d->state)
-        abort();
+        die(OUT_OF_MEMORY);
     return d;
 }
 

@@ -42,7 +42,7 @@ static XXH3_state_t *new_hash(void)
 {
     XXH3_state_t *hash = XXH3_createState();
     if (!hash)
-        abort();
+        die(OUT_OF_MEMORY);
     XXH3_64bits_reset(hash);
     return hash;
 }

@@ -25,7 +25,7 @@ static struct archive *open_archive(struct tar_writer *t, bool binary)
         archive_write_set_bytes_per_block(a, 0) != ARCHIVE_OK || /* every byte at once, none held back */
         archive_write_set_bytes_in_last_block(a, 1) != ARCHIVE_OK ||
         archive_write_open(a, t, NULL, push, NULL) != ARCHIVE_OK)
-        abort(); /* no memory, or not the library that we were built for */
+        die(OUT_OF_MEMORY); /* no memory, or not the library that we were built for */
     return a;
 }
 
@@ -39,7 +39,7 @@ struct tar_writer *tar_writer_new(tar_sink *sink, tar_content *content, void *ct
     t->header = archive_entry_new();
     t->hash = XXH3_createState();
     if (!t->header || !t->hash)
-        abort();
+        die(OUT_OF_MEMORY);
     t->plain = open_archive(t, false);
     t->binary = open_archive(t, true);
     return t;
@@ -85,7 +85,7 @@ static int failed(struct archive *a, const struct entry *entry, struct err *e)
 {
     AUTO_CHAR path = text_printable(entry->path, strlen(entry->path));
     const char *why = archive_error_string(a);
-    return err_set(e, ERR_FAILED, "%s: tar: %s", path, why ? why : "unknown error");
+    return err_set(e, ERR_FAILED, "%s: tar: %s", path, why ? why : "libarchive gave up: out of memory?");
 }
 
 static void add_holes(struct tar_writer *t, off_t size)

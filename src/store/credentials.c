@@ -20,7 +20,7 @@ static void keep(char **to, const char *value, size_t n)
     sodium_free(*to);
     *to = sodium_malloc(n + 1);
     if (!*to)
-        abort();
+        die(OUT_OF_MEMORY);
     memcpy(*to, value, n);
     (*to)[n] = 0;
 }

@@ -193,7 +193,7 @@ static const struct store_ops s3_ops = {.put = put,
 static void start_curl(void)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT))
-        abort(); /* no memory */
+        die(OUT_OF_MEMORY);
 }
 
 static bool addresses_by_host(const struct store_s3_options *o, const struct s3_endpoint *p)

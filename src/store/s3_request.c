@@ -25,7 +25,7 @@ static CURL *handle_take(struct s3 *s)
     if (!c)
         c = curl_easy_init();
     if (!c)
-        abort(); /* no memory */
+        die(OUT_OF_MEMORY);
     return c;
 }
 
@@ -192,7 +192,7 @@ static void add_line(struct curl_slist **list, const char *text)
 {
     struct curl_slist *longer = curl_slist_append(*list, text);
     if (!longer)
-        abort(); /* no memory */
+        die(OUT_OF_MEMORY);
     *list = longer;
 }
 

@@ -165,7 +165,7 @@ static S3RequestContext *context_take(struct s3v2 *s)
     S3RequestContext *c = s->idle_count ? s->idle[--s->idle_count] : NULL;
     pthread_mutex_unlock(&s->lock);
     if (!c && S3_create_request_context(&c) != S3StatusOK)
-        abort(); /* no memory */
+        die(OUT_OF_MEMORY);
     return c;
 }
 

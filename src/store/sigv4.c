@@ -91,7 +91,8 @@ static void canonical_hash(const struct sigv4_request *r, const struct sigv4_hea
 
 static void hmac(struct sha *out, struct bytes key, const char *text)
 {
-    HMAC(EVP_sha256(), key.p, (int)key.n, (const uint8_t *)text, strlen(text), out->b, NULL);
+    if (!HMAC(EVP_sha256(), key.p, (int)key.n, (const uint8_t *)text, strlen(text), out->b, NULL))
+        die(OUT_OF_MEMORY);
 }
 
 /* The key of one day, region and service. */

@@ -3,6 +3,7 @@
 #include "gc_world.h"
 
 #include "repo/copy.h"
+#include "run/run.h"
 
 #define SMALL 1500u
 #define KNOWN 64
@@ -284,6 +285,32 @@ static void wrong_bytes_do_not_travel(void **state)
     flip(s.w.store, pack);
     copy_ok(&s, &after);
     assert_int_equal(after.waiting, 0);
+    assert_int_equal(mirror_restores(&s), 2);
+    pair_free(&s);
+}
+
+static void what_cannot_be_read_leaves_the_mirror_incomplete(void **state)
+{
+    (void)state;
+    struct pair s;
+    char name[NAME_SIZE];
+    AUTO(copy_report) r = {0}, bad = {0}, after = {0};
+    pair_new(&s, 20);
+    back_up(&s, 0);
+    copy_ok(&s, &r);
+    assert_int_equal(r.left_out, 0);
+    struct sha id = back_up(&s, 5);
+    object_name(name, "snapshots/", &id);
+    flip(s.w.store, name);
+    copy_ok(&s, &bad);
+    assert_int_equal(bad.snapshots, 0);
+    assert_int_equal(bad.left_out, 1);
+    assert_true(has_note(&bad, name));
+    const struct run_copied copied = {.report = bad};
+    assert_false(run_copied_is_good(&copied));
+    flip(s.w.store, name);
+    copy_ok(&s, &after);
+    assert_int_equal(after.left_out, 0);
     assert_int_equal(mirror_restores(&s), 2);
     pair_free(&s);
 }
@@ -603,6 +630,7 @@ int main(void)
         cmocka_unit_test(a_condemned_name_gets_no_second_life),
         cmocka_unit_test(nor_does_a_swept_one),
         cmocka_unit_test(what_the_mirror_has_moved_is_not_brought_again),
+        cmocka_unit_test(what_cannot_be_read_leaves_the_mirror_incomplete),
         cmocka_unit_test(a_copy_that_slept_is_not_trusted),
         cmocka_unit_test(killed_anywhere_the_next_goes_on),
         cmocka_unit_test(random_histories),

@@ -3,6 +3,7 @@
 #include "stores.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -349,6 +350,37 @@ static void test_small_disk(void **state)
     assert_int_equal(status, 0);
 }
 
+/* ---- files that are not of a store ---- */
+static bool is_in(const char *folder, const char *name)
+{
+    struct stat st;
+    AUTO_CHAR path = xasprintf("%s/%s", folder, name);
+    return lstat(path, &st) == 0;
+}
+
+/* Killed between the temporary name and the final one: the next write of the same file takes it away, once it
+ * cannot be in use any more. */
+static void test_left_temporary_file(void **state)
+{
+    (void)state;
+    static const char *const names[] = {".last.4194305.tmp", ".last.4194306.tmp", ".lasting.1.tmp",
+                                        ".last.x.tmp"};
+    struct err e = ERR_INIT;
+    char *folder = test_folder();
+    AUTO_CHAR path = xasprintf("%s/last", folder);
+    const struct timespec long_ago[2] = {{.tv_sec = time(NULL) - 90000}, {.tv_sec = time(NULL) - 90000}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        AUTO_CHAR left = xasprintf("%s/%s", folder, names[i]);
+        assert_ok(file_write(left, BYTES_STR("x"), 0600, true, &e));
+        assert_return_code(i == 1 ? 0 : utimensat(AT_FDCWD, left, long_ago, 0), errno);
+    }
+    assert_ok(file_write(path, BYTES_STR("y"), 0600, false, &e));
+    assert_false(is_in(folder, names[0]));
+    for (size_t i = 1; i < ARRAY_LEN(names); i++) /* young, of another file, or of somebody else */
+        assert_true(is_in(folder, names[i]));
+    test_remove(folder);
+}
+
 /* clang-format off */
 #define DIRECTORY(set_up) \
     cmocka_unit_test_setup_teardown(test_torn_object_is_replaced, set_up, tear_down), \
@@ -360,8 +392,13 @@ static void test_small_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        DIRECTORY(set_up_local),        DIRECTORY(set_up_named),         cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_opening), cmocka_unit_test(test_min_free), cmocka_unit_test(test_small_disk),
+        DIRECTORY(set_up_local),
+        DIRECTORY(set_up_named),
+        cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_opening),
+        cmocka_unit_test(test_min_free),
+        cmocka_unit_test(test_small_disk),
+        cmocka_unit_test(test_left_temporary_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,160 @@
+"""Every call to the world fails once, and every one is a crash: what fault.c counts and hits."""
+import errno
+import os
+import random
+import struct
+import time
+from signal import SIGSEGV
+
+from scenes import SCENES
+from world import BUILD, CODES, LIFEBOAT, SANITIZED, SEED, Failed, must
+
+KINDS = ("write sync rename open fork pipe read mkdir unlink mmap alloc truncate poll net sql curl thread stat change").split()
+COUNT, FAIL, SHORT, KILL = range(4)
+PLAN = struct.Struct("<32I I I I I I I 96s")
+FOREVER = 2**32 - 1
+MOST = {"alloc": 400, "stat": 150, "read": 400}  # of so many calls of a run a sample is hit
+
+# What each kind of call can say of itself. Twice means: from then on always.
+ERRORS = {
+    "write": ("EIO", "ENOSPC", "ENOSPC ENOSPC", "EINTR", "short"), "sync": ("EIO", "ENOSPC", "EIO EIO"), "rename": ("EIO", "ENOSPC", "EIO EIO"),
+    "open": ("EMFILE", "EIO", "EMFILE EMFILE"), "fork": ("EAGAIN", "ENOMEM ENOMEM"), "pipe": ("EMFILE", "EMFILE EMFILE"),
+    "read": ("EIO", "EINTR", "short", "EIO EIO"), "mkdir": ("ENOSPC", "EIO"), "unlink": ("EIO", "EIO EIO"), "mmap": ("ENOMEM",),
+    "alloc": ("ENOMEM", "ENOMEM ENOMEM"), "truncate": ("ENOSPC", "EIO"), "poll": ("EINTR", "ENOMEM"), "net": ("ECONNREFUSED", "ECONNRESET"),
+    "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",)}
+# Other words for the cause.
+WORDS = {"alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
+         "thread": ("thread",), "write": ("too short", "unexpected end", "seccomp")}
+
+
+class Plan:
+    def __init__(self, case):
+        self.path = case.path + "/plan"
+        self.env = {"LD_PRELOAD": BUILD + "/torture/fault.so", "TORTURE_PLAN": self.path,
+                    "ASAN_OPTIONS": "verify_asan_link_order=0:allocator_may_return_null=1"}
+
+    def set(self, kind="", mode=COUNT, at=0, until=0, error=0):
+        with open(self.path, "wb") as f:
+            f.write(PLAN.pack(*[0] * 32, 0, KINDS.index(kind) if kind else 0, at, until, mode, error, b""))
+        os.chmod(self.path, 0o666)
+
+    def get(self):
+        with open(self.path, "rb") as f:
+            values = PLAN.unpack(f.read())
+        return dict(zip(KINDS, values)), values[32], values[-1].split(b"\0")[0].decode(errors="replace")
+
+
+def counts_of(world, scene):
+    """How many calls of each kind the scene makes, undisturbed."""
+    case = scene.case(world)
+    try:
+        plan = Plan(case)
+        plan.set()
+        r = case.torture({**plan.env, "TORTURE_PROGRAMS": scene.programs}, *scene.arguments(case))
+        must(r.code == 0, "%s, without a fault: %s" % (scene.name, r))
+        scene.good(case)
+        return plan.get()[0]
+    finally:
+        scene.remove(case)
+
+
+def names_cause(kind, error, run):
+    said = (run.err + run.out).lower()
+    words = WORDS.get(kind, ()) + ((os.strerror(getattr(errno, error)).lower(),) if error != "short" else ("short", "ends at"))
+    return any(w in said for w in words)
+
+
+def no_sanitizer(run):
+    must("Sanitizer" not in run.err, "the sanitizer: " + run.err[:1500])
+
+
+def one_fault(world, scene, kind, errors, n):
+    """Hits call number n. What happened: refused, or harmless; None: the run makes fewer calls."""
+    case = scene.case(world)
+    plan = Plan(case)
+    what = ""
+    try:
+        error = errors.split()[0]
+        plan.set(kind, SHORT if error == "short" else FAIL, n, FOREVER if " " in errors else n, 0 if error == "short" else getattr(errno, error))
+        case.lied = kind in ("read", "open", "stat") and "EIO" in errors
+        program = LIFEBOAT if kind in ("alloc", "mmap", "thread") else SANITIZED  # theirs fail, too
+        programs = "lifeboat" if kind == "alloc" else scene.programs  # others need not say that it was memory
+        r = case.torture({**plan.env, "TORTURE_PROGRAMS": programs}, *scene.arguments(case), program=program)
+        _, hits, what = plan.get()
+        no_sanitizer(r)
+        crashed = kind == "alloc" and r.code == -SIGSEGV  # libarchive does, in functions of its own
+        must(r.code in CODES or crashed, str(r))
+        if r.code and not crashed:
+            must(hits, "fails without a fault: %s" % r)
+            must(names_cause(kind, error, r), "does not name the cause: %s" % r)
+        elif not crashed:
+            scene.good(case)
+        scene.after(case, r)
+        return ("crashed in a library" if crashed else "refused" if r.code else "harmless") if hits else None
+    except Failed as e:
+        raise Failed("%s: %s number %d says %s (%s): %s" % (scene.name, kind, n, errors, what, e)) from None
+    finally:
+        scene.remove(case)
+
+
+def one_kill(world, scene, kind, n):
+    case = scene.case(world)
+    plan = Plan(case)
+    what = ""
+    try:
+        plan.set(kind, KILL, n, n)
+        r = case.torture({**plan.env, "TORTURE_PROGRAMS": scene.programs}, *scene.arguments(case))
+        _, hits, what = plan.get()
+        scene.after(case, r)
+        return "killed" if r.code == -9 else "survived" if hits else None
+    except Failed as e:
+        raise Failed("%s: killed at %s number %d (%s): %s" % (scene.name, kind, n, what, e)) from None
+    finally:
+        scene.remove(case)
+
+
+def one_moment(world, scene, after_s):
+    case = scene.case(world)
+    try:
+        r = case.killed_after(after_s, *scene.arguments(case))
+        scene.after(case, r)
+        return "killed" if r.code == -9 else None
+    except Failed as e:
+        raise Failed("%s: killed after %.4f s: %s" % (scene.name, after_s, e)) from None
+    finally:
+        scene.remove(case)
+
+
+def sample(rng, count, most):
+    return sorted(rng.sample(range(1, count + 1), most)) if count > most else range(1, count + 1)
+
+
+def scenes_of(world, wanted):
+    return [s for s in SCENES if wanted(s) and (world.database or not s.needs_database)]
+
+
+def fault_cases(world, wanted):
+    rng = random.Random("faults" + SEED)
+    cases = []
+    for scene in scenes_of(world, wanted):
+        counts = counts_of(world, scene)
+        for kind, errors in ERRORS.items():
+            for e in errors:
+                most = min(MOST.get(kind, 1000), scene.most)
+                cases += [(one_fault, scene, kind, e, n) for n in sample(rng, counts[kind], most)]
+    rng.shuffle(cases)
+    return cases
+
+
+def kill_cases(world, wanted):
+    rng = random.Random("kills" + SEED)
+    cases = []
+    for scene in scenes_of(world, wanted):
+        began = time.monotonic()
+        counts = counts_of(world, scene)
+        seconds = (time.monotonic() - began) / 2
+        for kind, most in (("change", 1000), ("read", 60), ("open", 60), ("fork", 60), ("poll", 30), ("sql", 30), ("alloc", 100)):
+            cases += [(one_kill, scene, kind, n) for n in sample(rng, counts[kind], min(most, scene.most))]
+        cases += [(one_moment, scene, rng.uniform(0, seconds)) for _ in range(min(60, scene.most))]
+    rng.shuffle(cases)
+    return cases

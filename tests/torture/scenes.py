@@ -1,0 +1,240 @@
+"""What is tortured: a command on a copy of a repository; what it has done when it said that it was well, and what holds
+whatever it said."""
+from world import ROUNDS, Case, must, same_tree
+
+
+class Scene:
+    name = ""
+    template = "four"
+    configuration = {}
+    words = ()
+    days = range(1, ROUNDS + 1)  # whose snapshots must restore whatever happens
+    needs_database = False
+    programs = "lifeboat"
+    most = 10**6  # calls of a kind that are hit
+    after_lie = ()  # what the next run may say when the disk could not be read once
+
+    def case(self, world):
+        return Case(world, self.template, **self.configuration)
+
+    def remove(self, case):
+        case.remove()
+
+    def arguments(self, case):
+        return self.words
+
+    def again(self, case):
+        return self.arguments(case)
+
+    def good(self, case):
+        """A run ended well."""
+
+    def whole(self, case):
+        """The repository, after any run."""
+        case.check()
+
+    def after(self, case, _run):
+        self.whole(case)
+        case.restores_days(*self.days)
+        case.age_temporaries()
+        r = case.look(*self.again(case))
+        must(r.code == 0 or (case.lied and r.code in self.after_lie), "the next run: %s" % r)
+        if r.code == 0:
+            self.good(case)
+        case.nothing_left()
+
+
+class Backup(Scene):
+    name = "backup"
+    words = ("backup",)
+
+    def good(self, case):
+        newest = case.snapshots()[-1]
+        must(newest["verdict"] == "good" and newest["id"] not in case.world.ids, "no good snapshot is listed")
+        case.restores(newest["id"], ROUNDS + 1)
+
+    def whole(self, case):
+        case.check()
+        for s in case.snapshots():  # one that nobody reported, or of some sources only
+            if s["id"] not in case.world.ids and any(x["name"] == "files" and x["verdict"] == "good" for x in s["sources"]):
+                case.restores(s["id"], ROUNDS + 1)
+
+
+class First(Backup):
+    """The first night: nothing is there yet."""
+    name = "init and backup"
+    template = "none"
+    days = ()
+
+    def arguments(self, case):
+        return ("-q", "init", "--kit", case.path + "/kit")
+
+    def whole(self, case):
+        """Once init is done, the rest is like any other night."""
+
+    def good(self, case):
+        r = case.look("backup")
+        must(r.code == 0, "the backup after it: %s" % r)
+        Backup.good(self, case)
+        Backup.whole(self, case)
+
+    def after(self, case, _run):
+        case.age_temporaries()
+        r = case.look("-q", "init", "--kit", case.path + "/kit-again")
+        must(r.code == 0 or (r.code == 2 and "is set up already" in r.err), "init again: %s" % r)
+        self.good(case)
+        case.nothing_left()
+
+
+class BackupDatabase(Scene):
+    name = "backup of a database"
+    words = ("backup",)
+    configuration = {"files": False, "db": True}
+    needs_database = True
+    programs = "lifeboat pg_dump pg_dumpall psql"
+    days = (ROUNDS,)
+    most = 40
+
+    def good(self, case):
+        newest = case.snapshots()[-1]
+        must(newest["verdict"] == "good" and newest["id"] not in case.world.ids, "no good snapshot is listed")
+        restored_database(case, newest["id"])
+
+
+def restored_database(case, snapshot):
+    name = case.name.replace("-", "_")
+    r = case.look("restore", snapshot, "db", "--to", "host=%s dbname=%s user=postgres" % (case.world.database.folder, name))
+    try:
+        must(r.code == 0, "restore of the database: %s" % r)
+        must(case.world.database.contents(name) == case.world.contents, "the database is not the same")
+    finally:
+        drop(case)
+
+
+def drop(case):
+    for name in case.world.database.names():
+        if name.startswith(case.name.replace("-", "_")):
+            case.world.database.sql("postgres", 'DROP DATABASE IF EXISTS "%s" WITH (FORCE)' % name)
+
+
+class MirroredBackup(Backup):
+    name = "backup with a mirror"
+    template = "mirrored"
+    configuration = {"mirror": True}
+    most = 40
+
+    def good(self, case):
+        Backup.good(self, case)
+        Copy.good(self, case)
+
+
+class Copy(Scene):
+    name = "copy"
+    template = "mirrored"
+    configuration = {"mirror": True}
+    words = ("copy",)
+
+    def good(self, case):
+        case.check("--store", "away")
+        for day in self.days:
+            case.restores(case.world.ids[day - 1], day, "--store", "away")
+
+    def whole(self, case):
+        case.check()
+        case.check("--store", "away")
+        case.restores(case.world.ids[0], 1, "--store", "away")
+
+
+class Prune(Scene):
+    name = "prune"
+    template = "condemned"
+    words = ("prune", "--yes")
+    days = (ROUNDS - 1, ROUNDS)
+
+    def good(self, case):
+        must({s["id"] for s in case.snapshots()} == set(case.world.ids[-2:]), "not those are kept that should be")
+
+
+class PruneExclusive(Prune):
+    name = "prune --exclusive"
+    template = "four"
+    words = ("prune", "--exclusive", "--yes")
+
+
+class Check(Scene):
+    name = "check"
+    words = ("check", "--read-data")
+    after_lie = (5,)
+
+
+class Repair(Scene):
+    name = "repair"
+    template = "damaged"
+    configuration = {"mirror": True}
+    words = ("repair",)
+
+    def whole(self, case):
+        case.check("--store", "away")
+
+    def good(self, case):
+        case.check()
+
+
+class Restore(Scene):
+    name = "restore"
+
+    def arguments(self, case):
+        return ("restore", case.world.ids[-1], "files", "--to", case.path + "/target", "--overwrite")
+
+    def good(self, case):
+        different = same_tree("%s/day-%d" % (case.world.folder, ROUNDS), case.path + "/target")
+        must(not different, "not what was backed up: " + different[:300])
+
+
+class RestoreDatabase(Scene):
+    name = "restore of a database"
+    needs_database = True
+    configuration = {"db": True}
+    programs = "lifeboat pg_restore psql"
+    days = (ROUNDS,)
+    most = 40
+
+    def target(self, case):
+        return case.name.replace("-", "_")
+
+    def arguments(self, case):
+        return ("restore", case.world.ids[-1], "db", "--to", "host=%s dbname=%s user=postgres" % (case.world.database.folder, self.target(case)))
+
+    def again(self, case):
+        return (*self.arguments(case), "--clean")
+
+    def good(self, case):
+        must(case.world.database.contents(self.target(case)) == case.world.contents, "the database is not the same")
+        left = [n for n in case.world.database.names() if n.startswith(self.target(case)) and n != self.target(case)]
+        must(not left, "databases that are left: %s" % left)
+
+    def remove(self, case):
+        drop(case)
+        case.remove()
+
+
+class Drill(Scene):
+    name = "drill"
+    words = ("--json", "drill")
+    after_lie = (4, 5)
+    most = 40
+
+
+class DrillDatabase(Scene):
+    name = "drill of a database"
+    words = ("--json", "drill")
+    after_lie = (4, 5)
+    configuration = {"files": False, "db": True}
+    programs = "lifeboat pg_restore pg_dump psql initdb"
+    days = (ROUNDS,)
+    needs_database = True
+    most = 12
+
+
+SCENES = (First(), Backup(), BackupDatabase(), MirroredBackup(), Copy(), Prune(), PruneExclusive(), Check(), Repair(), Restore(), RestoreDatabase(),
+          Drill(), DrillDatabase())
