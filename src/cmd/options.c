@@ -34,7 +34,7 @@ static const struct option_spec key_options[] = {
 };
 static const struct option_spec store_options[] = {
     {0, "store", "URL", OPTION_TEXT, &cli.store,
-     "look into this store (file:///PATH, s3://BUCKET/PREFIX, or the name of a [store]); for an address no configuration is read unless -c names one"},
+     "look into this store (file:///PATH, s3://BUCKET/PREFIX, or the name of one); an address reads no configuration unless -c names one"},
     {0},
 };
 static const struct option_spec probe_options[] = {
