@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define THREADS 16
-#define FEW     8 /* objects, for which another thread does not pay */
+#define FEW     2 /* objects, for which another thread does not pay */
 
 /* Every `step`th from `first` on. */
 struct share {

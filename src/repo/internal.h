@@ -13,6 +13,7 @@
 struct index_object {
     struct sha name;
     int64_t mtime_ns;
+    uint64_t size;         /* as listed */
     uint32_t bytes;        /* of its tables */
     bool is_read;          /* it was whole */
     bool superseded;       /* by another one that was read: nothing is lost without it */

@@ -5,7 +5,9 @@
 
 #include <stdlib.h>
 
-#define LISTINGS 5 /* of the indexes, when some go while they are read */
+#define LISTINGS    5            /* of the indexes, when some go while they are read */
+#define BLOCK_MOST  ((size_t)32) /* indexes that are asked for at a time, */
+#define BLOCK_BYTES (8u << 20)   /* and what they may take in memory */
 
 /* ---- marks ---- */
 void view_marks(struct repo *r, const struct marks *m)
@@ -167,38 +169,106 @@ static void supersede(struct repo *r, struct bytes plain, int64_t mtime_ns)
     }
 }
 
+/* An index object that was asked for. */
+struct fetched_index {
+    size_t number;
+    struct buf plain;
+    int rc; /* of object_get() */
+    struct err why;
+};
+
 /* 1: it has gone since it was listed. */
-static int load_index(struct repo *r, size_t number, struct err *e)
+static int take_index(struct repo *r, struct fetched_index *x, struct err *e)
 {
-    AUTO(buf) plain = BUF_NONE;
-    struct err bad = ERR_INIT;
-    char name[NAME_SIZE];
-    struct index_loading l = {.r = r, .object = &r->index_objects[number]};
-    object_name(name, "index/", &l.object->name);
-    int rc = object_get(r, name, OBJECT_INDEX, INDEX_MAX, &plain, &bad);
-    if (rc == STORE_ABSENT)
+    struct index_loading l = {.r = r, .object = &r->index_objects[x->number]};
+    struct err *bad = &x->why;
+    if (x->rc == STORE_ABSENT)
         return 1;
-    if (rc == STORE_DONE) /* first, so that its packs become its own */
-        supersede(r, buf_bytes(&plain), l.object->mtime_ns);
-    if (rc == STORE_DONE && index_visit(buf_bytes(&plain), load_pack, &l, &bad)) {
-        (void)!err_wrap(&bad, "%s", name);
-        rc = STORE_FAILED;
+    if (x->rc == STORE_DONE) /* first, so that its packs become its own */
+        supersede(r, buf_bytes(&x->plain), l.object->mtime_ns);
+    if (x->rc == STORE_DONE && index_visit(buf_bytes(&x->plain), load_pack, &l, bad)) {
+        char name[NAME_SIZE];
+        object_name(name, "index/", &l.object->name);
+        (void)!err_wrap(bad, "%s", name);
+        x->rc = STORE_FAILED;
     }
-    if (rc == STORE_FAILED && bad.kind != ERR_DAMAGED)
-        return *e = bad, -1;
-    if (rc == STORE_DONE) {
+    if (x->rc == STORE_FAILED && bad->kind != ERR_DAMAGED)
+        return *e = *bad, -1;
+    if (x->rc == STORE_DONE) {
         l.object->is_read = true;
-    } else if (!strings_has(&r->bad_objects, bad.text)) {
-        strings_add(&r->bad_objects, bad.text);
-        log_warn("%s (its packs are read themselves)", bad.text);
+    } else if (!strings_has(&r->bad_objects, bad->text)) {
+        strings_add(&r->bad_objects, bad->text);
+        log_warn("%s (its packs are read themselves)", bad->text);
     }
+    return 0;
+}
+
+/* Several that are asked for at a time: a bucket is 50 ms away for each. */
+struct index_block {
+    struct repo *r;
+    struct fetched_index v[BLOCK_MOST];
+    size_t n;
+};
+
+static int fetch_index(void *ctx, size_t i, struct err *e)
+{
+    struct index_block *b = ctx;
+    struct fetched_index *x = &b->v[i];
+    char name[NAME_SIZE];
+    (void)e; /* each has an error of its own */
+    object_name(name, "index/", &b->r->index_objects[x->number].name);
+    x->rc = object_get(b->r, name, OBJECT_INDEX, INDEX_MAX, &x->plain, &x->why);
+    return 0;
+}
+
+static bool is_wanted(const struct index_object *o, bool superseded_too)
+{
+    return !o->is_read && (superseded_too || !o->superseded);
+}
+
+/* Reads what is wanted from *next on, `most` objects at the most; *next: what follows. *gone: as
+ * take_index().
+ */
+static int load_block(struct repo *r, size_t *next, size_t most, bool superseded_too, bool *gone,
+                      struct err *e)
+{
+    struct index_block b = {.r = r};
+    uint64_t bytes = 0;
+    int rc = 0;
+    for (; *next < r->index_object_count && b.n < most; (*next)++) {
+        const struct index_object *o = &r->index_objects[*next];
+        if (!is_wanted(o, superseded_too))
+            continue;
+        if (b.n && bytes + o->size > BLOCK_BYTES)
+            break;
+        bytes += o->size;
+        b.v[b.n++] = (struct fetched_index){.number = *next};
+    }
+    if (b.n)
+        rc = gather(b.n, fetch_index, &b, e);
+    for (size_t i = 0; i < b.n; i++) {
+        if (rc >= 0 && is_wanted(&r->index_objects[b.v[i].number], superseded_too)) {
+            rc = take_index(r, &b.v[i], e);
+            *gone |= rc == 1;
+        }
+        buf_free(&b.v[i].plain);
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+/* Reads those from `first` on. The newest may supersede most of the others, so few are asked for at first. */
+static int load_from_on(struct repo *r, size_t first, bool superseded_too, bool *gone, struct err *e)
+{
+    for (size_t next = first, most = 1; next < r->index_object_count; most = MIN(2 * most, BLOCK_MOST))
+        if (load_block(r, &next, most, superseded_too, gone, e))
+            return -1;
     return 0;
 }
 
 static int add_listed_index(void *ctx, const struct store_object *o, struct err *e)
 {
     struct repo *r = ctx;
-    struct index_object new = {.mtime_ns = o->mtime_ns};
+    struct index_object new = {.mtime_ns = o->mtime_ns, .size = o->size};
     (void)e;
     if (!name_sha(o->name, &new.name) || find_index(r, &new.name))
         return 0;
@@ -227,12 +297,8 @@ static int load_indexes(struct repo *r, struct err *e)
             return -1;
         if (r->index_object_count > first)
             qsort(r->index_objects + first, r->index_object_count - first, sizeof *r->index_objects, by_age);
-        for (size_t i = first; i < r->index_object_count; i++) {
-            int rc = r->index_objects[i].superseded ? 0 : load_index(r, i, e);
-            if (rc < 0)
-                return -1;
-            gone |= rc == 1;
-        }
+        if (load_from_on(r, first, false, &gone, e))
+            return -1;
     }
     return 0;
 }
@@ -240,12 +306,9 @@ static int load_indexes(struct repo *r, struct err *e)
 /* Also those that are superseded: the other store may still have packs that this one has deleted. */
 int view_more_indexes(struct repo *r, struct store *s, struct err *e)
 {
-    if (store_list(s, "index/", add_listed_index, r, NULL, e))
-        return -1;
-    for (size_t i = 0; i < r->index_object_count; i++)
-        if (!r->index_objects[i].is_read && load_index(r, i, e) < 0)
-            return -1;
-    return 0;
+    bool gone = false;
+    return store_list(s, "index/", add_listed_index, r, NULL, e) || load_from_on(r, 0, true, &gone, e) ? -1
+                                                                                                       : 0;
 }
 
 int pack_read_table_from(struct repo *r, struct store *s, const struct sha *sha, uint64_t size,

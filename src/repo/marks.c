@@ -139,8 +139,8 @@ static int by_kind_and_age(const void *a, const void *b)
     return by_name(&x->name, &y->name);
 }
 
-/* 1: read, 0: to be left out, -1: *e. */
-static int read_mark(struct repo *r, struct mark *m, struct strings *unreadable, struct err *e)
+/* 1: read; 0: to be left out, *unreadable (free()) says why if that is the mark's fault; -1: *e. */
+static int read_mark(struct repo *r, struct mark *m, char **unreadable, struct err *e)
 {
     char name[NAME_SIZE];
     mark_name(name, m->kind, &m->name);
@@ -159,11 +159,50 @@ static int read_mark(struct repo *r, struct mark *m, struct strings *unreadable,
         return 0;
     }
     if (rc == STORE_FAILED)
-        strings_add(unreadable, bad.text);
+        *unreadable = xstrdup(bad.text);
     else
-        strings_add_fmt(unreadable, "%s: %s", name,
-                        err_is_set(&bad) ? bad.text : "is not a mark that this program understands");
+        *unreadable = xasprintf("%s: %s", name,
+                                err_is_set(&bad) ? bad.text : "is not a mark that this program understands");
     return 0;
+}
+
+struct reading {
+    struct repo *repo;
+    struct mark *v;
+    struct answer {
+        bool is_read;
+        char *unreadable;
+    } * answers;
+};
+
+static int read_one(void *ctx, size_t i, struct err *e)
+{
+    const struct reading *x = ctx;
+    int rc = read_mark(x->repo, &x->v[i], &x->answers[i].unreadable, e);
+    x->answers[i].is_read = rc > 0;
+    return rc < 0 ? -1 : 0;
+}
+
+/* Keeps those that can be read, in their order. */
+static int read_all(struct repo *r, struct marks *all, struct err *e)
+{
+    const struct reading x = {.repo = r, .v = all->v, .answers = xcalloc(all->n, sizeof *x.answers)};
+    int rc = gather(all->n, read_one, (void *)&x, e);
+    size_t kept = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        struct mark m = all->v[i];
+        all->v[i] = (struct mark){0};
+        if (x.answers[i].is_read)
+            all->v[kept++] = m;
+        else
+            mark_free(&m);
+        if (x.answers[i].unreadable)
+            strings_add(&all->unreadable, x.answers[i].unreadable);
+        free(x.answers[i].unreadable);
+    }
+    free(x.answers);
+    all->n = kept;
+    return rc;
 }
 
 int marks_load(struct repo *r, unsigned kinds, struct marks *out, struct err *e)
@@ -174,20 +213,7 @@ int marks_load(struct repo *r, unsigned kinds, struct marks *out, struct err *e)
         return marks_free(out), -1;
     if (out->n)
         qsort(out->v, out->n, sizeof *out->v, by_kind_and_age);
-    size_t kept = 0;
-    for (size_t i = 0; i < out->n; i++) {
-        struct mark m = out->v[i];
-        out->v[i] = (struct mark){0};
-        int rc = read_mark(r, &m, &out->unreadable, e);
-        if (rc > 0)
-            out->v[kept++] = m;
-        else
-            mark_free(&m);
-        if (rc < 0)
-            return marks_free(out), -1;
-    }
-    out->n = kept;
-    return 0;
+    return out->n && read_all(r, out, e) ? (marks_free(out), -1) : 0;
 }
 
 void marks_free(struct marks *m)
