@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define THREADS 16
+#define THREADS 32
 #define FEW     2 /* objects, for which another thread does not pay */
 
 /* Every `step`th from `first` on. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define LISTINGS    5            /* of the indexes, when some go while they are read */
-#define BLOCK_MOST  ((size_t)32) /* indexes that are asked for at a time, */
+#define BLOCK_MOST  ((size_t)64)     /* indexes that are asked for at a time, */
 #define BLOCK_BYTES (8u << 20)   /* and what they may take in memory */
 
 /* ---- marks ---- */
