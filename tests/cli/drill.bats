@@ -4,20 +4,12 @@
 load ../lib/common.bash
 
 setup_file() {
-    export PGT
-    PGT=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-pg-XXXXXX")
-    chmod 755 "$PGT"
-    # shellcheck source=tests/lib/pg.sh
-    . "$BATS_TEST_DIRNAME/../lib/pg.sh"
-    pg_start "$PGT/pg"
+    start_postgres
     query postgres "CREATE ROLE app LOGIN"
 }
 
 teardown_file() {
-    # shellcheck source=tests/lib/pg.sh
-    . "$BATS_TEST_DIRNAME/../lib/pg.sh"
-    pg_stop "$PGT/pg"
-    rm -rf "$PGT"
+    stop_postgres
 }
 
 query() { psql -qAtX -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }

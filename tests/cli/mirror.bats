@@ -456,13 +456,9 @@ readers_of() { # STORE: how many
 }
 
 @test "a bucket as the mirror, and as the first store" {
-    ceph_start "$T/ceph" 2>"$T/why" || skip "$(cat "$T/why")"
-    set -a
-    # shellcheck source=/dev/null
-    . "$T/ceph/env"
-    set +a
+    start_ceph "$T"
     (umask 077 && printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" >"$T/credentials")
-    python3 "$TESTS_LIB/s3.py" PUT /copies </dev/null
+    s3 PUT /copies
     bucket="url = s3://copies/box
 endpoint = $CEPH_HTTP
 insecure = yes

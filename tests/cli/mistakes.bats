@@ -220,16 +220,8 @@ db() { printf '[source db]\ntype = postgres\nconnection = %s\n' "$1" >>"$T/lifeb
 }
 
 @test "buckets" {
-    # shellcheck source=tests/lib/ceph.sh
-    . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
-    ceph_there 2>"$T/why" || skip "$(cat "$T/why")"
-    ceph_start "$T/ceph"
-    set -a
-    # shellcheck disable=SC1091 # it was just made
-    . "$T/ceph/env"
-    set +a
-    unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
-    python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT /bucket </dev/null
+    start_ceph "$T"
+    s3 PUT /bucket
     bucket() { # NAME ACCESS-KEY SECRET-KEY COMMAND...
         (umask 077 && printf 'access-key = %s\nsecret-key = %s\n' "$2" "$3" >"$T/b2")
         sed "s#^url = .*#url = s3://$1/x\nendpoint = ${URL:-$CEPH_HTTP}\ninsecure = yes\ncredentials = $T/b2#; /^min-free/d" "$T/lifeboat.conf" >"$T/bucket.conf"

@@ -7,19 +7,11 @@ load ../lib/common
 RUNBOOK=$BATS_TEST_DIRNAME/../../docs/runbook.md
 
 setup_file() {
-    export PGT
-    PGT=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-pg-XXXXXX")
-    chmod 755 "$PGT"
-    # shellcheck source=tests/lib/pg.sh
-    . "$BATS_TEST_DIRNAME/../lib/pg.sh"
-    pg_start "$PGT/pg"
+    start_postgres
 }
 
 teardown_file() {
-    # shellcheck source=tests/lib/pg.sh
-    . "$BATS_TEST_DIRNAME/../lib/pg.sh"
-    pg_stop "$PGT/pg"
-    rm -rf "$PGT"
+    stop_postgres
 }
 
 # ---- the runbook's machine: its paths, below a folder; its programs ----
@@ -195,16 +187,7 @@ came_to() { # COMMAND CODE WANTED
 }
 
 @test "a bucket is damaged; then the server is gone: from the kit and the bucket" {
-    # shellcheck source=tests/lib/ceph.sh
-    . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
-    ceph_there 2>"$T/why" || skip "$(cat "$T/why")"
-    ceph_start "$T/ceph"
-    set -a
-    # shellcheck disable=SC1091 # it was just made
-    . "$T/ceph/env"
-    set +a
-    unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
-    s3() { python3 "$BATS_TEST_DIRNAME/../lib/s3.py" "$@" </dev/null; }
+    start_ceph "$T"
     s3 PUT /bucket
     (umask 077 && printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" >"$T/b2")
     bucket=(s3://bucket/host "endpoint = $CEPH_HTTP" "insecure = yes" "credentials = $T/b2")

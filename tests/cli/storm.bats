@@ -48,18 +48,10 @@ CONF
 }
 
 @test "nothing is lost in a storm, in a bucket" {
-    # shellcheck source=tests/lib/ceph.sh
-    . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
     [ -n "$LIFEBOAT_STORM" ] || skip "takes LIFEBOAT_STORM=SECONDS"
-    ceph_there 2>"$T/why" || skip "$(cat "$T/why")"
     chmod 755 "$T"
-    ceph_start "$T/ceph"
-    set -a
-    # shellcheck disable=SC1091 # it was just made
-    . "$T/ceph/env"
-    set +a
-    unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
-    python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT /storm </dev/null
+    start_ceph "$T"
+    s3 PUT /storm
     (umask 077 && printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" >"$T/credentials")
     status=0
     hosts 20 'url = s3://storm/x' "endpoint = $CEPH_HTTP" 'insecure = yes' "credentials = $T/credentials" || status=$?

@@ -32,8 +32,6 @@ setup() {
     (umask 077 && printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" >"$T/credentials")
 }
 
-s3() { python3 "$BATS_TEST_DIRNAME/../lib/s3.py" "$@" </dev/null; }
-
 # in_swift SIGNATURE: the bucket first, a folder as the mirror.
 in_swift() {
     cat >>"$T/lifeboat.conf" <<CONF

@@ -5,20 +5,12 @@ load ../lib/common
 UNITS=$BATS_TEST_DIRNAME/../../systemd
 
 setup_file() {
-    export PGT
-    PGT=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-pg-XXXXXX")
-    chmod 755 "$PGT"
-    # shellcheck source=tests/lib/pg.sh
-    . "$BATS_TEST_DIRNAME/../lib/pg.sh"
-    pg_start "$PGT/pg"
+    start_postgres
     psql -qXd postgres -c 'CREATE TABLE t(id int PRIMARY KEY, words text)' -c "INSERT INTO t SELECT i, 'word ' || i FROM generate_series(1, 500) i"
 }
 
 teardown_file() {
-    # shellcheck source=tests/lib/pg.sh
-    . "$BATS_TEST_DIRNAME/../lib/pg.sh"
-    pg_stop "$PGT/pg"
-    rm -rf "$PGT"
+    stop_postgres
 }
 
 with_database() {

@@ -7,16 +7,7 @@ setup_file() {
     export S3T
     S3T=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-s3-XXXXXX")
     chmod 755 "$S3T"
-    # shellcheck source=tests/lib/ceph.sh
-    . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
-    ceph_there 2>"$S3T/why" || skip "$(cat "$S3T/why")"
-    ceph_start "$S3T/ceph"
-    set -a
-    # shellcheck disable=SC1091 # it was just made
-    . "$S3T/ceph/env"
-    set +a
-    unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
-    unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+    start_ceph "$S3T"
     s3 PUT /bucket
     s3 PUT /locked x-amz-bucket-object-lock-enabled:true
 }
@@ -48,7 +39,6 @@ teardown() {
     rm -rf "$T"
 }
 
-s3() { python3 "$BATS_TEST_DIRNAME/../lib/s3.py" "$@" </dev/null; }
 objects() { s3 LIST "${BUCKET:-bucket}" "$PREFIX/"; }
 
 # in_bucket BUCKET ENDPOINT [LINE...]: the configuration, with more lines for its [store].

@@ -123,3 +123,36 @@ PY
 object() {
     find "$T/store/$1" -type f | sort | head -n 1
 }
+
+# start_postgres, stop_postgres: a PostgreSQL for all tests of a file, in $PGT.
+start_postgres() {
+    export PGT
+    PGT=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-pg-XXXXXX")
+    chmod 755 "$PGT"
+    # shellcheck source=tests/lib/pg.sh
+    . "$BATS_TEST_DIRNAME/../lib/pg.sh"
+    pg_start "$PGT/pg"
+}
+
+stop_postgres() {
+    # shellcheck source=tests/lib/pg.sh
+    . "$BATS_TEST_DIRNAME/../lib/pg.sh"
+    pg_stop "$PGT/pg"
+    rm -rf "$PGT"
+}
+
+# start_ceph DIR: an object store for as long as DIR/ceph is not stopped, its variables in the environment; or skips.
+start_ceph() {
+    # shellcheck source=tests/lib/ceph.sh
+    . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
+    ceph_there 2>"$1/why" || skip "$(cat "$1/why")"
+    ceph_start "$1/ceph"
+    set -a
+    # shellcheck disable=SC1091 # it was just made
+    . "$1/ceph/env"
+    set +a
+    unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
+    unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+}
+
+s3() { python3 "$BATS_TEST_DIRNAME/../lib/s3.py" "$@" </dev/null; }
