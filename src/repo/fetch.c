@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 #define THREADS 20 /* requests at a time, of up to 1 MiB: 1 Gbit/s stays busy with 50 ms for each */
-#define IDLE    2  /* buffers kept for the next ranges */
+#define IDLE    8  /* buffers kept for the next ranges */
+#define SLOW_NS 5000000u
 
 struct fetcher {
     struct repo *repo;
@@ -24,6 +25,7 @@ struct fetch {
     struct buf bytes;
     struct err error;
     bool vanished; /* the pack is not there any more */
+    bool slow;
 };
 
 struct fetcher *fetcher_new(struct repo *r)
@@ -53,7 +55,9 @@ static void get(struct job *job, unsigned worker)
         err_set(&x->error, ERR_NET, "%s: does not answer", store_title(s));
         return;
     }
+    uint64_t asked_ns = time_monotonic_ns();
     int rc = store_get_range(s, x->pack, x->offset, x->bytes.p, x->length, &x->error);
+    x->slow = time_monotonic_ns() - asked_ns > SLOW_NS;
     x->vanished = rc == STORE_ABSENT;
     if (x->vanished)
         err_set(&x->error, ERR_DAMAGED, "%s: is missing from %s", x->pack, store_title(s));
@@ -69,14 +73,16 @@ struct fetch *fetch_start(struct fetcher *f, const char *pack, uint32_t offset, 
     if (f->idle_count)
         x->bytes = f->idle[--f->idle_count];
     pthread_mutex_unlock(&f->lock);
-    buf_renew(&x->bytes, length);
+    buf_renew(&x->bytes, MAX(length, FETCH_MOST)); /* as in the reader: the next one fits */
     pool_submit(f->pool, &x->job);
     return x;
 }
 
-int fetch_wait(struct fetch *x, const struct frame_source *frame, struct bytes *out, struct err *e)
+int fetch_wait(struct fetch *x, const struct frame_source *frame, struct bytes *out, bool *slow,
+               struct err *e)
 {
     pool_wait(x->fetcher->pool, &x->job);
+    *slow = x->slow;
     if (err_is_set(&x->error)) {
         *e = x->error;
         return x->vanished ? FRAME_VANISHED : -1;

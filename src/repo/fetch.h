@@ -17,8 +17,9 @@ void fetcher_free(struct fetcher *f); /* every fetch has ended */
 struct fetch;
 struct fetch *fetch_start(struct fetcher *f, const char *pack, uint32_t offset, uint32_t length,
                           unsigned users);
-/* Any thread: waits for the bytes of a frame; *out is borrowed until fetch_end(). As frame_read(). */
-int fetch_wait(struct fetch *x, const struct frame_source *frame, struct bytes *out,
+/* Any thread: waits for the bytes of a frame; *out is borrowed until fetch_end(). *slow: the store took its
+ * time, more should be asked for ahead. As frame_read(). */
+int fetch_wait(struct fetch *x, const struct frame_source *frame, struct bytes *out, bool *slow,
                struct err *e) MUST_CHECK;
 void fetch_end(struct fetch *x); /* any thread: one user has waited and is done; the last one ends it */
 

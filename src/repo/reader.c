@@ -18,7 +18,6 @@
  * for. */
 #define AHEAD_FIRST  (4u << 20)
 #define AHEAD_MOST   (20u << 20)
-#define SLOW_NS      5000000u
 #define GROUP        64 /* frames fetched in one range, at most */
 #define BUCKETS      (2 * WINDOW)
 #define IDLE_BUFFERS 64         /* what a range of frames that compress well makes room for at once, */
@@ -74,7 +73,7 @@ struct stream_reader {
     size_t resident_count, resident_cap;
     uint64_t resident_bytes;
     pthread_mutex_t lock;          /* guards what follows: */
-    bool is_slow;                  /* a worker had to wait for the store */
+    bool is_slow;                  /* the store was, of late */
     struct buf idle[IDLE_BUFFERS]; /* of frames that went, for those to come */
     size_t idle_count, idle_bytes;
     struct plan *current; /* the caller looks at its bytes */
@@ -101,6 +100,13 @@ static void take_idle(struct stream_reader *s, size_t n, struct buf *b)
         s->idle[i] = s->idle[--s->idle_count];
     }
     pthread_mutex_unlock(&s->lock);
+    if (b->cap >= n)
+        return;
+    size_t room = 1u << 16; /* a power of two fits the next one, too; what is not used takes no memory */
+    while (room < n)
+        room *= 2;
+    buf_free(b);
+    buf_reserve(b, room);
 }
 
 static void give_idle(struct stream_reader *s, struct buf *b)
@@ -137,9 +143,9 @@ static void load(struct job *job, unsigned worker)
     struct repo *r = p->reader->repo;
     struct codec *c = p->reader->codecs[worker];
     struct bytes sealed;
-    uint64_t asked_ns = time_monotonic_ns();
-    int rc = fetch_wait(p->fetch, &p->source, &sealed, &p->error);
-    if (time_monotonic_ns() - asked_ns > SLOW_NS)
+    bool slow;
+    int rc = fetch_wait(p->fetch, &p->source, &sealed, &slow, &p->error);
+    if (slow)
         say_slow(p->reader);
     take_idle(p->reader, p->source.facts.raw_length, &p->raw);
     if (rc == 0)
