@@ -3,7 +3,7 @@
 #define LIFEBOAT_REPORT_STATUS_H
 
 #include "config/config.h"
-#include "repo/repo.h"
+#include "report/newest.h"
 
 enum status_level { STATUS_OK, STATUS_WARNING, STATUS_CRITICAL }; /* also exit codes, as Nagios has them */
 const char *status_level_name(enum status_level l);               /* "ok", "warning", "critical" */
@@ -50,9 +50,9 @@ struct status {
 /* For the sources of the configuration, or without one of all that the host's snapshots hold. Warns of a
  * night that was missed (26 hours) and of a proof that is older than 8 days or missing; two days without a
  * good backup and a drill that found a difference are critical. Warns of a mirror without a complete copy for
- * two days. `all`: with proofs applied; narrowed to what counts. */
+ * two days. `all`: with proofs applied; narrowed to what counts. A backup that is lost is critical. */
 void status_make(const struct config *c, const struct snapshots *all, const struct mirror_notes *mirrors,
-                 const char *host, int64_t now_ns, struct status *out);
+                 const struct newest *newest, const char *host, int64_t now_ns, struct status *out);
 void status_free(struct status *s);
 AUTO_FOR(status)
 

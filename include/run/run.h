@@ -8,6 +8,7 @@
 #include "repo/copy.h"
 #include "repo/gc.h"
 #include "repo/receipt.h"
+#include "report/newest.h"
 #include "source/catalog.h"
 #include "source/source.h"
 
@@ -83,6 +84,14 @@ void run_kit(struct buf *out, const struct identity *id, const char *store_url, 
 /* The store's URL that a kit names; the caller frees it. ERR_USAGE: it is not a kit. */
 int run_kit_store(const char *file, char **url, struct err *e) MUST_CHECK;
 
+/* ---- is the store older than it was? ---- */
+/* What this host remembers of its newest backups, compared with `all` that the first store has (not
+ * narrowed). Nothing where a mirror was read instead. `c` may be NULL. */
+void run_newest(const struct run_repo *r, const struct config *c, const struct snapshots *all,
+                struct newest *out);
+/* Takes those lost snapshots whose id begins with `word` as gone for good. Whether there was one. */
+bool run_give_up(const struct run_repo *r, const struct config *c, const char *word);
+
 /* ---- choosing a snapshot ---- */
 struct run_select {
     const char *host, *tag; /* NULL: any */
@@ -149,6 +158,7 @@ struct run_backup_result {
     bool written;             /* the snapshot is in the store */
     struct writer_stats stats;
     char *hook_error; /* what [general] after said when it failed; NULL */
+    struct newest newest; /* with what was lost since the last run */
     struct run_copy_result mirrors;
     struct store_counts requests; /* of the whole run */
 };

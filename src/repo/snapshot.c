@@ -346,5 +346,6 @@ void snapshots_free(struct snapshots *s)
         snapshot_free(&s->v[i]);
     free(s->v);
     strings_free(&s->unreadable);
+    strings_free(&s->let_go);
     *s = (struct snapshots){0};
 }

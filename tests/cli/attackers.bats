@@ -1,0 +1,159 @@
+#!/usr/bin/env bats
+# What docs/security.md says of a store, or a thief, that lies: a repository put back to an older state, objects withheld,
+# swapped and replayed, hostile catalogs and lists made with the keys.
+load ../lib/common
+
+forge() { python3 "$TESTS/lib/forge.py" "$T/store" "$T/keys/writer.key"; }
+newest() { find "$T/state" -name newest.json; }
+
+# two_nights: the first is $YESTERDAY, kept whole in $T/yesterday.
+two_nights() {
+    init
+    backup
+    YESTERDAY=$ID
+    cp -a "$T/store" "$T/yesterday"
+    echo more >>"$T/files/one.txt"
+    backup
+}
+put_back() {
+    rm -rf "$T/store"
+    cp -a "$T/yesterday" "$T/store"
+}
+
+# ---- a store that is older than it was ----
+
+@test "rollback: a store that was put back is noticed by status, check, prune and the next backup, until a person says so" {
+    two_nights
+    [ "$(stat -c %a "$(newest)")" = 600 ]
+    expect 1 lb status
+    put_back
+    expect 2 lb status
+    prints "snapshot ${ID:0:8}"
+    prints "put back to an older state"
+    expect 2 lb status --json
+    json 'all(any("put back" in p for p in s["problems"]) for s in d["sources"])'
+    expect 5 lb --json check
+    json '{e["object"] for e in d["errors"]} == {"snapshots/'"$ID"'"}'
+    expect 3 lb -q prune
+    says "put back to an older state"
+    says "nothing was done"
+    lost=$ID
+    expect 3 lb --json backup
+    says "snapshot ${lost:0:8}"
+    says "lifeboat forget ${lost:0:8}"
+    json 'd["verdict"] == "good"'
+    expect 0 lb list --json
+    json '[s["snapshot" if "snapshot" in s else "id"] for s in d][0] == "'"$YESTERDAY"'" and len(d) == 2'
+    expect 0 lb show latest --json
+    json 'all(s["sequence"] == 3 for s in d["sources"])' # not 2: that number was taken
+    # written over, and still missed
+    expect 3 lb -q backup
+    expect 2 lb -q status
+    expect 0 lb status --prometheus
+    prints 'lifeboat_problems{host="box"} '
+    grep -qE '^lifeboat_problems\{host="box"\} [1-9]' "$T/out"
+    expect 0 lb -q forget "${lost:0:8}"
+    expect 0 lb -q backup
+    expect 0 lb -q check
+    expect 2 lb -q forget "${lost:0:8}"
+}
+
+@test "rollback: the right disk again, and nothing is missed" {
+    two_nights
+    mv "$T/store" "$T/right"
+    cp -a "$T/yesterday" "$T/store"
+    expect 2 lb -q status
+    expect 3 lb -q prune
+    rm -rf "$T/store"
+    mv "$T/right" "$T/store"
+    expect 0 lb -q check
+    expect 0 lb -q backup
+}
+
+@test "rollback: single snapshots withheld, and the newest of one source" {
+    two_nights
+    first=$ID
+    backup numbers
+    rm "$T/store/snapshots/$first" # a newer one is there, but not of files
+    expect 2 lb status
+    prints "snapshot ${first:0:8}"
+    expect 3 lb -q backup numbers
+    says "files: snapshot ${first:0:8}"
+    expect 5 lb -q check
+}
+
+@test "rollback: an older snapshot that goes is what prunes are for; so are other hosts, undo, a lost state" {
+    two_nights
+    rm "$T/store/snapshots/$YESTERDAY"
+    expect 0 lb -q check
+    expect 0 lb -q backup
+    # another host with an old state of its own, and one with none
+    HOST=other write_config
+    sed -i "s|directory = .*|directory = $T/state2|" "$T/lifeboat.conf"
+    expect 0 lb -q backup
+    expect 0 lb -q check
+    write_config
+    expect 0 lb -q backup
+    mv "$T/state" "$T/state.old"
+    expect 0 lb -q backup
+    expect 0 lb -q check
+    # a state from last year, whose snapshots were pruned since
+    rm -rf "$T/state"
+    mv "$T/state.old" "$T/state"
+    rm "$T/store/snapshots/$ID"
+    expect 0 lb -q backup
+    expect 0 lb -q check
+}
+
+@test "rollback: what was forgotten by hand is not missed, from this host or another" {
+    printf '[retention]\nkeep-last = 1\nkeep-min = 1\nundo-window = 0\ngrace = 1m\n' >>"$T/lifeboat.conf"
+    two_nights
+    expect 0 lb -q forget "$ID" --yes
+    expect 0 lb -q undo
+    expect 0 lb -q backup
+    expect 0 lb -q check
+    expect 0 lb show latest --json
+    last=$(value 'd["id"]')
+    echo "{\"mark\": \"forget\", \"of\": \"$last\"}" | forge >/dev/null # somebody else's word
+    rm "$T/store/snapshots/$last"
+    expect 0 lb -q check
+    expect 1 lb -q status
+    expect 0 lb -q backup
+}
+
+@test "rollback: a memory that is garbled is said, and made anew; a symlink in its place is replaced" {
+    two_nights
+    echo '{"host": "box", "newest": [{"source": 7}]}' >"$(newest)"
+    expect 0 lb -q backup
+    says "cannot be said this time"
+    echo keep >"$T/elsewhere"
+    path=$(newest)
+    ln -sf "$T/elsewhere" "$path"
+    expect 0 lb -q backup
+    [ ! -L "$path" ]
+    [ "$(cat "$T/elsewhere")" = keep ]
+}
+
+@test "rollback: a mirror that was put back gets everything again" {
+    sed -i "s|^\\[keys\\]|[store away]\\nurl = file://$T/away\\nmin-free = 0\\n&|" "$T/lifeboat.conf"
+    init
+    backup
+    cp -a "$T/away" "$T/away.old"
+    echo more >>"$T/files/one.txt"
+    backup
+    rm -rf "$T/away"
+    mv "$T/away.old" "$T/away"
+    expect 0 lb -q copy
+    [ "$(ls "$T/away/snapshots")" = "$(ls "$T/store/snapshots")" ]
+    expect 0 lb check --read-data --store away
+}
+
+@test "rollback: a forged sequence number at the end of the numbers harms no later backup" {
+    init
+    backup
+    echo '{"days_ago": 0, "sequence": 9223372036854775807}' | forge >/dev/null
+    expect 0 lb -q backup
+    expect 0 lb -q check
+    expect 0 lb list --json
+    json 'len(d) == 3'
+}
