@@ -3,7 +3,7 @@
 # swapped and replayed, hostile catalogs and lists made with the keys.
 load ../lib/common
 
-forge() { python3 "$TESTS/lib/forge.py" "$T/store" "$T/keys/writer.key"; }
+forge() { "$TESTS/lib/forge.py" "$T/store" "$T/keys/writer.key"; }
 newest() { find "$T/state" -name newest.json; }
 
 # two_nights: the first is $YESTERDAY, kept whole in $T/yesterday.
@@ -106,7 +106,6 @@ put_back() {
 }
 
 @test "rollback: what was forgotten by hand is not missed, from this host or another" {
-    printf '[retention]\nkeep-last = 1\nkeep-min = 1\nundo-window = 0\ngrace = 1m\n' >>"$T/lifeboat.conf"
     two_nights
     expect 0 lb -q forget "$ID" --yes
     expect 0 lb -q undo
@@ -119,6 +118,18 @@ put_back() {
     expect 0 lb -q check
     expect 1 lb -q status
     expect 0 lb -q backup
+    # gone for good, by this host's own prune
+    printf '[retention]\nundo-window = 0\ngrace = 1m\n' >>"$T/lifeboat.conf"
+    expect 0 lb show latest --json
+    last=$(value 'd["id"]')
+    expect 0 lb -q forget "$last" --yes
+    for _ in $(seq 50); do
+        lb -q prune --exclusive --yes
+        [ -e "$T/store/snapshots/$last" ] || break
+    done
+    [ ! -e "$T/store/snapshots/$last" ]
+    rm -rf "$T/store/marks"
+    expect 0 lb -q check
 }
 
 @test "rollback: a memory that is garbled is said, and made anew; a symlink in its place is replaced" {
@@ -156,4 +167,77 @@ put_back() {
     expect 0 lb -q check
     expect 0 lb list --json
     json 'len(d) == 3'
+}
+
+# ---- what the keys can seal: catalogs, lists, frames, snapshots, marks that lie (lib/hostile.py has the cases) ----
+
+# alive COMMAND...: it ends by itself, within a minute, whatever its exit code, and no sanitizer has anything to say.
+alive() {
+    local code=0
+    timeout 60 "$LIFEBOAT" -c "$T/lifeboat.conf" "$@" >"$T/out" 2>"$T/err" </dev/null || code=$?
+    if [ "$code" -gt 5 ] || grep -qE 'Sanitizer|runtime error' "$T/err"; then
+        echo "$CASE: exit code $code: lifeboat $*"
+        head -n 40 "$T/err"
+        return 1
+    fi
+    if grep -q $'\x1b' "$T/out" "$T/err"; then
+        echo "$CASE: an escape sequence got through: lifeboat $*"
+        return 1
+    fi
+    CODE=$code
+}
+
+# attack CASES: each in a copy of one small repository, met by every command that reads.
+attack() {
+    init
+    backup
+    mv "$T/store" "$T/sound"
+    mkdir "$T/to"
+    for CASE in $("$TESTS/lib/hostile.py" cases | grep -E "^($1)"); do
+        rm -rf "$T/store" "$T/cache" "${T:?}/to"
+        cp -a "$T/sound" "$T/store"
+        mkdir "$T/to"
+        echo untouched >"$T/to/outside"
+        bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" "$CASE")
+        alive list
+        alive show "$bad"
+        alive status
+        alive find '*o*'
+        alive prune --dry-run
+        alive check --read-data
+        [ "$CODE" = 0 ] || [ "$CODE" = 5 ]
+        (ulimit -f 20000 && alive restore "$bad" files --path ok --to "$T/to/in")
+        (ulimit -f 20000 && alive restore "$bad" --to "$T/to/in2")
+        (ulimit -f 20000 && alive --json drill "$bad" && echo "$CODE" >"$T/code")
+        CODE=$(cat "$T/code")
+        case $CASE in
+        list* | too* | chunks* | lengths* | content* | shorter* | frame* | not_what* | table*) [ "$CODE" != 0 ] ;; # not proven
+        esac
+        [ "$(cat "$T/to/outside")" = untouched ]
+        [ "$(find "$T/to" /tmp -maxdepth 3 -name '*escaped*' 2>/dev/null)" = "" ]
+        [ ! -e "$T/escaped" ]
+        # and the sound snapshot is as it was
+        expect 0 lb restore "$ID" files --to "$T/to/sound"
+        same_files "$T/to/sound"
+    done
+}
+
+@test "hostile archives and catalogs" { attack 'paths|links|terminal|link_|runs|numbers|path_|json|line|sparse'; }
+
+@test "hostile lists" { attack 'list|too_|chunks|lengths|content|shorter|longer'; }
+
+@test "hostile frames and tables" { attack 'frame|not_what|table'; }
+
+@test "hostile snapshots" { attack 'snapshot'; }
+
+@test "hostile marks, receipts and indexes" { attack 'receipt|marks|index'; }
+
+@test "a forged receipt proves nothing" {
+    init
+    backup
+    "$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" receipt_unsigned >/dev/null
+    expect 0 lb --json list
+    json 'not any(s["proven"] for s in d)'
+    expect 1 lb status
+    prints "was ever proven"
 }
