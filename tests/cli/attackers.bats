@@ -207,7 +207,7 @@ attack() {
         alive check --read-data
         [ "$CODE" = 0 ] || [ "$CODE" = 5 ]
         (ulimit -f 20000 && alive restore "$bad" files --path ok --to "$T/to/in")
-        (ulimit -f 20000 && alive restore "$bad" --to "$T/to/in2")
+        (ulimit -f 20000 && alive restore "$bad" --overwrite --to "$T/to/in2")
         (ulimit -f 20000 && alive --json drill "$bad" && echo "$CODE" >"$T/code")
         CODE=$(cat "$T/code")
         case $CASE in
@@ -216,6 +216,7 @@ attack() {
         [ "$(cat "$T/to/outside")" = untouched ]
         [ "$(find "$T/to" /tmp -maxdepth 3 -name '*escaped*' 2>/dev/null)" = "" ]
         [ ! -e "$T/escaped" ]
+        [ ! -e "$T/to/ok" ]
         # and the sound snapshot is as it was
         expect 0 lb restore "$ID" files --to "$T/to/sound"
         same_files "$T/to/sound"
@@ -224,13 +225,97 @@ attack() {
 
 @test "hostile archives and catalogs" { attack 'paths|links|terminal|link_|runs|numbers|path_|json|line|sparse'; }
 
-@test "hostile lists" { attack 'list|too_|chunks|lengths|content|shorter|longer'; }
+@test "hostile lists" { attack 'list_|too_|chunks|lengths|content|shorter|longer'; }
 
 @test "hostile frames and tables" { attack 'frame|not_what|table'; }
 
 @test "hostile snapshots" { attack 'snapshot'; }
 
 @test "hostile marks, receipts and indexes" { attack 'receipt|marks|index'; }
+
+@test "prune keeps what a list leads to, though a thief's snapshots call the list content" {
+    head -c 6000000 /dev/urandom >"$T/files/big"
+    printf '[retention]\ngrace = 1m\n' >>"$T/lifeboat.conf"
+    init
+    backup
+    "$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" lists_called_content >/dev/null
+    expect 0 lb -q prune --exclusive --yes
+    expect 0 lb check --read-data --json
+    expect 0 lb restore "$ID" files --to "$T/back"
+    same_files "$T/back"
+}
+
+@test "a store that swaps the bytes of two names, or gives one repository's objects for another's, is refused" {
+    init
+    backup
+    first=$ID
+    echo more >>"$T/files/one.txt"
+    backup
+    mv "$T/store/snapshots/$first" "$T/kept"
+    cp "$T/store/snapshots/$ID" "$T/store/snapshots/$first"
+    expect 5 lb check --json
+    json 'd["errors"][0]["object"] == "snapshots/'"$first"'"'
+    expect 5 lb show "$first"
+    mv "$T/kept" "$T/store/snapshots/$first"
+    mapfile -t packs < <(find "$T/store/packs" -type f)
+    cp "${packs[0]}" "$T/kept"
+    cat "${packs[1]}" >"${packs[0]}"
+    expect 5 lb check --read-data
+    cat "$T/kept" >"${packs[0]}"
+    # another repository's snapshot, under its right name
+    mkdir "$T/other"
+    sed -E "s#$T/(store|keys|state|cache)#$T/other/\1#" "$T/lifeboat.conf" >"$T/other.conf"
+    "$LIFEBOAT" -c "$T/other.conf" -q init >/dev/null
+    "$LIFEBOAT" -c "$T/other.conf" -q backup
+    cp "$T"/other/store/snapshots/* "$T/store/snapshots/"
+    expect 0 lb list --json
+    json 'len(d) == 2'
+    says "does not open with this repository's key"
+    # and the whole other repository in its place
+    rm -rf "$T/store"
+    cp -a "$T/other/store" "$T/store"
+    expect 2 lb backup
+    expect 2 lb list
+}
+
+@test "a snapshot that the store brings back when it was deleted is never the latest, and what it lacks is named" {
+    printf '[retention]\nundo-window = 0\ngrace = 1m\n' >>"$T/lifeboat.conf"
+    head -c 3000000 /dev/urandom >"$T/files/big"
+    init
+    backup
+    old=$ID
+    cp -p "$T/store/snapshots/$old" "$T/replayed"
+    rm "$T/files/big"
+    backup
+    expect 0 lb -q forget "$old" --yes
+    for _ in $(seq 50); do
+        lb -q prune --exclusive --yes
+        [ -e "$T/store/snapshots/$old" ] || break
+    done
+    cp "$T/replayed" "$T/store/snapshots/$old"
+    expect 0 lb show latest --json
+    json 'd["id"] == "'"$ID"'"'
+    expect 5 lb check
+    prints "${old:0:8}"
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+}
+
+@test "who has the store alone sees sizes and times: packs are whole multiples of 64 KiB, and no name or text is in it" {
+    init
+    backup
+    [ "$(find "$T/store/packs" -type f -printf '%s\n' | awk '$1 % 65536')" = "" ]
+    for text in one.txt sub/two files numbers box 19999 '"sources"' volume; do
+        if grep -rqaF -- "$text" "$T/store"; then
+            echo "$text is in the store"
+            return 1
+        fi
+    done
+    # without keys nothing opens
+    mv "$T/keys" "$T/away"
+    expect 2 lb list --store "$T/store"
+    expect 2 lb restore latest files --to "$T/back" --store "$T/store"
+}
 
 @test "a forged receipt proves nothing" {
     init

@@ -50,6 +50,12 @@ class Repository:
         text = value if isinstance(value, bytes) else json.dumps(value).encode()
         return self.put(folder, struct.pack("<II", 1, 1) + self.seal(kind, text))
 
+    def open_newest(self):
+        folder = f"{self.store}/snapshots"
+        data = open(max((f"{folder}/{n}" for n in os.listdir(folder)), key=os.path.getmtime), "rb").read()
+        additional = b"snapshot".ljust(16, b"\0") + struct.pack("<II", 1, 1) + self.id
+        return json.loads(sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(data[32:], additional, data[8:32], self.key(19)))
+
     # ---- chunks: an entry of a table each time, and a reference ----
     def chunk_id(self, data, tree):
         return hmac.new(self.key(2 if tree else 1), data, hashlib.sha256).digest()[:20]
@@ -276,6 +282,19 @@ def longer_than_it_says(r):
     return with_roots(r, r.add(archive(("ok", FILE, b"x"))), 0)
 
 
+@case
+def lists_called_content(r):
+    """The lists of the newest snapshot, named as content by many others, so that a walk meets them first as that."""
+    real = r.open_newest()
+    assert any(t["depth"] for s in real["sources"] for t in s["streams"]), "no lists"
+    for s in real["sources"]:
+        for t in s["streams"]:
+            t["depth"] = 0
+    for i in range(20):
+        name = r.put_sealed("snapshots", "snapshot", dict(real, tags=[str(i)]))
+    return name
+
+
 # ---- frames and tables ----
 def zstd(data):
     return zstandard.ZstdCompressor().compress(data)
@@ -314,12 +333,15 @@ for _name, _lies in {"slot": {"slot": 7}, "slots": {"slots": 2**32 - 1}, "frames
 
 
 # ---- snapshots ----
-def absurd(source=None, raw=None, **more):
+def absurd(source=None, raw=None, named=None, **more):
     def put(r):
         if raw is not None:
             return r.put_sealed("snapshots", "snapshot", raw)
         streams = [r.stream("data", archive(("ok", FILE, b"x"))), r.stream("catalog", (json.dumps(TOP) + "\n").encode())]
         r.pack()
+        if named is not None:  # beside a decent one: each gets a folder of its name
+            one = {**json.loads(TWICE), "streams": streams}
+            more["sources"] = [one, {**one, "name": named}]
         return r.snapshot(streams, source=source, **more)
     return put
 
@@ -330,11 +352,11 @@ for _name, _f in {
         "year_1": absurd(time="0001-01-01T00:00:00.000Z"),
         "host": absurd(host="\x1b[31m\n../../x" + "h" * 5000),
         "type": absurd({"type": "x" * 10000}),
-        "name_out": absurd({"name": "../../escaped"}),
-        "name_dots": absurd({"name": ".."}),
-        "name_slash": absurd({"name": "/tmp/lifeboat-escaped"}),
-        "name_empty": absurd({"name": ""}),
-        "name_twice": lambda r: absurd(sources=[dict(json.loads(TWICE)), dict(json.loads(TWICE))])(r),
+        "name_out": absurd(named="../../escaped"),
+        "name_dots": absurd(named=".."),
+        "name_slash": absurd(named="/tmp/lifeboat-escaped"),
+        "name_empty": absurd(named=""),
+        "name_twice": absurd(named="files"),
         "no_streams": absurd({"streams": []}),
         "streams_that_are_none": absurd({"streams": [7, None, "x", {}]}),
         "sources_that_are_none": absurd(raw=b'{"format":1,"time":"2026-01-01T00:00:00.000Z","host":"box","verdict":"good","seconds":0,"tags":{},"sources":[1,[],{}]}'),
