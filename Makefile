@@ -107,7 +107,7 @@ install: all $(if $(DESTDIR),,user)
 	install -m 644 docs/lifeboat.1 $(DESTDIR)$(PREFIX)/share/man/man1/lifeboat.1
 	install -m 644 docs/lifeboat.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/lifeboat.conf.5
 	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
-	docs/off-site.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
+	docs/off-site.md docs/security.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 	for d in examples notify prometheus grafana; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lifeboat/$$d conf/$$d/* || exit 1; done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.timer
 	for u in systemd/*.service; do \

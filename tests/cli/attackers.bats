@@ -159,6 +159,16 @@ put_back() {
     expect 0 lb check --read-data --store away
 }
 
+@test "rollback: repair brings from a mirror what the first store has lost" {
+    sed -i "s|^\\[keys\\]|[store away]\\nurl = file://$T/away\\nmin-free = 0\\n&|" "$T/lifeboat.conf"
+    two_nights
+    put_back
+    expect 5 lb -q check
+    expect 0 lb -q repair
+    expect 0 lb -q check
+    expect 0 lb -q backup
+}
+
 @test "rollback: a forged sequence number at the end of the numbers harms no later backup" {
     init
     backup
@@ -325,4 +335,36 @@ attack() {
     json 'not any(s["proven"] for s in d)'
     expect 1 lb status
     prints "was ever proven"
+}
+
+@test "what the writer key can poison is found by whoever holds the identity" {
+    init
+    backup
+    "$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" not_what_it_is_filed_as >/dev/null
+    sed -i.whole '/^identity/d' "$T/lifeboat.conf"
+    expect 0 lb check --read-data
+    mv "$T/lifeboat.conf.whole" "$T/lifeboat.conf"
+    expect 5 lb check --read-data
+    prints "is not the one it is filed as"
+}
+
+# ---- the page ----
+
+@test "this page names tests that there are" {
+    python3 - "$TESTS" <<'PY'
+import re, sys
+page, missing, rows = open(f"{sys.argv[1]}/../docs/security.md").read(), [], 0
+for line in page.splitlines():
+    if line.startswith("| ") and not line.startswith("| |"):
+        rows += 1
+        if "`" not in line.rsplit("|", 2)[1]:
+            missing.append("no test: " + line)
+for file, name in re.findall(r"`(\w+\.(?:bats|c)): ([^`]+)`", page):
+    bats = file.endswith(".bats")
+    text = open(f"{sys.argv[1]}/{'cli' if bats else 'unit'}/{file}").read()
+    if (f'@test "{name}" {{' if bats else f"static void {name}(void **state)") not in text:
+        missing.append(f"{file}: {name}")
+assert rows > 50, rows
+assert not missing, "\n".join(missing)
+PY
 }
