@@ -157,7 +157,7 @@ struct run_backup_result {
     struct snapshot snapshot; /* filled also when it was not written: what each source said */
     bool written;             /* the snapshot is in the store */
     struct writer_stats stats;
-    char *hook_error; /* what [general] after said when it failed; NULL */
+    char *hook_error;     /* what [general] after said when it failed; NULL */
     struct newest newest; /* with what was lost since the last run */
     struct run_copy_result mirrors;
     struct store_counts requests; /* of the whole run */

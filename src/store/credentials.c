@@ -149,9 +149,8 @@ static int load_environment(struct store_credentials *c, struct err *e)
     const struct {
         const char *name;
         char **to;
-    } from[] = {{variables[0], &c->access_key},
-                {variables[1], &c->secret_key},
-                {variables[2], &c->session_token}};
+    } from[] = {
+        {variables[0], &c->access_key}, {variables[1], &c->secret_key}, {variables[2], &c->session_token}};
     store_credentials_withhold();
     for (size_t i = 0; i < ARRAY_LEN(from); i++) {
         const char *value = getenv(from[i].name);
