@@ -124,7 +124,7 @@ install: all $(if $(DESTDIR),,user)
 	install -D -m 644 conf/completion/lifeboat.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lifeboat
 	install -D -m 644 conf/completion/_lifeboat $(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_lifeboat
 	install -m 644 README.md LICENSE CHANGELOG.md conf/lifeboat.conf docs/runbook.md docs/format.md docs/fingerprint.md docs/catalog.md docs/retention.md \
-	docs/off-site.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
+	docs/off-site.md docs/security.md tests/reader/lifeboat-read.py $(DESTDIR)$(PREFIX)/share/doc/lifeboat
 	cd conf && find examples notify prometheus grafana -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/doc/lifeboat/{} \;
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.timer
 	for u in systemd/*.service; do \

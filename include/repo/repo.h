@@ -135,6 +135,7 @@ struct snapshots {
     struct snapshot *v; /* ordered by time, oldest first */
     size_t n;
     struct strings unreadable; /* "snapshots/<sha>: why" of those that do not open */
+    struct strings let_go;     /* hex ids that are not there, and that a mark which counts says may go */
     int64_t now_ns;            /* the store's clock before the listing */
 };
 /* Every snapshot there is. Works before repo_load and without the identity. */

@@ -2,7 +2,8 @@
 #ifndef LIFEBOAT_REPORT_STATUS_H
 #define LIFEBOAT_REPORT_STATUS_H
 
-#include "repo/repo.h"
+#include "config/config.h"
+#include "report/newest.h"
 #include "report/record.h"
 
 enum status_level { STATUS_OK, STATUS_WARNING, STATUS_CRITICAL }; /* also exit codes, as Nagios has them */
@@ -53,9 +54,9 @@ struct status {
 /* For the sources of the configuration, or without one of all that the host's snapshots hold. Warns of a
  * night that was missed (26 hours) and of a proof that is older than 8 days or missing; two days without a
  * good backup and a drill that found a difference are critical. Warns of a mirror without a complete copy for
- * two days. `all`: with proofs applied; narrowed to what counts. */
+ * two days. `all`: with proofs applied; narrowed to what counts. A backup that is lost is critical. */
 void status_make(const struct config *c, const struct snapshots *all, const struct mirror_notes *mirrors,
-                 const char *host, int64_t now_ns, struct status *out);
+                 const struct newest *newest, const char *host, int64_t now_ns, struct status *out);
 /* When a command that looks after all sources is due again, having ended at `ran`: prune after 26 hours,
  * check after 8 days, as their timers have it and as long as backups and drills are waited for. 0: nothing
  * waits for it. */

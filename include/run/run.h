@@ -8,6 +8,7 @@
 #include "repo/copy.h"
 #include "repo/gc.h"
 #include "repo/receipt.h"
+#include "report/newest.h"
 #include "source/catalog.h"
 #include "source/source.h"
 
@@ -91,6 +92,14 @@ int run_kit_read(const char *file, struct run_kit *out, struct err *e) MUST_CHEC
 void run_kit_free(struct run_kit *k);
 AUTO_FOR(run_kit)
 
+/* ---- is the store older than it was? ---- */
+/* What this host remembers of its newest backups, compared with `all` that the first store has (not
+ * narrowed). Nothing where a mirror was read instead. `c` may be NULL. */
+void run_newest(const struct run_repo *r, const struct config *c, const struct snapshots *all,
+                struct newest *out);
+/* Takes those lost snapshots whose id begins with `word` as gone for good. Whether there was one. */
+bool run_give_up(const struct run_repo *r, const struct config *c, const char *word);
+
 /* ---- choosing a snapshot ---- */
 struct run_select {
     const char *host, *tag; /* NULL: any */
@@ -156,7 +165,8 @@ struct run_backup_result {
     struct snapshot snapshot; /* filled also when it was not written: what each source said */
     bool written;             /* the snapshot is in the store */
     struct writer_stats stats;
-    char *hook_error; /* what [general] after said when it failed; NULL */
+    char *hook_error;     /* what [general] after said when it failed; NULL */
+    struct newest newest; /* with what was lost since the last run */
     struct run_copy_result mirrors;
     struct store_counts requests; /* of the whole run */
 };

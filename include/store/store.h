@@ -39,6 +39,8 @@ struct store_credentials {
  * is missing. Never shows a secret. */
 int store_credentials_load(struct store_credentials *c, const char *file, struct err *e) MUST_CHECK;
 void store_credentials_free(struct store_credentials *c); /* wipes */
+/* Children do not get those variables, whether they were read yet or not. */
+void store_credentials_withhold(void);
 #define STORE_CREDENTIALS_NONE \
     {                          \
         0                      \

@@ -154,6 +154,19 @@ static int verdict_code(enum verdict v)
     return v == VERDICT_GOOD ? EXIT_GOOD : v == VERDICT_DEGRADED ? EXIT_DEGRADED : EXIT_FAILED;
 }
 
+bool backup_say_lost(const struct run_backup_result *r)
+{
+    bool any = false;
+    for (size_t i = 0; i < r->newest.n; i++) {
+        const struct newest_of *one = &r->newest.v[i];
+        AUTO_CHAR why = one->lost ? newest_explain(one) : NULL;
+        if (why)
+            ui_say("%s: %s", one->source, why);
+        any |= one->lost;
+    }
+    return any;
+}
+
 /* What went wrong is said on standard error too, where a timer's mail is made of. */
 static void say_failures(const struct run_backup_result *r)
 {
@@ -166,8 +179,15 @@ static void say_failures(const struct run_backup_result *r)
 
 void backup_tell(const struct run_backup_result *r)
 {
+    for (size_t i = 0; i < r->newest.n; i++) {
+        AUTO_CHAR why = r->newest.v[i].lost ? newest_explain(&r->newest.v[i]) : NULL;
+        if (why)
+            outcome_of("backup", r->newest.v[i].source, "%s", why);
+    }
     for (size_t i = 0; i < r->snapshot.source_count; i++) {
         const struct snapshot_source *s = &r->snapshot.sources[i];
+        if (s->verdict == VERDICT_GOOD && newest_lost(&r->newest, s->name))
+            continue;
         if (s->verdict == VERDICT_GOOD)
             outcome_of("backup", s->name, NULL);
         else
@@ -207,7 +227,8 @@ static int run(struct cli *c, struct err *e)
     int code = verdict_code(r.snapshot.verdict);
     if (r.hook_error)
         ui_text(r.hook_error);
-    if ((!copy_say(&r.mirrors) || r.hook_error) && code == EXIT_GOOD)
+    bool lost = backup_say_lost(&r);
+    if ((!copy_say(&r.mirrors) || r.hook_error || lost) && code == EXIT_GOOD)
         code = EXIT_DEGRADED;
     return rc ? -1 : code;
 }
@@ -221,7 +242,9 @@ const struct command command_backup = {
         "the repository does not have yet is stored. A source that fails does not stop the others; the snapshot\n"
         "says so. The writer key is enough.",
     .example = "lifeboat backup --pin 'before the reset' app uploads",
-    .exits = "3 degraded (taken, with something to look at), or a mirror is not up to date",
+    .exits =
+        "3 degraded (taken, with something to look at), a mirror is not up to date, or the store was put\n"
+        "back to an older state",
     .options = options,
     .takes = TAKES_CONFIG,
     .most = 1000,

@@ -109,6 +109,8 @@ int cli_load_proofs(struct run_repo *r, struct snapshots *all, struct err *e) MU
 /* ---- backup.c and drill.c, for guard too ---- */
 void backup_print(const struct run_backup_result *r);
 void backup_tell(const struct run_backup_result *r);
+/* Says which earlier backups of this host are not in the store any more. Whether there are any. */
+bool backup_say_lost(const struct run_backup_result *r);
 int backup_dry_run(const struct config *c, const struct strings *names,
                    struct err *e); /* an exit code, or -1 */
 void drill_print(const struct receipt *r);

@@ -34,12 +34,32 @@ static void say_done(const struct snapshot *s, const char *what)
         printf("snapshot %.8s: %s\n", id, what);
 }
 
+/* Not in the store any more: this host stops asking for it. */
+static bool give_up(const struct cli *c, const struct run_repo *r)
+{
+    const char *word = c->arguments[0];
+    if (!r->repo || !run_give_up(r, c->config, word))
+        return false;
+    if (cli.json)
+        print_json(json_pack("{s:s, s:s, s:s}", "type", "summary", "snapshot", word, "done", "given up"));
+    else if (!cli.quiet)
+        printf("snapshot %s: is not in the store, and this host does not ask for it any more\n", word);
+    return true;
+}
+
 static int forget(struct cli *c, struct err *e)
 {
     AUTO(run_repo) r = {0};
     AUTO(snapshots) all = {0};
     const struct snapshot *s;
-    if (pick(c, &r, &all, &s, e) || run_forget(&r, &all, s, args.yes, e))
+    struct err why = ERR_INIT;
+    if (pick(c, &r, &all, &s, &why)) {
+        if (give_up(c, &r))
+            return EXIT_GOOD;
+        *e = why;
+        return -1;
+    }
+    if (run_forget(&r, &all, s, args.yes, e))
         return -1;
     say_done(s, "forgotten");
     return EXIT_GOOD;
@@ -124,7 +144,8 @@ const struct command command_forget = {
     .summary = "let a snapshot go",
     .about =
         "Nothing is deleted before undo-window has passed ([retention], 3 days) and prune has run; until then\n"
-        "`lifeboat undo` brings it back. A pinned snapshot is refused, and so is the last good backup of a source.",
+        "`lifeboat undo` brings it back. A pinned snapshot is refused, and so is the last good backup of a source.\n"
+        "One that status, check or backup miss in the store (it was put back to an older state) is missed no more.",
     .example = "lifeboat forget 3f9a12c4",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_SELECT,

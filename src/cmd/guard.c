@@ -211,6 +211,7 @@ static int run(struct cli *c, struct err *e)
     if (g.backup.hook_error)
         ui_text(g.backup.hook_error);
     copy_say(&g.backup.mirrors);
+    backup_say_lost(&g.backup);
     char id[9];
     short_id(id, &g.backup.snapshot.id);
     ui_note("snapshot %s is good%s and pinned: `lifeboat restore %s` brings it back", id,

@@ -202,13 +202,15 @@ int status_metrics(const struct config *c, const struct record *record, struct b
     AUTO(snapshots) all = {0};
     AUTO(status) status = {0};
     AUTO(mirror_notes) mirrors = {0};
+    AUTO(newest) newest = {0};
     const struct run_access access = {.config = c};
     struct metrics m = {.host = c->host, .record = record};
     int rc =
         run_open(&r, &access, RUN_LOOK, e) || snapshots_load(r.repo, &all, e) || cli_load_proofs(&r, &all, e);
     if (rc == 0) {
         load_mirrors(c, &r, &mirrors);
-        status_make(c, &all, &mirrors, c->host, time_now_ns(), &status);
+        run_newest(&r, c, &all, &newest);
+        status_make(c, &all, &mirrors, &newest, c->host, time_now_ns(), &status);
         look_at_space(&r, &m);
         m.status = &status;
         m.snapshots = all.n;
@@ -248,6 +250,7 @@ static int run(struct cli *c, struct err *e)
     AUTO(snapshots) all = {0};
     AUTO(status) status = {0};
     AUTO(mirror_notes) mirrors = {0};
+    AUTO(newest) newest = {0};
     if (args.prometheus)
         return print_metrics(c, e);
     struct run_select select = cli_select(c);
@@ -261,7 +264,9 @@ static int run(struct cli *c, struct err *e)
                        .snapshots = all.n};
     load_record(c, &record);
     load_mirrors(c->config, &r, &mirrors);
-    status_make(c->config, &all, &mirrors, host, time_now_ns(), &status);
+    if (!cli.store && !select.host && !select.tag && !select.at)
+        run_newest(&r, c->config, &all, &newest);
+    status_make(c->config, &all, &mirrors, &newest, host, time_now_ns(), &status);
     int space = store_space(r.store, &x.free_bytes, &x.total_bytes, e);
     if (space == STORE_FAILED)
         return -1;

@@ -17,8 +17,10 @@ struct checking {
     struct check_report *report;
     const struct check_options *options;
     const struct snapshot *snapshot; /* being walked */
-    struct bigmap *lists;            /* list chunks seen -> 1: something below is missing */
-    struct codec *codec;
+    uint64_t snapshot_number;        /* counts from 1 */
+    struct bigmap
+        *lists; /* seen, by list_key(); for each: 0, or the snapshots in which something is missing */
+    struct list_reader reader;
     bool *known_bad; /* by pack: had a mark before this check */
 };
 
@@ -351,19 +353,23 @@ static int walk_refs(struct checking *c, struct bytes refs, unsigned depth, bool
     return 0;
 }
 
-/* Reads a list of references and looks at each, once for all snapshots unless something is missing. */
+/* Reads a list of references and looks at each, once for all snapshots, or where something is missing, once
+ * for each. */
 static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, bool *whole, struct err *e)
 {
-    uint64_t iter = BIGMAP_START, incomplete = 0;
-    bool seen = bigmap_next(c->lists, ref->id.b, &iter, &incomplete);
-    if (seen && !incomplete)
-        return 0;
+    const struct chunk_id key = list_key(ref, depth);
+    uint64_t iter = BIGMAP_START, hit;
+    while (bigmap_next(c->lists, key.b, &iter, &hit)) {
+        *whole &= hit == 0;
+        if (hit == 0 || hit == c->snapshot_number)
+            return 0;
+    }
     AUTO(buf) list = BUF_NONE;
     struct err why = ERR_INIT;
     bool list_whole = true;
     if (stop_check(e))
         return -1;
-    if (chunk_read(c->repo, ref, true, FRAME_NONE, c->codec, &list, &why)) {
+    if (list_read(&c->reader, ref, &list, &why)) {
         if (why.kind != ERR_DAMAGED) {
             *e = why;
             return -1;
@@ -374,7 +380,7 @@ static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, 
         return -1;
     }
     *whole = *whole && list_whole;
-    return seen ? 0 : bigmap_add(c->lists, ref->id.b, !list_whole, e);
+    return bigmap_add(c->lists, key.b, list_whole ? 0 : c->snapshot_number, e);
 }
 
 static int check_snapshots(struct checking *c, struct err *e)
@@ -388,6 +394,7 @@ static int check_snapshots(struct checking *c, struct err *e)
     for (size_t i = 0; i < all.n; i++) {
         if (all.v[i].broken) /* nobody claims that it can be restored */
             continue;
+        c->snapshot_number = i + 1;
         c->snapshot = &all.v[i]; /* cppcheck-suppress autoVariables ; looked at below only */
         for (size_t s = 0; s < all.v[i].source_count; s++)
             for (size_t k = 0; k < all.v[i].sources[s].stream_count; k++) {
@@ -441,7 +448,7 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     *out = (struct check_report){0};
     if (repo_load(r, e))
         return -1;
-    struct checking c = {.repo = r, .report = out, .options = o, .codec = codec_new()};
+    struct checking c = {.repo = r, .report = out, .options = o, .reader.repo = r};
     struct index *x = &r->index;
     c.known_bad = xcalloc(x->pack_count, sizeof *c.known_bad);
     for (uint32_t i = 0; i < x->pack_count; i++) {
@@ -457,7 +464,7 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     if (rc == 0)
         mark_bad_packs(&c);
     bigmap_free(c.lists);
-    codec_free(c.codec);
+    list_reader_free(&c.reader);
     free(c.known_bad);
     return rc ? -1 : 0;
 }

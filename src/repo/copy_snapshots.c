@@ -12,10 +12,11 @@ static int walk_refs(struct copying *c, struct bytes refs, unsigned depth, bool 
 /* Reads the list and looks at what it names, once for all snapshots. */
 static int walk_list(struct copying *c, const struct ref *ref, unsigned depth, bool *whole, struct err *e)
 {
+    const struct chunk_id key = list_key(ref, depth);
     uint64_t iter = BIGMAP_START, all_there = 0;
     AUTO(buf) list = BUF_NONE;
     struct err why = ERR_INIT;
-    if (bigmap_next(c->walked, ref->id.b, &iter, &all_there)) {
+    if (bigmap_next(c->walked, key.b, &iter, &all_there)) {
         *whole &= all_there != 0;
         return 0;
     }
@@ -32,7 +33,7 @@ static int walk_list(struct copying *c, const struct ref *ref, unsigned depth, b
         return -1;
     }
     *whole &= below;
-    return bigmap_add(c->walked, ref->id.b, below, e);
+    return bigmap_add(c->walked, key.b, below, e);
 }
 
 static int walk_refs(struct copying *c, struct bytes refs, unsigned depth, bool *whole, struct err *e)

@@ -208,6 +208,7 @@ int gather(size_t n, gather_one *one, void *ctx, struct err *e) MUST_CHECK;
 /* Parses one object with an integer "format": 1. ERR_DAMAGED. The caller owns the reference. */
 json_t *json_read(struct bytes text, struct err *e) MUST_CHECK;
 const char *json_text(const json_t *o, const char *key); /* "" when absent or not a string */
+double json_seconds(const json_t *o, const char *key);   /* what cannot be one is 0 */
 bool json_u64(const json_t *o, const char *key, uint64_t *out);
 bool json_u32(const json_t *o, const char *key, uint32_t *out);
 void json_write(const json_t *o, struct buf *out); /* compact, keys in the order they were set */

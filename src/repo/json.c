@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define SECONDS_MOST 1e9 /* 31 years: as nanoseconds it is far from the end of 64 bits */
+
 json_t *json_read(struct bytes text, struct err *e)
 {
     json_error_t why;
@@ -33,6 +35,12 @@ bool json_u64(const json_t *o, const char *key, uint64_t *out)
         return false;
     *out = (uint64_t)json_integer_value(v);
     return true;
+}
+
+double json_seconds(const json_t *o, const char *key)
+{
+    double v = json_number_value(json_object_get(o, key));
+    return v > 0 && v < SECONDS_MOST ? v : 0;
 }
 
 bool json_u32(const json_t *o, const char *key, uint32_t *out)

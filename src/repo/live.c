@@ -29,7 +29,7 @@ static enum place_class class_of(const struct index *x, uint32_t frame)
     return state & PACK_DAMAGED ? PLACE_BAD : PLACE_GOOD;
 }
 
-/* Sets the bits of all places of the best class. 1: they were set before. -1: it has no place. */
+/* Sets the bits of all places of the best class. -1: it has no place. */
 static int mark_chunk(struct pruning *p, const struct chunk_id *id)
 {
     const struct index *x = &p->repo->index;
@@ -44,7 +44,7 @@ static int mark_chunk(struct pruning *p, const struct chunk_id *id)
     while (index_next_place(x, id, &iter, &at))
         if (class_of(x, at.frame) == best) {
             if (bigbits_get(&p->live, iter))
-                return 1;
+                return 0;
             bigbits_set(&p->live, iter);
         }
     return 0;
@@ -74,10 +74,16 @@ static int refuse_new(const struct pruned_snapshot *s, struct err *e)
 
 static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct err *e);
 
+/* A list that was met before is not read again: what is below it is marked. Its own mark says nothing of
+ * that: a hostile snapshot may name it as content. */
 static int walk_list(struct walk *w, const struct ref *ref, unsigned depth, struct err *e)
 {
     struct err why = ERR_INIT;
-    if (stop_check(e))
+    const struct chunk_id key = list_key(ref, depth);
+    uint64_t iter = BIGMAP_START, ignored;
+    if (bigmap_next(w->p->walked, key.b, &iter, &ignored))
+        return 0;
+    if (stop_check(e) || bigmap_add(w->p->walked, key.b, 1, e))
         return -1;
     if (list_read(&w->reader, ref, &w->lists[depth], &why) == 0)
         return walk_refs(w, buf_bytes(&w->lists[depth]), depth, e);
@@ -91,7 +97,6 @@ static int walk_list(struct walk *w, const struct ref *ref, unsigned depth, stru
     return err_wrap(e, "snapshots/%s: a list of its chunks cannot be read", hex);
 }
 
-/* A list that was met before is not read again: what is below it is marked. */
 static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct err *e)
 {
     for (size_t i = 0; i < refs.n / TABLE_CHUNK_SIZE; i++) {
@@ -163,7 +168,8 @@ static int refuse_hit(const struct pruning *p, struct err *e)
 int prune_mark_live(struct pruning *p, struct err *e)
 {
     AUTO(walk) w = {.p = p, .reader = {.repo = p->repo}};
-    if (bigbits_open(&p->live, p->repo->spool_dir, bigmap_slots(p->repo->index.chunks), e) ||
+    p->walked = bigmap_new(p->repo->spool_dir, 0, e);
+    if (!p->walked || bigbits_open(&p->live, p->repo->spool_dir, bigmap_slots(p->repo->index.chunks), e) ||
         walk_roots(&w, is_whole, e) || refuse_hit(p, e))
         return -1;
     w.lenient = true; /* after the others: a list that is met twice is walked once */

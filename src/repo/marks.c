@@ -263,12 +263,21 @@ static struct snapshot *find_snapshot(struct snapshots *all, const struct sha *i
     return NULL;
 }
 
+static void add_name(struct strings *to, const struct sha *name)
+{
+    char hex[SHA_HEX];
+    sha_hex(hex, name);
+    strings_add(to, hex);
+}
+
 void marks_apply(const struct marks *m, struct snapshots *all)
 {
     for (size_t i = 0; i < m->n; i++) {
         const struct mark *k = &m->v[i];
         bool forgets = k->kind == MARK_FORGET || k->kind == MARK_BROKEN;
         struct snapshot *s = forgets || k->kind == MARK_PIN ? find_snapshot(all, &k->snapshot) : NULL;
+        if (!s && forgets && counts(m, k))
+            add_name(&all->let_go, &k->snapshot);
         if (!s)
             continue;
         if (k->kind == MARK_PIN && marks_pin_stands(m, k))

@@ -317,6 +317,7 @@ static void pruning_free(struct pruning *p)
     free(p->packs);
     bigarray_free(&p->roots);
     bigarray_free(&p->frames);
+    bigmap_free(p->walked);
     bigbits_free(&p->live);
 }
 

@@ -58,6 +58,7 @@ struct pruning {
     struct sha_set snapshot_names; /* all that were listed */
     bool sweeping; /* a later pass of an exclusive run: saves no more space than the first has */
     struct bigarray roots;
+    struct bigmap *walked;  /* lists, by list_key() */
     struct bigbits live;    /* by place (bigmap slot): the home of a live chunk */
     struct bigarray frames; /* struct frame_count by frame */
     struct pack_sum *packs; /* by pack */

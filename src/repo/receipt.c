@@ -90,7 +90,7 @@ static bool decode_layers(const json_t *list, struct drill_result *d)
         struct drill_layer *l = &d->layers[d->layer_count++];
         snprintf(l->name, sizeof l->name, "%s", json_text(v, "name"));
         l->held = json_is_true(json_object_get(v, "held"));
-        l->seconds = json_number_value(json_object_get(v, "seconds"));
+        l->seconds = json_seconds(v, "seconds");
     }
     return true;
 }
@@ -100,8 +100,8 @@ static bool decode_source(const json_t *o, struct receipt *r)
     const char *name = json_text(o, "name"), *outcome = json_text(o, "outcome");
     struct drill_result *d = &receipt_add_source(r, name, json_text(o, "type"))->result;
     d->read_only = json_is_true(json_object_get(o, "read_only"));
-    d->seconds = json_number_value(json_object_get(o, "seconds"));
-    d->restore_seconds = json_number_value(json_object_get(o, "restore_seconds"));
+    d->seconds = json_seconds(o, "seconds");
+    d->restore_seconds = json_seconds(o, "restore_seconds");
     json_list_read(json_object_get(o, "reasons"), &d->reasons);
     json_list_read(json_object_get(o, "notes"), &d->notes);
     size_t known = 0;
@@ -120,7 +120,7 @@ static int decode(struct bytes text, struct receipt *out, struct err *e)
     const char *snapshot = json_text(o, "snapshot");
     *out = (struct receipt){.host = xstrdup(json_text(o, "host")),
                             .version = xstrdup(json_text(o, "version")),
-                            .seconds = json_number_value(json_object_get(o, "seconds"))};
+                            .seconds = json_seconds(o, "seconds")};
     bool sound = sha_parse(&out->snapshot, snapshot, strlen(snapshot)) &&
                  time_parse_utc(json_text(o, "time"), &out->time_ns);
     size_t i;

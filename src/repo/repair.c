@@ -185,6 +185,7 @@ static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct e
 {
     for (size_t i = 0; i < refs.n / TABLE_CHUNK_SIZE; i++) {
         struct ref ref = chunk_at(refs, i);
+        const struct chunk_id key = list_key(&ref, depth);
         uint64_t iter = BIGMAP_START, ignored;
         AUTO(buf) list = BUF_NONE;
         if (depth == 0) {
@@ -193,10 +194,10 @@ static int walk_refs(struct walk *w, struct bytes refs, unsigned depth, struct e
         }
         if (bring_now(w, &ref.id, e))
             return -1;
-        if (bigmap_next(w->seen, ref.id.b, &iter, &ignored))
+        if (bigmap_next(w->seen, key.b, &iter, &ignored))
             continue;
         int rc = stop_check(e) ? -1 : read_list(w, &ref, &list, e);
-        if (rc < 0 || bigmap_add(w->seen, ref.id.b, 1, e) ||
+        if (rc < 0 || bigmap_add(w->seen, key.b, 1, e) ||
             (rc == 0 && walk_refs(w, buf_bytes(&list), depth - 1, e)))
             return -1;
     }

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REASONS_KEPT 20 /* in the object; the rest is counted, so that 64 KiB are enough */
+#define SOURCE_NAME_MAX  64
+#define STREAM_BYTES_MAX (16ull << 40) /* docs/format.md, section 10 */
+#define REASONS_KEPT     20            /* in the object; the rest is counted, so that 64 KiB are enough */
 
 const struct snapshot_source *snapshot_find_source(const struct snapshot *s, const char *name)
 {
@@ -119,8 +121,9 @@ static bool decode_stream(const json_t *o, struct stream_info *out)
         !json_u64(o, "chunks", &out->chunks) || !json_u64(o, "new_bytes", &out->new_bytes) ||
         !json_u64(o, "stored_bytes", &out->stored_bytes) || json_array_size(chunk) != 3 ||
         !json_u32(o, "frame", &out->frame) || !json_u32(o, "depth", &out->depth) ||
-        out->depth >= TREE_LEVELS || !base64_decode(&roots, json_text(o, "roots")) ||
-        roots.n % TABLE_CHUNK_SIZE || roots.n > STREAM_ROOTS * TABLE_CHUNK_SIZE)
+        out->depth >= TREE_LEVELS || out->bytes > STREAM_BYTES_MAX || out->chunks > UINT32_MAX ||
+        !base64_decode(&roots, json_text(o, "roots")) || roots.n % TABLE_CHUNK_SIZE ||
+        roots.n > STREAM_ROOTS * TABLE_CHUNK_SIZE)
         return false;
     snprintf(out->name, sizeof out->name, "%s", name);
     uint32_t *params[] = {&out->params.min, &out->params.mean, &out->params.max};
@@ -130,6 +133,15 @@ static bool decode_stream(const json_t *o, struct stream_info *out)
     for (uint32_t i = 0; i < out->root_count; i++)
         out->roots[i] = chunk_at(buf_bytes(&roots), i);
     return true;
+}
+
+/* As a configuration has them. A restore makes folders of these names, so no other may get here. */
+static bool name_is_valid(const char *name)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    return *name && strchr(first, *name) &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == strlen(name) &&
+           strlen(name) <= SOURCE_NAME_MAX;
 }
 
 static bool decode_source(const json_t *o, struct snapshot_source *out)
@@ -143,7 +155,7 @@ static bool decode_source(const json_t *o, struct snapshot_source *out)
     (void)json_u64(o, "database_bytes", &out->database_bytes);
     json_list_read(json_object_get(o, "reasons"), &out->reasons);
     json_list_read(json_object_get(o, "notes"), &out->notes);
-    out->seconds = json_number_value(json_object_get(o, "seconds"));
+    out->seconds = json_seconds(o, "seconds");
     const json_t *streams = json_object_get(o, "streams");
     out->streams = xcalloc(json_array_size(streams), sizeof *out->streams);
     size_t i;
@@ -153,10 +165,10 @@ static bool decode_source(const json_t *o, struct snapshot_source *out)
         if (!decode_stream(v, &out->streams[out->stream_count++]))
             return false;
     }
-    return out->name[0] && out->type[0] && verdict_parse(json_text(o, "verdict"), &out->verdict) &&
-           json_u64(o, "sequence", &out->sequence) && json_u64(o, "bytes", &out->bytes) &&
-           json_u64(o, "new_bytes", &out->new_bytes) && json_u64(o, "stored_bytes", &out->stored_bytes) &&
-           json_u64(o, "files", &out->files);
+    return name_is_valid(out->name) && out->type[0] &&
+           verdict_parse(json_text(o, "verdict"), &out->verdict) && json_u64(o, "sequence", &out->sequence) &&
+           json_u64(o, "bytes", &out->bytes) && json_u64(o, "new_bytes", &out->new_bytes) &&
+           json_u64(o, "stored_bytes", &out->stored_bytes) && json_u64(o, "files", &out->files);
 }
 
 int snapshot_decode(struct bytes text, struct snapshot *out, struct err *e)
@@ -166,7 +178,7 @@ int snapshot_decode(struct bytes text, struct snapshot *out, struct err *e)
         return -1;
     *out = (struct snapshot){.host = xstrdup(json_text(o, "host"))};
     json_list_read(json_object_get(o, "tags"), &out->tags);
-    out->seconds = json_number_value(json_object_get(o, "seconds"));
+    out->seconds = json_seconds(o, "seconds");
     bool sound = time_parse_utc(json_text(o, "time"), &out->time_ns) && out->host[0] &&
                  verdict_parse(json_text(o, "verdict"), &out->verdict);
     const json_t *sources = json_object_get(o, "sources");
@@ -346,5 +358,6 @@ void snapshots_free(struct snapshots *s)
         snapshot_free(&s->v[i]);
     free(s->v);
     strings_free(&s->unreadable);
+    strings_free(&s->let_go);
     *s = (struct snapshots){0};
 }

@@ -100,6 +100,13 @@ int list_read(struct list_reader *l, const struct ref *ref, struct buf *out, str
     return chunk_read(l->repo, ref, true, FRAME_NONE, l->codec, out, e);
 }
 
+struct chunk_id list_key(const struct ref *list, unsigned depth)
+{
+    struct chunk_id key = list->id;
+    key.b[0] ^= (uint8_t)depth;
+    return key;
+}
+
 void list_reader_free(struct list_reader *l)
 {
     buf_free(&l->frame);
@@ -109,6 +116,7 @@ void list_reader_free(struct list_reader *l)
 /* ---- walking ---- */
 struct ref_walk {
     uint32_t depth;
+    uint64_t left; /* content references that the snapshot says there are */
     struct {
         struct buf list;
         size_t next;
@@ -121,6 +129,7 @@ struct ref_walk *ref_walk_new(struct repo *r, const struct stream_info *info)
     struct ref_walk *w = xcalloc(1, sizeof *w);
     w->reader.repo = r;
     w->depth = MIN(info->depth, (uint32_t)TREE_LEVELS);
+    w->left = info->chunks;
     for (uint32_t i = 0; i < info->root_count; i++)
         add_chunk(&w->levels[w->depth].list, &info->roots[i]);
     return w;
@@ -133,11 +142,18 @@ int ref_walk_next(struct ref_walk *w, struct ref *ref, struct err *e)
         struct buf *list = &w->levels[level].list;
         if (w->levels[level].next < list->n / TABLE_CHUNK_SIZE) {
             *ref = chunk_at(buf_bytes(list), w->levels[level].next);
+            if (ref->length == 0) /* no bytes are how a stream ends */
+                return err_set(e, ERR_DAMAGED, "a reference list names a chunk of no bytes");
             if (level > 0 && list_read(&w->reader, ref, &w->levels[level - 1].list, e))
                 return -1; /* the same again when it is called again */
+            if (level == 0 && w->left == 0)
+                return err_set(e, ERR_DAMAGED,
+                               "the lists of a stream name more chunks than its snapshot says");
             w->levels[level].next++;
-            if (level == 0)
+            if (level == 0) {
+                w->left--;
                 return 1;
+            }
             w->levels[--level].next = 0;
         } else if (level == w->depth) {
             return 0;

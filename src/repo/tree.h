@@ -33,6 +33,9 @@ struct list_reader {
 /* Replaces *out; verified. ERR_DAMAGED: it is nowhere. */
 int list_read(struct list_reader *l, const struct ref *ref, struct buf *out, struct err *e) MUST_CHECK;
 void list_reader_free(struct list_reader *l);
+/* Under what a walk notes that it was at a list, for a bigmap: a list that is met at two depths, as a hostile
+ * snapshot can have it, leads to other things each time. */
+struct chunk_id list_key(const struct ref *list, unsigned depth);
 AUTO_FOR(list_reader)
 
 #endif

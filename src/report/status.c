@@ -139,8 +139,16 @@ static void list_sources(const struct config *c, const struct snapshots *all, co
             add(out, all->v[i].sources[k].name, all->v[i].sources[k].type);
 }
 
+static void judge_newest(struct source_status *s, const struct newest *newest)
+{
+    const struct newest_of *lost = newest_lost(newest, s->name);
+    AUTO_CHAR why = lost ? newest_explain(lost) : NULL;
+    if (lost)
+        problem(s, STATUS_CRITICAL, "%s", why);
+}
+
 void status_make(const struct config *c, const struct snapshots *all, const struct mirror_notes *mirrors,
-                 const char *host, int64_t now_ns, struct status *out)
+                 const struct newest *newest, const char *host, int64_t now_ns, struct status *out)
 {
     *out = (struct status){0};
     list_sources(c, all, host, out);
@@ -149,6 +157,7 @@ void status_make(const struct config *c, const struct snapshots *all, const stru
         look_back(&out->v[i], all, host, &doubted);
         judge_backups(&out->v[i], now_ns);
         judge_proofs(&out->v[i], doubted, now_ns);
+        judge_newest(&out->v[i], newest);
         out->level = MAX(out->level, out->v[i].level);
     }
     out->mirror_count = mirrors->n;

@@ -99,7 +99,8 @@ static void on_progress(void *ctx, uint64_t done, uint64_t expected)
 /* What former snapshots of this host say of a source. */
 static void look_back(const struct backing_up *b, const char *name, uint64_t *sequence, uint64_t *good_bytes)
 {
-    *sequence = *good_bytes = 0;
+    *good_bytes = 0;
+    *sequence = newest_sequence(&b->out->newest, name); /* a store that was put back does not know */
     for (size_t i = 0; i < b->before.n; i++) {
         const struct snapshot_source *s = snapshot_find_source(&b->before.v[i], name);
         if (!s || b->before.v[i].broken || strcmp(b->before.v[i].host, b->o->config->host) != 0)
@@ -167,7 +168,7 @@ static int take_source(struct backing_up *b, const struct config_source *s, size
     struct snapshot_source *to = snapshot_add_source(&b->out->snapshot);
     to->name = xstrdup(s->name);
     to->type = xstrdup(source_type_name(s->type));
-    to->sequence = sequence + 1;
+    to->sequence = MIN(sequence, (uint64_t)INT64_MAX - 1) + 1; /* JSON holds no more */
     to->seconds = (double)(time_monotonic_ns() - started) / 1e9;
     to->error = rc ? xstrdup(why.text) : NULL;
     move_result(to, &result);
@@ -196,7 +197,20 @@ static int prepare(struct backing_up *b, struct err *e)
     if (snapshots_load(b->repo.repo, &b->before, e))
         return -1;
     say_unreadable(&b->before);
+    run_newest(&b->repo, c, &b->before, &b->out->newest);
+    newest_keep(&b->repo, c, &b->out->newest);
     return 0;
+}
+
+/* The snapshot is there: its loss would be noticed from now on. */
+static void remember_newest(struct backing_up *b)
+{
+    const struct config *c = b->o->config;
+    for (size_t i = 0; i < b->before.n; i++)
+        if (snapshot_counts(&b->before.v[i]) && strcmp(b->before.v[i].host, c->host) == 0)
+            newest_learn(&b->out->newest, &b->before.v[i], 0);
+    newest_learn(&b->out->newest, &b->out->snapshot, time_now_ns());
+    newest_keep(&b->repo, c, &b->out->newest);
 }
 
 static void start_over(struct backing_up *b)
@@ -218,6 +232,7 @@ static int commit(struct backing_up *b, struct err *e)
     if (rc != COMMIT_DONE)
         return rc;
     b->out->written = true;
+    remember_newest(b);
     for (size_t i = 0; i < s->source_count; i++)
         if (s->sources[i].verdict == VERDICT_GOOD)
             last_save(b->state_dir, s, &s->sources[i], buf_bytes(&b->states[i]));
@@ -335,6 +350,7 @@ void run_backup_result_free(struct run_backup_result *r)
 {
     snapshot_free(&r->snapshot);
     run_copy_result_free(&r->mirrors);
+    newest_free(&r->newest);
     free(r->hook_error);
     *r = (struct run_backup_result){0};
 }

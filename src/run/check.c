@@ -108,6 +108,22 @@ static int check_root(const struct run_repo *r, struct check_report *report, str
     return 1;
 }
 
+/* What nothing in the store points to any more: this host remembers it. */
+static void add_lost(const struct run_repo *r, const struct config *c, const struct snapshots *all,
+                     struct check_report *report)
+{
+    AUTO(newest) newest = {0};
+    run_newest(r, c, all, &newest);
+    for (size_t i = 0; i < newest.n; i++) {
+        char hex[SHA_HEX];
+        sha_hex(hex, &newest.v[i].snapshot);
+        AUTO_CHAR object = xasprintf("snapshots/%s", hex);
+        AUTO_CHAR why = newest.v[i].lost ? newest_explain(&newest.v[i]) : NULL;
+        if (why)
+            add_error(report, object, why);
+    }
+}
+
 int run_check(const struct run_access *a, unsigned read_percent, run_progress_fn *progress,
               void *progress_ctx, struct run_check_result *out, struct err *e)
 {
@@ -131,6 +147,8 @@ int run_check(const struct run_access *a, unsigned read_percent, run_progress_fn
         .read_percent = read_percent, .rota = rota_read(path), .progress = on_progress, .progress_ctx = &c};
     if (repo_check(r.repo, &o, &out->report, e))
         return -1;
+    if (!a->store_url)
+        add_lost(&r, a->config, &out->snapshots, &out->report);
     if (read_percent > 0 && read_percent < 100)
         rota_write(path, o.rota + 1);
     return 0;

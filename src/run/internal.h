@@ -98,6 +98,10 @@ void last_load(const char *folder, const char *source, struct buf *state);
 void last_save(const char *folder, const struct snapshot *s, const struct snapshot_source *source,
                struct bytes state);
 
+/* ---- newest.c ---- */
+/* Where it is remembered; a failure is a warning. */
+void newest_keep(const struct run_repo *r, const struct config *c, struct newest *n);
+
 /* ---- locks.c: object-lock-days ---- */
 /* Extends the locks of what the snapshot in the making needs, where they end within half of the store's days.
  * What is known of them lies in `folder`, so that few must be asked for. COMMIT_REPEAT: some could not be

@@ -260,10 +260,19 @@ static unsigned thread_count(const struct run_access *a)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)MAX(1, MIN(16, CPU_COUNT(&set))) : 1;
 }
 
+/* A mirror's credentials too, which are read when the sources have run: nobody they start gets any. */
+static void withhold_credentials(const struct config *c)
+{
+    for (size_t i = 0; c && i < c->store_count; i++)
+        if (c->stores[i].kind != STORE_FOLDER && !c->stores[i].credentials)
+            store_credentials_withhold();
+}
+
 int run_open_keys(struct run_repo *out, const struct run_access *a, enum run_need need, struct err *e)
 {
     *out = (struct run_repo){0};
     AUTO(run_repo) r = {0};
+    withhold_credentials(a->config);
     r.spool_dir = spool_folder(a, need, e);
     if (!r.spool_dir)
         return -1;

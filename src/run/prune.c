@@ -195,6 +195,20 @@ static int prune_mirrors(struct pruning *p, struct err *e)
 }
 
 /* ---- the run ---- */
+/* Before anything goes: what was forgotten is nobody's loss, and what is lost wants a person. */
+static void look_for_lost(struct pruning *p)
+{
+    AUTO(newest) newest = {0};
+    run_newest(&p->repo, p->o->config, &p->retaining.all, &newest);
+    for (size_t i = 0; i < newest.n; i++) {
+        AUTO_CHAR why = newest.v[i].lost ? newest_explain(&newest.v[i]) : NULL;
+        if (why)
+            strings_add_fmt(&p->out->alarms, "%s: %s", newest.v[i].source, why);
+    }
+    if (!p->o->dry_run)
+        newest_keep(&p->repo, p->o->config, &newest);
+}
+
 static int prune(struct pruning *p, struct err *e)
 {
     const struct run_access access = {.config = p->o->config,
@@ -209,6 +223,7 @@ static int prune(struct pruning *p, struct err *e)
     if (retaining_load(t, p->o->config, p->repo.repo, e) || check_exclusive(p, e) ||
         retaining_decide(t, p->out, e))
         return -1;
+    look_for_lost(p);
     retaining_alarms(t, last_prune(p->o->config, p->repo.id, NULL), &p->out->alarms);
     p->out->stopped = p->out->alarms.n && !p->o->yes && !p->o->dry_run;
     if (p->out->stopped)

@@ -136,19 +136,26 @@ static int load_file(struct store_credentials *c, const char *named, struct err 
 }
 
 /* ---- the environment ---- */
+static const char *const variables[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"};
+
+void store_credentials_withhold(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(variables); i++)
+        child_withhold(variables[i]);
+}
+
 static int load_environment(struct store_credentials *c, struct err *e)
 {
     const struct {
         const char *name;
         char **to;
-    } from[] = {{"AWS_ACCESS_KEY_ID", &c->access_key},
-                {"AWS_SECRET_ACCESS_KEY", &c->secret_key},
-                {"AWS_SESSION_TOKEN", &c->session_token}};
+    } from[] = {
+        {variables[0], &c->access_key}, {variables[1], &c->secret_key}, {variables[2], &c->session_token}};
+    store_credentials_withhold();
     for (size_t i = 0; i < ARRAY_LEN(from); i++) {
         const char *value = getenv(from[i].name);
         if (!value || !*value)
             continue;
-        child_withhold(from[i].name);
         const char *wrong = wrong_with((struct line){value, strlen(value)});
         if (wrong)
             return err_set(e, ERR_USAGE, "%s %s", from[i].name, wrong);

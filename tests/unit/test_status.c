@@ -8,6 +8,7 @@
 #define NOW  (1000 * DAY)
 
 static const struct mirror_notes none;
+static struct newest remembered;
 
 static struct snapshot_source *add(struct snapshots *all, int64_t age, const char *host, enum verdict verdict)
 {
@@ -30,7 +31,7 @@ static void prove(struct snapshot_source *s, int64_t age, bool holds)
 static void check(const struct snapshots *all, enum status_level level, const char *sentence)
 {
     AUTO(status) s = {0};
-    status_make(NULL, all, &none, "box", NOW, &s);
+    status_make(NULL, all, &none, &remembered, "box", NOW, &s);
     assert_int_equal(s.level, level);
     if (!sentence) {
         assert_int_equal(s.n ? s.v[0].problems.n : 0, 0);
@@ -93,7 +94,7 @@ static void configured_sources_are_expected(void **state)
                                       {.name = "uploads", .type = SOURCE_VOLUME}};
     struct config c = {.sources = sources, .source_count = 2};
     prove(add(&all, HOUR, "box", VERDICT_GOOD), HOUR, true);
-    status_make(&c, &all, &none, "box", NOW, &s);
+    status_make(&c, &all, &none, &remembered, "box", NOW, &s);
     assert_int_equal(s.n, 2);
     assert_int_equal(s.v[0].level, STATUS_OK);
     assert_int_equal(s.v[1].level, STATUS_CRITICAL);
@@ -108,12 +109,12 @@ static void mirrors_are_watched(void **state)
                                   {.name = (char *)"far", .error = (char *)"no route"}};
     const struct mirror_notes mirrors = {notes, 2};
     AUTO(status) before = {0};
-    status_make(NULL, &all, &mirrors, "box", NOW, &before);
+    status_make(NULL, &all, &mirrors, &remembered, "box", NOW, &before);
     assert_int_equal(before.level, STATUS_OK); /* nothing to copy */
     prove(add(&all, 50 * HOUR, "box", VERDICT_GOOD), HOUR, true);
     prove(add(&all, HOUR, "box", VERDICT_GOOD), HOUR, true);
     AUTO(status) s = {0};
-    status_make(NULL, &all, &mirrors, "box", NOW, &s);
+    status_make(NULL, &all, &mirrors, &remembered, "box", NOW, &s);
     assert_int_equal(s.level, STATUS_WARNING);
     assert_int_equal(s.mirrors[0].level, STATUS_OK);
     assert_int_equal(s.mirrors[0].behind, 1);
@@ -124,7 +125,7 @@ static void mirrors_are_watched(void **state)
         "route: lifeboat copy far");
     notes[0].complete_ns = NOW - 49 * HOUR;
     AUTO(status) later = {0};
-    status_make(NULL, &all, &mirrors, "box", NOW, &later);
+    status_make(NULL, &all, &mirrors, &remembered, "box", NOW, &later);
     assert_int_equal(later.mirrors[0].level, STATUS_WARNING);
     assert_non_null(strstr(later.mirrors[0].problems.v[0], "complete copy began"));
 }
@@ -138,17 +139,17 @@ static void what_is_due_is_what_is_warned_of(void **state)
     struct mirror_note note = {.name = (char *)"away", .complete_ns = NOW - HOUR};
     const struct mirror_notes mirrors = {&note, 1};
     add(&all, 3 * HOUR, "box", VERDICT_DEGRADED);
-    status_make(NULL, &all, &none, "box", NOW, &nothing);
+    status_make(NULL, &all, &none, &remembered, "box", NOW, &nothing);
     assert_int_equal(nothing.v[0].backup_due_ns, 0);
     assert_int_equal(nothing.v[0].drill_due_ns, 0);
     prove(add(&all, 2 * HOUR, "box", VERDICT_GOOD), HOUR, true);
-    status_make(NULL, &all, &mirrors, "box", NOW, &s);
+    status_make(NULL, &all, &mirrors, &remembered, "box", NOW, &s);
     assert_int_equal(s.v[0].backup_due_ns, NOW + 24 * HOUR);
     assert_int_equal(s.v[0].drill_due_ns, NOW - HOUR + 8 * DAY);
     assert_int_equal(s.mirrors[0].due_ns, NOW + 47 * HOUR);
-    status_make(NULL, &all, &none, "box", s.v[0].backup_due_ns, &on_time);
+    status_make(NULL, &all, &none, &remembered, "box", s.v[0].backup_due_ns, &on_time);
     assert_int_equal(on_time.level, STATUS_OK);
-    status_make(NULL, &all, &none, "box", s.v[0].backup_due_ns + 1, &late);
+    status_make(NULL, &all, &none, &remembered, "box", s.v[0].backup_due_ns + 1, &late);
     assert_int_equal(late.level, STATUS_WARNING);
 }
 

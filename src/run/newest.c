@@ -1,0 +1,63 @@
+/* Whether the store still has what this host put there. */
+#include "internal.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define YOUNG_NS \
+    (2 * 3600000000000ll) /* a listing may not show what was put an hour ago (format.md, section 11) */
+
+static char *folder_of(const struct run_repo *r, const struct config *c)
+{
+    return xasprintf("%s/%s", c->state_dir, r->id);
+}
+
+/* Whether listings may lag behind it: it was put just now, and can be had under its name. */
+static bool is_just_not_listed(const struct run_repo *r, const struct newest_of *one)
+{
+    char hex[SHA_HEX];
+    struct err ignored = ERR_INIT;
+    uint64_t size;
+    int64_t age_ns = time_now_ns() - one->written_ns;
+    sha_hex(hex, &one->snapshot);
+    AUTO_CHAR name = xasprintf("snapshots/%s", hex);
+    return one->written_ns && age_ns >= 0 && age_ns < YOUNG_NS &&
+           store_size(r->store, name, &size, &ignored) == STORE_DONE;
+}
+
+void run_newest(const struct run_repo *r, const struct config *c, const struct snapshots *all,
+                struct newest *out)
+{
+    *out = (struct newest){0};
+    if (!c || r->instead || run_used_mirror(r))
+        return;
+    AUTO_CHAR folder = folder_of(r, c);
+    newest_load(out, folder, c->host);
+    newest_compare(out, all, c->host);
+    for (size_t i = 0; i < out->n; i++)
+        if (out->v[i].lost && is_just_not_listed(r, &out->v[i]))
+            out->v[i].lost = false;
+}
+
+void newest_keep(const struct run_repo *r, const struct config *c, struct newest *n)
+{
+    AUTO_CHAR folder = folder_of(r, c);
+    struct err why = ERR_INIT;
+    if (n->changed && newest_save(n, folder, c->host, &why))
+        log_warn("%s: that the store is put back to an older state may go unnoticed", why.text);
+}
+
+bool run_give_up(const struct run_repo *r, const struct config *c, const char *word)
+{
+    AUTO(snapshots) all = {0};
+    AUTO(newest) newest = {0};
+    struct err ignored = ERR_INIT;
+    if (strlen(word) < 4 || snapshots_load(r->repo, &all, &ignored))
+        return false;
+    run_newest(r, c, &all, &newest);
+    bool found = newest_give_up(&newest, word) > 0;
+    newest_keep(r, c, &newest);
+    return found;
+}
