@@ -48,7 +48,7 @@ def make(root, night):
         os.symlink(target, root + b"/links/" + name)
     os.mkfifo(root + b"/links/fifo", 0o600)
     sparse(root + b"/sparse")
-    for mode in (0o400, 0o444, 0o711, 0o2755, 0o1777):
+    for mode in (0o400, 0o444, 0o711, 0o1777):
         write(root + b"/modes/%04o" % mode, b"mode", mode)
     write(root + b"/xattrs", b"content")
     os.setxattr(root + b"/xattrs", "user.plain", b"value")
