@@ -190,6 +190,7 @@ static int load_index(struct repo *r, size_t number, struct err *e)
         l.object->is_read = true;
     } else if (!strings_has(&r->bad_objects, bad.text)) {
         strings_add(&r->bad_objects, bad.text);
+        note_later(r, name, 0, bad.text);
         log_warn("%s (its packs are read themselves)", bad.text);
     }
     return 0;
@@ -319,6 +320,7 @@ static int load_orphans(struct repo *r, struct err *e)
         }
         p->state |= PACK_DAMAGED;
         strings_add(&r->bad_objects, bad.text);
+        note_later(r, name, PACK_FOOTER, bad.text);
         log_warn("%s", bad.text);
     }
     return 0;
@@ -336,6 +338,7 @@ int view_begin(struct repo *r, struct err *e)
     slot_cache_free(r->slot_keys); /* slots get new numbers */
     r->slot_keys = slot_cache_new();
     strings_free(&r->bad_objects);
+    strings_free(&r->later);
     free(r->index_objects);
     r->index_objects = NULL;
     r->index_object_count = 0;
