@@ -263,7 +263,7 @@ static int look(struct pruning *p, struct err *e)
     if (p->out->clock_went_back) {
         strings_add(&p->out->notes,
                     "the store's clock has gone back: nothing is condemned or deleted until it has caught "
-                    "up with the objects in it");
+                    "up with the objects in it (is it right now? see the runbook, \"A clock was wrong\")");
         return 1;
     }
     if (view_indexes(p->repo, e) || refuse_later(p, e))

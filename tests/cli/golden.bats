@@ -158,7 +158,6 @@ PY
 
 # A prune that has much to do names $LATER and does nothing; what does not need it goes on.
 passed_over() {
-    local before
     days_pass 9
     all_objects >"$T/before"
     expect 5 lb prune --yes
