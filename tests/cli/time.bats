@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Clocks: the end of 32 bits, wrong ones, such as are put back, summer time. A host's clock is changed by faketime, a store's by
 # touching what lies in it; the clock that measures durations is left alone.
+# shellcheck disable=SC2016,SC2153 # for another shell; set by nights.bash
 load ../lib/common
 load ../lib/nights
 
@@ -60,7 +61,7 @@ level() { # CODE [TIME]: of status
 }
 
 @test "a night with the clock of 2031, host and store: not the latest for ever, and the cure of the runbook helps" {
-    local wrong runbook=$TESTS/../docs/runbook.md
+    local wrong
     first_night 9
     nights 8 1
     retention 'keep-within = 5d' 'keep-min = 1'
@@ -84,8 +85,8 @@ level() { # CODE [TIME]: of status
     prints "forgot 0 of 11 snapshots"
     prints 'see the runbook, "A clock was wrong"'
     objects snapshots | diff "$T/before" -
-    sed -n '/^## A clock was wrong/,/^## The disk/ s/^       \([fr][im].*\)/\1/p' "$runbook" |
-        sed "s|STORE|$T/store|; s|/var/lib/lifeboat|$T/state|" >"$T/cure"
+    sed -n '/^## A clock was wrong/,/^## The disk/ s/^\(find\|rm\) /&/p' "$TESTS/../docs/runbook.md" |
+        sed "s|/var/backups/lifeboat|$T/store|; s|/var/lib/lifeboat|$T/state|" >"$T/cure"
     [ "$(wc -l <"$T/cure")" = 2 ]
     bash -e "$T/cure"
     level 0
