@@ -115,6 +115,18 @@ torture: packages user
 	@ln -sfn $(patsubst build/%,%,$(O))/lifeboat build/lifeboat
 	@LIFEBOAT=$(abspath $(O))/lifeboat TORTURE_SAN=$(abspath build/torture)/lifeboat BUILD=$(abspath $(O)) tests/torture/torture
 
+# Cross-built for arm64 against libraries that are unpacked below build/, and run by qemu-user.
+ARM64_ROOT := build/arm64-root
+arm64:
+	@tests/lib/packages build arm64
+	@tests/arm64 root $(ARM64_ROOT)
+	@PKG_CONFIG_SYSROOT_DIR=$(abspath $(ARM64_ROOT)) \
+	PKG_CONFIG_LIBDIR=$(abspath $(ARM64_ROOT))/usr/lib/aarch64-linux-gnu/pkgconfig:$(abspath $(ARM64_ROOT))/usr/share/pkgconfig \
+	$(MAKE) --no-print-directory O=build/arm64 CC="aarch64-linux-gnu-gcc --sysroot=$(abspath $(ARM64_ROOT))" \
+	build/arm64/liblifeboat.a $(TESTS:$(O)/%=build/arm64/%) build/arm64/lifeboat
+	@ln -sfn $(patsubst build/%,%,$(O))/lifeboat build/lifeboat
+	@tests/arm64 run build/arm64 $(ARM64_ROOT) $(TESTS:$(O)/%=build/arm64/%)
+
 install: all $(if $(DESTDIR),,user)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 	$(DESTDIR)$(PREFIX)/share/doc/lifeboat $(DESTDIR)$(SYSCONFDIR)/lifeboat
@@ -147,6 +159,6 @@ deb: all
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers model torture bench growth install uninstall deb clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers model torture arm64 bench growth install uninstall deb clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)

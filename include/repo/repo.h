@@ -109,6 +109,7 @@ struct snapshot {
     size_t source_count;
     /* Not part of the object, filled by snapshots_load: what the store and marks say of it. */
     int64_t stored_ns;    /* the store's time of the object */
+    int64_t order_ns;     /* among the others: when it was taken, as far as can be told */
     struct strings pins;  /* reasons of the pins that stand */
     int64_t forgotten_ns; /* the store's time of the forget mark that counts; 0: it is not forgotten */
     bool broken; /* it was put too late to be trusted: never good, and it goes like a forgotten one */
@@ -116,6 +117,11 @@ struct snapshot {
 const struct snapshot_source *snapshot_find_source(const struct snapshot *s, const char *name); /* or NULL */
 const struct stream_info *snapshot_find_stream(const struct snapshot_source *s,
                                                const char *name); /* or NULL */
+/* When it was taken: the store knows better than a host whose clock was ahead. */
+static inline int64_t snapshot_taken_ns(const struct snapshot *s)
+{
+    return s->stored_ns ? MIN(s->time_ns, s->stored_ns) : s->time_ns;
+}
 /* It is neither on its way out nor put too late to be trusted. */
 static inline bool snapshot_counts(const struct snapshot *s)
 {
@@ -132,7 +138,7 @@ int snapshot_put(struct repo *r, struct snapshot *s, struct err *e) MUST_CHECK;
 int snapshot_load(struct repo *r, const struct sha *id, struct snapshot *out, struct err *e) MUST_CHECK;
 
 struct snapshots {
-    struct snapshot *v; /* ordered by time, oldest first */
+    struct snapshot *v; /* ordered by order_ns, oldest first */
     size_t n;
     struct strings unreadable; /* "snapshots/<sha>: why" of those that do not open */
     struct strings let_go;     /* hex ids that are not there, and that a mark which counts says may go */

@@ -167,7 +167,7 @@ static void print_result(const struct run_prune_result *r, bool undoable)
     size_t going = 0, all = 0;
     for (size_t i = 0; i < r->n; i++) {
         all += r->v[i].forgotten_ns == 0;
-        going += r->v[i].forgotten_ns == 0 && r->v[i].goes;
+        going += r->v[i].forgotten_ns == 0 && r->v[i].goes && !p->clock_went_back;
         if (args.dry_run || cli.verbose || r->stopped)
             print_snapshot(&r->v[i]);
     }

@@ -68,6 +68,13 @@ void object_seal(const struct keyring *k, enum object_type type, struct bytes pl
     seal_with_nonce(out, plain, &c, metadata_key(g, type));
 }
 
+bool object_is_known(const struct keyring *k, struct bytes header)
+{
+    struct cursor c = cursor_of(header);
+    uint32_t version = cursor_u32(&c), generation = cursor_u32(&c);
+    return !c.bad && version == FORMAT_VERSION && keyring_find(k, generation);
+}
+
 int object_open(const struct keyring *k, enum object_type type, struct bytes sealed, struct buf *out,
                 struct err *e)
 {

@@ -415,10 +415,10 @@ static void mark_bad_packs(struct checking *c)
 {
     struct index *x = &c->repo->index;
     for (uint32_t i = 0; i < x->pack_count; i++) {
-        if (!(x->packs[i].state & PACK_DAMAGED))
-            continue;
         char name[NAME_SIZE];
         pack_name(name, &x->packs[i].name);
+        if (!(x->packs[i].state & PACK_DAMAGED) || is_of_later(c->repo, name))
+            continue;
         struct check_error *error = find_error(c->report, name);
         if (c->known_bad[i]) {
             if (error && error->snapshots.n == 0) {

@@ -32,6 +32,8 @@ struct repo {
     size_t index_object_count;
     struct slot_cache *slot_keys;
     struct strings bad_objects; /* indexes and marks that did not open: "name: why" (check reports them) */
+    struct strings
+        later; /* indexes and packs that are whole, and of a version or key generation unknown here */
     /* The view: what was listed when. */
     struct sha_set condemned, damaged; /* packs that marks name */
     struct sha_set distrusted;         /* packs that this run does not rely on */
@@ -53,6 +55,11 @@ void pack_name(char out[NAME_SIZE], const struct sha *sha);
 void object_name(char out[NAME_SIZE], const char *prefix, const struct sha *sha);
 /* The SHA-256 that ends a name; false when there is none (foreign object). */
 bool name_sha(const char *name, struct sha *out);
+
+/* Adds an object that did not open (`text` says so) to r->later when it is whole, and its version or key
+ * generation, which stand `from_end` bytes before its end (0: at its beginning), are not known here. */
+void note_later(struct repo *r, const char *name, uint64_t from_end, const char *text);
+bool is_of_later(const struct repo *r, const char *name);
 
 /* "marks/<kind>/<sha>" */
 void mark_name(char out[NAME_SIZE], enum mark_kind kind, const struct sha *sha);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define LISTINGS    5            /* of the indexes, when some go while they are read */
-#define BLOCK_MOST  ((size_t)64)     /* indexes that are asked for at a time, */
+#define BLOCK_MOST  ((size_t)64) /* indexes that are asked for at a time, */
 #define BLOCK_BYTES (8u << 20)   /* and what they may take in memory */
 
 /* ---- marks ---- */
@@ -182,13 +182,13 @@ static int take_index(struct repo *r, struct fetched_index *x, struct err *e)
 {
     struct index_loading l = {.r = r, .object = &r->index_objects[x->number]};
     struct err *bad = &x->why;
+    char name[NAME_SIZE];
     if (x->rc == STORE_ABSENT)
         return 1;
+    object_name(name, "index/", &l.object->name);
     if (x->rc == STORE_DONE) /* first, so that its packs become its own */
         supersede(r, buf_bytes(&x->plain), l.object->mtime_ns);
     if (x->rc == STORE_DONE && index_visit(buf_bytes(&x->plain), load_pack, &l, bad)) {
-        char name[NAME_SIZE];
-        object_name(name, "index/", &l.object->name);
         (void)!err_wrap(bad, "%s", name);
         x->rc = STORE_FAILED;
     }
@@ -198,6 +198,7 @@ static int take_index(struct repo *r, struct fetched_index *x, struct err *e)
         l.object->is_read = true;
     } else if (!strings_has(&r->bad_objects, bad->text)) {
         strings_add(&r->bad_objects, bad->text);
+        note_later(r, name, 0, bad->text);
         log_warn("%s (its packs are read themselves)", bad->text);
     }
     return 0;
@@ -382,6 +383,7 @@ static int load_orphans(struct repo *r, struct err *e)
         }
         p->state |= PACK_DAMAGED;
         strings_add(&r->bad_objects, bad.text);
+        note_later(r, name, PACK_FOOTER, bad.text);
         log_warn("%s", bad.text);
     }
     return 0;
@@ -399,6 +401,7 @@ int view_begin(struct repo *r, struct err *e)
     slot_cache_free(r->slot_keys); /* slots get new numbers */
     r->slot_keys = slot_cache_new();
     strings_free(&r->bad_objects);
+    strings_free(&r->later);
     free(r->index_objects);
     r->index_objects = NULL;
     r->index_object_count = 0;

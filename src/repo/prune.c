@@ -27,10 +27,11 @@ static int keep_roots(struct pruning *p, const struct snapshot *s, uint32_t numb
 
 /* ---- P1: marks and their ages ---- */
 /* One that cannot be read may be the undo of a forget, or may condemn a pack that would be a home. */
-static int refuse_unreadable(const struct strings *names, struct err *e)
+static int refuse_unreadable(struct pruning *p, const struct strings *names, struct err *e)
 {
     if (names->n == 0)
         return 0;
+    p->refused = true;
     return err_set(
         e, ERR_DAMAGED,
         "%s: nothing is deleted while an object of this kind cannot be read. If it is damaged beyond repair, "
@@ -38,10 +39,20 @@ static int refuse_unreadable(const struct strings *names, struct err *e)
         names->v[0]);
 }
 
+/* What a later version needs is not known here. */
+static int refuse_later(struct pruning *p, struct err *e)
+{
+    if (p->repo->later.n == 0)
+        return 0;
+    p->refused = true;
+    return err_set(e, ERR_DAMAGED, "%s: nothing is deleted where another version is at work",
+                   p->repo->later.v[0]);
+}
+
 static int list_marks(struct pruning *p, struct err *e)
 {
     p->repo->view_boot_ns = repo_clock();
-    if (marks_load(p->repo, MARKS_ALL, &p->marks, e) || refuse_unreadable(&p->marks.unreadable, e))
+    if (marks_load(p->repo, MARKS_ALL, &p->marks, e) || refuse_unreadable(p, &p->marks.unreadable, e))
         return -1;
     view_marks(p->repo, &p->marks);
     p->now_ns = p->marks.now_ns;
@@ -252,10 +263,10 @@ static int look(struct pruning *p, struct err *e)
     if (p->out->clock_went_back) {
         strings_add(&p->out->notes,
                     "the store's clock has gone back: nothing is condemned or deleted until it has caught "
-                    "up with the objects in it");
+                    "up with the objects in it (is it right now? see the runbook, \"A clock was wrong\")");
         return 1;
     }
-    if (view_indexes(p->repo, e))
+    if (view_indexes(p->repo, e) || refuse_later(p, e))
         return -1;
     p->repo->loaded = true;
     if (p->out->found.packs == 0)
@@ -334,7 +345,7 @@ static int one_pass(struct repo *r, const struct prune_options *o, bool sweeping
                         .frames = BIGARRAY_NONE,
                         .live = BIGBITS_NONE};
     int rc = run_pass(&p, e);
-    if (rc && e->kind == ERR_DAMAGED && is_unsettled(&p))
+    if (rc && e->kind == ERR_DAMAGED && !p.refused && is_unsettled(&p))
         rc = 1;
     pruning_free(&p);
     return rc;

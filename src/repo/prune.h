@@ -56,6 +56,7 @@ struct pruning {
     struct pruned_snapshot *snapshots; /* P2 */
     size_t snapshot_count;
     struct sha_set snapshot_names; /* all that were listed */
+    bool refused;                  /* something here cannot be understood, and would be again */
     bool sweeping; /* a later pass of an exclusive run: saves no more space than the first has */
     struct bigarray roots;
     struct bigmap *walked;  /* lists, by list_key() */

@@ -211,12 +211,13 @@ static int load_one(void *ctx, size_t i, struct err *e)
     AUTO(buf) text = BUF_NONE;
     struct err bad = ERR_INIT;
     int rc = object_get(l->repo, name, OBJECT_RECEIPT, METADATA_MAX, &text, &bad);
-    if (rc == STORE_ABSENT ||
-        (rc == STORE_DONE && open_receipt(l->repo, name, buf_bytes(&text), &l->v[i], &bad) == 0))
+    if (rc == STORE_DONE && open_receipt(l->repo, name, buf_bytes(&text), &l->v[i], &bad))
+        rc = err_wrap(&bad, "%s", name);
+    if (rc != STORE_FAILED)
         return 0;
     if (bad.kind != ERR_DAMAGED)
         return *e = bad, -1;
-    log_warn("%s: %s (passed over)", name, bad.text);
+    log_warn("%s (passed over)", bad.text);
     return 0;
 }
 

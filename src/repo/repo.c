@@ -134,6 +134,7 @@ void repo_free(struct repo *r)
     index_free(&r->index);
     slot_cache_free(r->slot_keys);
     strings_free(&r->bad_objects);
+    strings_free(&r->later);
     sha_set_free(&r->condemned);
     sha_set_free(&r->damaged);
     sha_set_free(&r->distrusted);

@@ -224,17 +224,41 @@ int snapshot_load(struct repo *r, const struct sha *id, struct snapshot *out, st
 }
 
 /* ---- all of them ---- */
-/* One whose host's clock was ahead is not the latest for ever. */
-static int64_t when(const struct snapshot *s)
+#define AHEAD_NS 3600000000000ll /* clocks of two machines do not differ by more unless one is wrong */
+
+/* By the sequence of a source that both have: `later` was taken after `s`. */
+static bool is_followed_by(const struct snapshot *s, const struct snapshot *later)
 {
-    return MIN(s->time_ns, s->stored_ns);
+    for (size_t i = 0; i < s->source_count; i++) {
+        const struct snapshot_source *other = snapshot_find_source(later, s->sources[i].name);
+        if (other && other->sequence > s->sources[i].sequence)
+            return strcmp(s->host, later->host) == 0;
+    }
+    return false;
 }
 
-static int by_time(const void *a, const void *b)
+/* One that was taken while the host's clock was ahead is not the latest for ever: it comes before the first
+ * that its host has taken since. (The store's time of it may be as wrong, or that of a copy.) */
+static void order(struct snapshots *all)
+{
+    int64_t future_ns = all->now_ns + AHEAD_NS;
+    for (size_t i = 0; i < all->n; i++)
+        all->v[i].order_ns = snapshot_taken_ns(&all->v[i]);
+    for (size_t i = 0; i < all->n; i++) {
+        struct snapshot *s = &all->v[i];
+        for (size_t k = 0; s->time_ns > future_ns && k < all->n; k++)
+            if (all->v[k].time_ns <= future_ns && is_followed_by(s, &all->v[k]))
+                s->order_ns = MIN(s->order_ns, snapshot_taken_ns(&all->v[k]) - 1);
+    }
+}
+
+static int by_order(const void *a, const void *b)
 {
     const struct snapshot *x = a, *y = b;
-    if (when(x) != when(y))
-        return when(x) < when(y) ? -1 : 1;
+    if (x->order_ns != y->order_ns)
+        return x->order_ns < y->order_ns ? -1 : 1;
+    if (snapshot_taken_ns(x) != snapshot_taken_ns(y))
+        return snapshot_taken_ns(x) < snapshot_taken_ns(y) ? -1 : 1;
     return memcmp(x->id.b, y->id.b, SHA_SIZE);
 }
 
@@ -334,8 +358,9 @@ int snapshots_load(struct repo *r, struct snapshots *out, struct err *e)
         snapshots_free(out);
         return -1;
     }
+    order(out);
     if (out->n)
-        qsort(out->v, out->n, sizeof *out->v, by_time);
+        qsort(out->v, out->n, sizeof *out->v, by_order);
     if (load_marks(r, out, e)) {
         snapshots_free(out);
         return -1;
@@ -347,8 +372,9 @@ int snapshots_load_mirrors(struct repo *r, struct snapshots *all, struct err *e)
 {
     if (mirrors_each(r, load_from, all, e))
         return -1;
+    order(all);
     if (all->n)
-        qsort(all->v, all->n, sizeof *all->v, by_time);
+        qsort(all->v, all->n, sizeof *all->v, by_order);
     return 0;
 }
 

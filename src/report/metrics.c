@@ -50,7 +50,7 @@ typedef double source_value(const struct source_status *s);
 
 static double snapshot_time(const struct snapshot *s)
 {
-    return s ? seconds_of(s->time_ns) : 0;
+    return s ? seconds_of(snapshot_taken_ns(s)) : 0;
 }
 
 static double last_time(const struct source_status *s)

@@ -53,13 +53,28 @@ static void PRINTF_LIKE(3, 4) problem(struct source_status *s, enum status_level
     s->level = MAX(s->level, level);
 }
 
+/* While such a one lies there, no space is given back; and were it the last, nobody would see that backups
+ * have stopped. */
+static void name_future(struct source_status *s, const struct snapshot *snapshot, int64_t now_ns)
+{
+    char time[40], hex[SHA_HEX];
+    if (snapshot_taken_ns(snapshot) <= now_ns + HOUR_NS)
+        return;
+    sha_hex(hex, &snapshot->id);
+    time_format_local(time, snapshot_taken_ns(snapshot));
+    problem(
+        s, STATUS_WARNING,
+        "snapshot %.8s is dated in the future (%s): a clock was or is wrong: see the runbook, \"A clock was wrong\"",
+        hex, time);
+}
+
 static void age_text(char out[32], int64_t ns)
 {
     duration_format(out, ns > 0 ? (uint64_t)ns : 0);
 }
 
 /* Finds the newest of each kind; *doubted: a drill found that this one differs. */
-static void look_back(struct source_status *s, const struct snapshots *all, const char *host,
+static void look_back(struct source_status *s, const struct snapshots *all, const char *host, int64_t now_ns,
                       const struct snapshot **doubted)
 {
     for (size_t i = 0; i < all->n; i++) { /* oldest first */
@@ -69,6 +84,7 @@ static void look_back(struct source_status *s, const struct snapshots *all, cons
             continue;
         s->type = src->type;
         s->last = snapshot;
+        name_future(s, snapshot, now_ns);
         if (src->verdict == VERDICT_GOOD)
             s->good = snapshot;
         if (src->proof.state == PROOF_HOLDS)
@@ -85,8 +101,8 @@ static void judge_backups(struct source_status *s, int64_t now_ns)
         problem(s, STATUS_CRITICAL, "there is no good backup of it: lifeboat backup %s", s->name);
         return;
     }
-    s->backup_due_ns = due(s->good->time_ns, NIGHT_NS);
-    int64_t ns = now_ns - s->good->time_ns;
+    s->backup_due_ns = due(snapshot_taken_ns(s->good), NIGHT_NS);
+    int64_t ns = now_ns - snapshot_taken_ns(s->good);
     age_text(age, ns);
     if (ns > NIGHT_NS)
         problem(s, ns > TWO_DAYS_NS ? STATUS_CRITICAL : STATUS_WARNING,
@@ -102,7 +118,7 @@ static void judge_backups(struct source_status *s, int64_t now_ns)
 static void judge_proofs(struct source_status *s, const struct snapshot *doubted, int64_t now_ns)
 {
     char age[32];
-    if (doubted && (!s->proven || doubted->time_ns > s->proven->time_ns))
+    if (doubted && (!s->proven || doubted > s->proven))
         problem(s, STATUS_CRITICAL,
                 "a drill found that its newest drilled backup does not restore to the same: see "
                 "`lifeboat show`");
@@ -115,6 +131,9 @@ static void judge_proofs(struct source_status *s, const struct snapshot *doubted
     int64_t proven_ns = snapshot_find_source(s->proven, s->name)->proof.time_ns, ns = now_ns - proven_ns;
     s->drill_due_ns = due(proven_ns, PROOF_LIFE_NS);
     age_text(age, ns);
+    if (ns < -HOUR_NS)
+        problem(s, STATUS_WARNING,
+                "the drill that proved it is dated in the future: a clock was or is wrong: lifeboat drill");
     if (ns > PROOF_LIFE_NS)
         problem(s, STATUS_WARNING, "the last drill that proved it was %s ago: lifeboat drill", age);
 }
@@ -154,7 +173,7 @@ void status_make(const struct config *c, const struct snapshots *all, const stru
     list_sources(c, all, host, out);
     for (size_t i = 0; i < out->n; i++) {
         const struct snapshot *doubted = NULL;
-        look_back(&out->v[i], all, host, &doubted);
+        look_back(&out->v[i], all, host, now_ns, &doubted);
         judge_backups(&out->v[i], now_ns);
         judge_proofs(&out->v[i], doubted, now_ns);
         judge_newest(&out->v[i], newest);

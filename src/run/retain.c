@@ -34,7 +34,7 @@ static size_t collect(const struct retaining *t, const struct line *l, bool forg
         if (!src || strcmp(s->host, l->host) != 0 || !(snapshot_counts(s) || forgotten_too))
             continue;
         (*out)[n++] = (struct moment){.snapshot = i,
-                                      .time_ns = MIN(s->time_ns, s->stored_ns),
+                                      .time_ns = snapshot_taken_ns(s),
                                       .stored_ns = s->stored_ns,
                                       .sequence = src->sequence,
                                       .verdict = src->verdict,

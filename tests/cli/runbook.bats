@@ -120,7 +120,7 @@ block_text() {
 # What is put in the place of names in the runbook, here and nowhere else: folders; a moment and a reader's id that the
 # test has; the address of the server.
 here() {
-    sed -E "s#(^|[ =:|\"'/])(/(etc/lifeboat|var/backups|srv/app|root)\\b)#\\1$T\\2#g
+    sed -E "s#(^|[ =:|\"'/])(/(etc/lifeboat|var/backups|var/lib/lifeboat|srv/app|root)\\b)#\\1$T\\2#g
         s#/run/postgresql port=5433#${PGHOST2:-}#g
         s#/run/postgresql#$PGHOST#g
         s#2026-03-01 14:00#${WHEN:-}#g
@@ -416,4 +416,11 @@ print([r["id"][:8] for r in json.load(sys.stdin)["readers"] if r["label"] == "th
     expect 0 lifeboat -q prune --yes
     block "The disk of the store is full" 1
     reads_all
+}
+
+@test "a clock was wrong" {
+    night
+    find "$T/var/backups/lifeboat" -type f -exec touch -d '5 years' {} +
+    expect 3 lifeboat -q prune
+    block "A clock was wrong" 1
 }

@@ -6,7 +6,7 @@ or the work of a thief.
 
 STORE is the repository's folder. Each line is JSON: {"days_ago": D, "verdict": V, "host": H, "sequence": N, "claims": C,
 "empty": true} puts a copy of the newest snapshot that says it was taken C days ago (D) and lies in the store since D days; the sequence
-counts up when not given; {"mark": "forget"|"broken"|"unpin", "of": NAME} puts a mark. Prints the name of each."""
+counts up when not given, and "format" is that of a later version; {"mark": "forget"|"broken"|"unpin", "of": NAME} puts a mark. Prints the name of each."""
 import glob, hashlib, json, os, re, struct, sys, time
 import nacl.bindings as sodium
 
@@ -43,6 +43,10 @@ def text_of(ns):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // 10**9)) + ".000Z"
 
 
+def formats(line):
+    return {"format": line["format"]} if "format" in line else {}
+
+
 def put_snapshot(line, base, sequence, now):
     taken, stored = (now - int(line.get(k, line["days_ago"]) * 86400e9) for k in ("claims", "days_ago"))
     sources = [dict(s, sequence=sequence, verdict=line.get("verdict", "good")) for s in base["sources"]]
@@ -52,7 +56,7 @@ def put_snapshot(line, base, sequence, now):
         if s["verdict"] == "failed" or line.get("empty"):
             s["streams"] = []
     put("snapshots", "snapshot", dict(base, time=text_of(taken), host=line.get("host", base["host"]),
-                                      verdict=line.get("verdict", "good"), sources=sources), stored)
+                                      verdict=line.get("verdict", "good"), sources=sources) | formats(line), stored)
 
 
 def main():
@@ -64,7 +68,7 @@ def main():
         if "mark" in line:
             mark = {"format": 1, "kind": line["mark"], "time": text_of(now), "random": os.urandom(16).hex()}
             target = {"mark": line["of"]} if line["mark"] == "unpin" else {"snapshot": line["of"], "undos": []}
-            put(f"marks/{line['mark']}", "mark", mark | target, now)
+            put(f"marks/{line['mark']}", "mark", mark | target | formats(line), now)
         else:
             sequence += 1
             put_snapshot(line, base, line.get("sequence", sequence), now)

@@ -53,6 +53,22 @@ static void good_and_proven_is_ok(void **state)
     check(&all, STATUS_OK, NULL);
 }
 
+/* Ages are counted by the store's time where the host's clock was ahead; what both put into the future is
+ * named. */
+static void the_future_hides_nothing(void **state)
+{
+    (void)state;
+    AUTO(snapshots) all = {0};
+    prove(add(&all, -1500 * DAY, "box", VERDICT_GOOD), 2 * DAY, true);
+    check(&all, STATUS_WARNING, "is dated in the future");
+    all.v[0].stored_ns = NOW - 3 * DAY;
+    check(&all, STATUS_CRITICAL, "the last good backup is 3 days old");
+    all.v[0].stored_ns = NOW - HOUR;
+    check(&all, STATUS_OK, NULL);
+    all.v[0].sources[0].proof.time_ns = NOW + DAY;
+    check(&all, STATUS_WARNING, "the drill that proved it is dated in the future");
+}
+
 static void what_is_missing_is_named(void **state)
 {
     (void)state;
@@ -168,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_and_proven_is_ok),
+        cmocka_unit_test(the_future_hides_nothing),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(a_difference_stays_until_a_newer_proof),
         cmocka_unit_test(configured_sources_are_expected),
