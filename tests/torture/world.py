@@ -213,7 +213,8 @@ class Case:
 
     def __init__(self, world, template, **configuration):
         self.world = world
-        self.name = "case-%d-%d" % (os.getpid(), next(world.numbers))
+        self.number = next(world.numbers)
+        self.name = "case-%d-%d" % (os.getpid(), self.number)
         self.path = "%s/%s" % (world.folder, self.name)
         subprocess.run(["cp", "-a", world.template(template), self.path], check=True)
         world.configure(self.path, **configuration)
@@ -254,7 +255,8 @@ class Case:
         must(not different, "restored of day %d, and not the same: %s" % (day, different[:300]))
 
     def restores_days(self, *days):
-        for day in days:
+        """One of them, another each time, and all in every eighth case: `check` has just read every byte of all."""
+        for day in days if self.number % 8 == 0 or not days else (days[self.number % len(days)],):
             self.restores(self.world.ids[day - 1], day)
 
     def snapshots(self, *arguments):
