@@ -76,7 +76,6 @@ def one_fault(world, scene, kind, errors, n):
     try:
         error = errors.split()[0]
         plan.set(kind, SHORT if error == "short" else FAIL, n, FOREVER if " " in errors else n, 0 if error == "short" else getattr(errno, error))
-        case.lied = kind in ("read", "open", "stat") and "EIO" in errors
         program = LIFEBOAT if kind in ("alloc", "mmap", "thread") else SANITIZED  # theirs fail, too
         programs = "lifeboat" if kind == "alloc" else scene.programs  # others need not say that it was memory
         r = case.torture({**plan.env, "TORTURE_PROGRAMS": programs}, *scene.arguments(case), program=program)
