@@ -9,7 +9,7 @@ from signal import SIGSEGV
 from scenes import SCENES
 from world import BUILD, CODES, LIFEBOAT, SANITIZED, SEED, Failed, must
 
-KINDS = ("write sync rename open fork pipe read mkdir unlink mmap alloc truncate poll net sql curl thread stat change").split()
+KINDS = ("write sync rename open fork pipe read mkdir unlink mmap alloc truncate poll net sql curl thread stat attribute change").split()
 COUNT, FAIL, SHORT, KILL = range(4)
 PLAN = struct.Struct("<32I I I I I I I 96s")
 FOREVER = 2**32 - 1
@@ -21,9 +21,9 @@ ERRORS = {
     "open": ("EMFILE", "EIO", "EMFILE EMFILE"), "fork": ("EAGAIN", "ENOMEM ENOMEM"), "pipe": ("EMFILE", "EMFILE EMFILE"),
     "read": ("EIO", "EINTR", "short", "EIO EIO"), "mkdir": ("ENOSPC", "EIO"), "unlink": ("EIO", "EIO EIO"), "mmap": ("ENOMEM",),
     "alloc": ("ENOMEM", "ENOMEM ENOMEM"), "truncate": ("ENOSPC", "EIO"), "poll": ("EINTR", "ENOMEM"), "net": ("ECONNREFUSED", "ECONNRESET"),
-    "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",)}
+    "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",), "attribute": ("EIO", "EPERM")}
 # Other words for the cause.
-WORDS = {"alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
+WORDS = {"curl": ("connect", "memory"), "alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
          "thread": ("thread",), "write": ("too short", "unexpected end", "seccomp")}
 
 
@@ -129,7 +129,7 @@ def sample(rng, count, most):
 
 
 def scenes_of(world, wanted):
-    return [s for s in SCENES if wanted(s) and (world.database or not s.needs_database)]
+    return [s for s in SCENES if wanted(s) and (world.database or not s.needs_database) and (world.bucket or not s.needs_bucket)]
 
 
 def fault_cases(world, wanted):
@@ -138,7 +138,7 @@ def fault_cases(world, wanted):
     for scene in scenes_of(world, wanted):
         counts = counts_of(world, scene)
         for kind, errors in ERRORS.items():
-            for e in errors:
+            for e in errors if not scene.kinds or kind in scene.kinds else ():
                 most = min(MOST.get(kind, 1000), scene.most)
                 cases += [(one_fault, scene, kind, e, n) for n in sample(rng, counts[kind], most)]
     rng.shuffle(cases)
@@ -152,7 +152,7 @@ def kill_cases(world, wanted):
         began = time.monotonic()
         counts = counts_of(world, scene)
         seconds = (time.monotonic() - began) / 2
-        for kind, most in (("change", 1000), ("read", 60), ("open", 60), ("fork", 60), ("poll", 30), ("sql", 30), ("alloc", 100)):
+        for kind, most in (("change", 1000), ("read", 60), ("open", 60), ("fork", 60), ("poll", 30), ("sql", 30), ("net", 60), ("alloc", 100)):
             cases += [(one_kill, scene, kind, n) for n in sample(rng, counts[kind], min(most, scene.most))]
         cases += [(one_moment, scene, rng.uniform(0, seconds)) for _ in range(min(60, scene.most))]
     rng.shuffle(cases)

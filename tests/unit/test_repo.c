@@ -314,7 +314,8 @@ static void a_mark_of_damage_is_withdrawn(void **state)
     test_repo_new(&t, NULL);
     AUTO(buf) data = BUF_NONE, pack = BUF_NONE;
     AUTO(snapshot) one = {0};
-    AUTO(strings) packs = STRINGS_NONE, before = STRINGS_NONE, quick = STRINGS_NONE, after = STRINGS_NONE;
+    AUTO(strings) packs = STRINGS_NONE, before = STRINGS_NONE, quick = STRINGS_NONE, kept = STRINGS_NONE,
+        after = STRINGS_NONE;
     AUTO(check_report) shallow = {0}, whole = {0}, bad = {0};
     const struct check_options no_data = {0};
     struct sha sha;
@@ -340,6 +341,8 @@ static void a_mark_of_damage_is_withdrawn(void **state)
     check(&t, &bad);
     assert_int_equal(bad.error_count, 1);
     assert_string_equal(bad.errors[0].object, packs.v[0]);
+    assert_ok(store_list(t.store, "marks/damaged/", flip, &kept, NULL, &e));
+    assert_int_equal(kept.n, 1);
     pack.p[pack.n / 3] ^= 1;
     assert_ok(store_replace(t.store, packs.v[0], buf_bytes(&pack), &e));
     test_repo_reload(&t);
