@@ -239,6 +239,14 @@ static void check_pack(struct job *job, unsigned worker)
                 name);
 }
 
+/* A disk that could not read for a while, or somebody put the right bytes back. */
+static void believe(struct checking *c, struct pack_info *info, const char *name)
+{
+    info->state &= ~(unsigned)PACK_DAMAGED;
+    sha_set_add(&c->good, &info->name);
+    strings_add_fmt(&c->report->notes, "%s was marked as damaged, and every byte of it is right", name);
+}
+
 static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
 {
     if (!p->c)
@@ -248,11 +256,11 @@ static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
     struct pack_info *info = &c->repo->index.packs[p->pack];
     c->report->bytes_read += p->hashed;
     c->hidden |= p->hidden;
+    char name[NAME_SIZE];
+    pack_name(name, &info->name);
     if (!err_is_set(&p->error)) {
-        if (info->marked && !p->hidden && info->size == p->hashed) {
-            info->state &= ~(unsigned)PACK_DAMAGED;
-            sha_set_add(&c->good, &info->name);
-        }
+        if (info->marked && !p->hidden && info->size == p->hashed)
+            believe(c, info, name);
         return 0;
     }
     if (p->error.kind != ERR_DAMAGED) {
@@ -260,8 +268,6 @@ static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
         return -1;
     }
     info->state |= PACK_DAMAGED;
-    char name[NAME_SIZE];
-    pack_name(name, &info->name);
     add_error(c->report, name, said_of_object(name, p->error.text));
     return 0;
 }
@@ -424,18 +430,6 @@ static int read_marks(struct checking *c, struct err *e)
                : 0;
 }
 
-/* A disk that could not read for a while, or somebody put the right bytes back. */
-static void withdraw_marks(struct checking *c)
-{
-    sha_set_sort(&c->good);
-    marks_withdraw(c->repo, &c->marks, &c->good, &c->report->notes);
-    for (size_t i = 0; i < c->good.n; i++) {
-        char name[NAME_SIZE];
-        pack_name(name, &c->good.v[i]);
-        strings_add_fmt(&c->report->notes, "%s was marked as damaged, and every byte of it is right", name);
-    }
-}
-
 static void mark_bad_packs(struct checking *c)
 {
     struct index *x = &c->repo->index;
@@ -488,7 +482,8 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
              check_packs(&c, e) || check_snapshots(&c, e);
     if (rc == 0) {
         mark_bad_packs(&c);
-        withdraw_marks(&c);
+        sha_set_sort(&c.good);
+        marks_withdraw(r, &c.marks, &c.good, &out->notes);
     }
     bigmap_free(c.lists);
     codec_free(c.codec);

@@ -23,8 +23,8 @@ ERRORS = {
     "alloc": ("ENOMEM", "ENOMEM ENOMEM"), "truncate": ("ENOSPC", "EIO"), "poll": ("EINTR", "ENOMEM"), "net": ("ECONNREFUSED", "ECONNRESET"),
     "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",), "attribute": ("EIO", "EPERM")}
 # Other words for the cause.
-WORDS = {"curl": ("connect", "memory"), "alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
-         "thread": ("thread",), "write": ("too short", "unexpected end", "seccomp")}
+WORDS = {"curl": ("connect", "memory"), "attribute": (": mode ", ": time ", ": owner "), "alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
+         "thread": ("thread",), "write": ("too short", "unexpected end")}
 
 
 class Plan:
