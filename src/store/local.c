@@ -222,21 +222,6 @@ static int check_mount(const struct store_local_options *o, struct err *e)
         o->path);
 }
 
-/* Makes the names of a new folder and of those above it last. One that may not be read is not ours. */
-static int sync_path(const char *path, struct err *e)
-{
-    AUTO_CHAR p = xstrdup(path);
-    for (char *slash; (slash = strrchr(p, '/'));) {
-        slash[slash == p] = 0;
-        AUTO_FD fd = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 && dir_sync(fd, p, e))
-            return -1;
-        if (slash == p)
-            return 0;
-    }
-    return 0;
-}
-
 static int make_folder(const char *path, struct err *e)
 {
     struct stat st;
@@ -245,7 +230,7 @@ static int make_folder(const char *path, struct err *e)
     if (dir_make(path, FOLDER_MODE, e))
         return -1;
     (void)!chmod(path, FOLDER_MODE); /* whatever the umask; file systems without modes refuse */
-    return sync_path(path, e);
+    return 0;
 }
 
 static int check_sentinel(struct local *l, struct err *e)

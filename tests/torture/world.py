@@ -129,7 +129,7 @@ class Run:
         return "exit status %s: %s" % (self.code, (self.err.strip() + "\n" + self.out.strip())[-900:])
 
 
-def run(program, conf, *arguments, env=None, limit=60):
+def run(program, conf, *arguments, env=None, limit=120):
     with subprocess.Popen([program, "-c", conf, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, errors="replace", env={**os.environ, **(env or {})}) as p:
         try:
