@@ -22,6 +22,10 @@ ROUNDS = 4  # snapshots in the repository, of which `prune` keeps the last two
 NOISE = 60000
 
 
+for program in (LIFEBOAT, SANITIZED):
+    assert os.path.basename(program) == "lifeboat", "fault.c and record.c know it by its name: " + program
+
+
 class Failed(Exception):
     pass
 
