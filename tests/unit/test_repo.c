@@ -314,9 +314,8 @@ static void a_mark_of_damage_is_withdrawn(void **state)
     test_repo_new(&t, NULL);
     AUTO(buf) data = BUF_NONE, pack = BUF_NONE;
     AUTO(snapshot) one = {0};
-    AUTO(strings)
-    packs = STRINGS_NONE,
-    before = STRINGS_NONE, quick = STRINGS_NONE, kept = STRINGS_NONE, after = STRINGS_NONE;
+    AUTO(strings) packs = STRINGS_NONE, before = STRINGS_NONE, quick = STRINGS_NONE;
+    AUTO(strings) kept = STRINGS_NONE, after = STRINGS_NONE;
     AUTO(check_report) shallow = {0}, whole = {0}, bad = {0};
     const struct check_options no_data = {0};
     struct sha sha;
