@@ -20,16 +20,18 @@ ssize_t fd_read(int fd, void *p, size_t n, const char *what, struct err *e) MUST
  * filled. */
 int file_read(const char *path, size_t limit, struct buf *out, struct err *e) MUST_CHECK;
 
-/* Makes `path` hold `data` with `mode`: temporary name beside it, fsync, rename, fsync of the folder. Temporary
- * names of this path that are older than a day (their process was killed) go.
- * With `exclusive` an existing path is refused (ERR_USAGE). */
+/* Makes `path` hold `data` with `mode`: temporary name beside it, fsync, rename, fsync of the folder.
+ * Temporary names of this path that are older than a day (their process was killed) go. With `exclusive` an
+ * existing path is refused (ERR_USAGE). */
 int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive, struct err *e) MUST_CHECK;
 
 /* An open file that has no name and takes its space with it when closed, in `dir`. Returns the fd or -1. */
 int file_spool(const char *dir, struct err *e) MUST_CHECK;
 
-/* mkdir -p; folders that are made get `mode`. */
+/* mkdir -p; folders that are made get `mode`, and survive a power cut. */
 int dir_make(const char *path, mode_t mode, struct err *e) MUST_CHECK;
+/* So that the folder's own name survives one, too: whoever made it may have been killed before that. */
+int dir_sync_above(const char *path, struct err *e) MUST_CHECK;
 int dir_sync(int dirfd, const char *what, struct err *e) MUST_CHECK;
 /* Removes a tree, of any depth, without following symlinks or leaving its file system; what is missing is
  * fine. */

@@ -198,6 +198,16 @@ int file_spool(const char *dir, struct err *e)
     return fd;
 }
 
+int dir_sync_above(const char *path, struct err *e)
+{
+    AUTO_CHAR copy = xstrdup(path);
+    const char *above = dirname(copy);
+    AUTO_FD fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES ? 0 : err_errno(e, ERR_IO, "%s", above); /* a folder to write into only */
+    return dir_sync(fd, above, e);
+}
+
 int dir_make(const char *path, mode_t mode, struct err *e)
 {
     AUTO_CHAR p = xstrdup(path);
@@ -205,8 +215,11 @@ int dir_make(const char *path, mode_t mode, struct err *e)
         if (slash)
             *slash = 0;
         struct stat st;
-        if (mkdir(p, mode) != 0 && !(errno == EEXIST && stat(p, &st) == 0 && S_ISDIR(st.st_mode)))
+        bool made = mkdir(p, mode) == 0;
+        if (!made && !(errno == EEXIST && stat(p, &st) == 0 && S_ISDIR(st.st_mode)))
             return err_errno(e, ERR_IO, "%s: make folder", p);
+        if (made && dir_sync_above(p, e))
+            return -1;
         if (!slash)
             return 0;
         *slash = '/';

@@ -137,7 +137,8 @@ const struct command command_check = {
     .about =
         "Looks at every small object and at whether every chunk that a snapshot needs is there; with --read-data\n"
         "also at the bytes themselves. Bad packs are marked, so that the next backup stores what they held\n"
-        "again. The writer key is enough; with the identity content is opened and compared as well.\n"
+        "again. The writer key is enough; with the identity content is opened and compared as well, and the\n"
+        "mark of a pack that is right goes.\n"
         "With --store and no URL, no key is needed: an object named \"probe\" is put, read, listed and deleted,\n"
         "and the store is asked for its clock, versions, locks and who may read it.",
     .example = "lifeboat check --read-data=15%",

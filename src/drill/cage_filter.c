@@ -40,6 +40,8 @@ static const char *const refused[] = {
 /* System calls that are younger than this list: Linux 6.10 and later. */
 #define FIRST_UNKNOWN 463
 
+#define CANNOT_BE_MADE "the seccomp filter cannot be made"
+
 static int refuse(scmp_filter_ctx ctx, const char *name, int why, unsigned count, struct scmp_arg_cmp cmp)
 {
     int nr = seccomp_syscall_resolve_name(name);
@@ -83,16 +85,34 @@ static int add_rules(scmp_filter_ctx ctx)
     return rc ? rc : refuse_when(ctx, "prlimit64", SCMP_A0_64(SCMP_CMP_NE, 0, 0));
 }
 
-/* This version of libseccomp gives the program to a descriptor only. */
-static int export(scmp_filter_ctx ctx, struct sock_fprog *out)
+/* Whether the program ends and no jump leads over its end: then what runs of it is all there. */
+static bool is_whole(const struct sock_fprog *p)
+{
+    for (unsigned i = 0; i < p->len; i++) {
+        const struct sock_filter *f = &p->filter[i];
+        uint64_t furthest = BPF_OP(f->code) == BPF_JA ? f->k : MAX(f->jt, f->jf);
+        if (BPF_CLASS(f->code) == BPF_JMP && i + 1 + furthest >= p->len)
+            return false;
+    }
+    return p->len && BPF_CLASS(p->filter[p->len - 1].code) == BPF_RET;
+}
+
+/* This version of libseccomp gives the program to a descriptor only, and takes a short write for a good one.
+ */
+static int export(scmp_filter_ctx ctx, struct sock_fprog *out, struct err *e)
 {
     struct stat st;
     AUTO_FD fd = memfd_create("filter", MFD_CLOEXEC);
     if (fd < 0 || seccomp_export_bpf(ctx, fd) != 0 || fstat(fd, &st) != 0)
-        return -1;
+        return err_errno(e, ERR_UNPROVEN, CANNOT_BE_MADE);
     size_t n = (size_t)st.st_size;
     *out = (struct sock_fprog){.len = (unsigned short)(n / sizeof *out->filter), .filter = xcalloc(1, n + 1)};
-    return pread(fd, out->filter, n, 0) == st.st_size ? 0 : -1;
+    ssize_t got = pread(fd, out->filter, n, 0);
+    if (got < 0)
+        return err_errno(e, ERR_UNPROVEN, CANNOT_BE_MADE);
+    return got == st.st_size && is_whole(out)
+               ? 0
+               : err_set(e, ERR_UNPROVEN, CANNOT_BE_MADE ": short write: it ends at byte %zd", got);
 }
 
 static void make_unknown_filter(struct sock_fprog *out)
@@ -116,13 +136,14 @@ int cage_make_filters(struct sock_fprog filters[2], struct err *e)
                          "run code: set [drill] scratch to a server set aside for it");
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     int rc = ctx ? add_rules(ctx) : -ENOMEM;
-    if (rc == 0)
-        rc = export(ctx, &filters[0]);
+    if (rc)
+        err_set(e, ERR_UNPROVEN, CANNOT_BE_MADE ": %s", strerror(-rc));
+    else
+        rc = export(ctx, &filters[0], e);
     if (ctx)
         seccomp_release(ctx);
     if (rc)
-        return err_set(e, ERR_UNPROVEN, "the seccomp filter cannot be made: %s",
-                       strerror(rc < -1 ? -rc : errno));
+        return -1;
     make_unknown_filter(&filters[1]);
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/child.h"
 #include "base/log.h"
+#include "repo/marks.h"
 #include "repo/tree.h"
 
 #include <stdio.h>
@@ -21,7 +22,10 @@ struct checking {
     struct bigmap
         *lists; /* seen, by list_key(); for each: 0, or the snapshots in which something is missing */
     struct list_reader reader;
-    bool *known_bad; /* by pack: had a mark before this check */
+    bool *known_bad;     /* by pack: had a mark before this check */
+    struct marks marks;  /* those of damage, from before this check; read when there are some */
+    struct sha_set good; /* packs that they name, and of which every byte was verified */
+    bool hidden;         /* content that was not looked into */
 };
 
 static struct check_error *find_error(struct check_report *report, const char *object)
@@ -128,7 +132,7 @@ struct pack_check {
     uint64_t hashed;
     struct checked_slot *slots; /* of the pack */
     uint32_t slot_count, slot_cap;
-    bool hidden; /* content that was not looked into */
+    bool hidden; /* content of it that was not looked into */
     struct err error;
 };
 
@@ -219,6 +223,7 @@ static void check_pack(struct job *job, unsigned worker)
     sha_begin(&p->sha);
     p->hashed = 0;
     p->slot_count = 0;
+    p->hidden = false;
     AUTO(buf) table = BUF_NONE;
     const struct table_visitor v = {.slot = note_slot, .frame = check_frame, .ctx = p};
     size_t used;
@@ -236,6 +241,14 @@ static void check_pack(struct job *job, unsigned worker)
                 name);
 }
 
+/* A disk that could not read for a while, or somebody put the right bytes back. */
+static void believe(struct checking *c, struct pack_info *info, const char *name)
+{
+    info->state &= ~(unsigned)PACK_DAMAGED;
+    sha_set_add(&c->good, &info->name);
+    strings_add_fmt(&c->report->notes, "%s was marked as damaged, and every byte of it is right", name);
+}
+
 static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
 {
     if (!p->c)
@@ -244,15 +257,19 @@ static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
     p->c = NULL;
     struct pack_info *info = &c->repo->index.packs[p->pack];
     c->report->bytes_read += p->hashed;
-    if (!err_is_set(&p->error))
+    c->hidden |= p->hidden;
+    char name[NAME_SIZE];
+    pack_name(name, &info->name);
+    if (!err_is_set(&p->error)) {
+        if (info->marked && !p->hidden && info->size == p->hashed)
+            believe(c, info, name);
         return 0;
+    }
     if (p->error.kind != ERR_DAMAGED) {
         *e = p->error;
         return -1;
     }
     info->state |= PACK_DAMAGED;
-    char name[NAME_SIZE];
-    pack_name(name, &info->name);
     add_error(c->report, name, said_of_object(name, p->error.text));
     return 0;
 }
@@ -272,7 +289,6 @@ static int check_packs(struct checking *c, struct err *e)
     unsigned n = pool_threads(c->repo->pool) + 1;
     struct pack_check *ring = xcalloc(n, sizeof *ring);
     uint64_t total = 0, done = 0, started = 0;
-    bool hidden = false;
     int rc = 0;
     for (uint32_t i = 0; i < x->pack_count; i++)
         if ((x->packs[i].state & PACK_LISTED) && has_its_turn(c->options, &x->packs[i].name))
@@ -301,14 +317,13 @@ static int check_packs(struct checking *c, struct err *e)
             *e = later;
             rc = -1;
         }
-        hidden |= ring[i].hidden;
         buf_free(&ring[i].slice);
         buf_free(&ring[i].raw);
         free(ring[i].slots);
         codec_free(ring[i].codec);
     }
     free(ring);
-    if (hidden)
+    if (c->hidden)
         strings_add(&c->report->notes, "content was hashed, not opened: that needs the identity");
     return rc;
 }
@@ -411,6 +426,17 @@ static int check_snapshots(struct checking *c, struct err *e)
 }
 
 /* ---- bad packs: marks, and what was known and has healed ---- */
+/* Before anything is read: a mark that comes later is of what somebody else has met since. */
+static int read_marks(struct checking *c, struct err *e)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < c->repo->index.pack_count; i++)
+        any |= c->known_bad[i];
+    return any && c->options->read_percent
+               ? marks_load(c->repo, MARK_BIT(MARK_DAMAGED) | MARKS_NO_CLOCK, &c->marks, e)
+               : 0;
+}
+
 static void mark_bad_packs(struct checking *c)
 {
     struct index *x = &c->repo->index;
@@ -459,13 +485,18 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     for (size_t i = 0; i < r->bad_objects.n; i++)
         add_text(out, r->bad_objects.v[i]);
     c.lists = bigmap_new(r->spool_dir, 0, e);
-    int rc = !c.lists || check_root(&c, e) || check_small_objects(&c, e) || check_packs(&c, e) ||
-             check_snapshots(&c, e);
-    if (rc == 0)
+    int rc = !c.lists || read_marks(&c, e) || check_root(&c, e) || check_small_objects(&c, e) ||
+             check_packs(&c, e) || check_snapshots(&c, e);
+    if (rc == 0) {
         mark_bad_packs(&c);
+        sha_set_sort(&c.good);
+        marks_withdraw(r, &c.marks, &c.good, &out->notes);
+    }
     bigmap_free(c.lists);
     list_reader_free(&c.reader);
     free(c.known_bad);
+    marks_free(&c.marks);
+    sha_set_free(&c.good);
     return rc ? -1 : 0;
 }
 

@@ -100,17 +100,7 @@ int marks_heal(struct copying *c, struct err *e)
     sha_set_sort(&c->healed);
     if (marks_load(c->to, MARK_BIT(MARK_DAMAGED), &all, e))
         return -1;
-    for (size_t i = 0; i < all.n; i++) {
-        char name[NAME_SIZE];
-        struct err why = ERR_INIT;
-        if (!sha_set_has(&c->healed, &all.v[i].names.v[0]))
-            continue;
-        mark_name(name, MARK_DAMAGED, &all.v[i].name);
-        if (store_delete(c->to->store, name, &why) == STORE_FAILED)
-            strings_add_fmt(&c->out->notes,
-                            "%s (the pack is whole again, but the mark that calls it damaged stays)",
-                            why.text);
-    }
+    marks_withdraw(c->to, &all, &c->healed, &c->out->notes);
     return 0;
 }
 
@@ -283,6 +273,20 @@ static bool concerns_there(const struct copying *c, const struct marks *all, con
     return pin && sha_set_has(&c->there, &pin->snapshot);
 }
 
+/* "marks/..: why": those that `to` has need not be read here. */
+static void leave_out_unreadable(struct copying *c, const struct strings *unreadable,
+                                 const struct strings *there)
+{
+    for (size_t i = 0; i < unreadable->n; i++) {
+        const char *colon = strstr(unreadable->v[i], ": ");
+        AUTO_CHAR name = xstrndup(unreadable->v[i], colon ? (size_t)(colon - unreadable->v[i]) : 0);
+        if (has_name(there, name))
+            continue;
+        strings_add_fmt(&c->out->notes, "%s: %s", store_title(c->from->store), unreadable->v[i]);
+        c->out->left_out++;
+    }
+}
+
 /* What protects a snapshot comes before what lets it go. */
 int copy_marks(struct copying *c, struct err *e)
 {
@@ -299,9 +303,7 @@ int copy_marks(struct copying *c, struct err *e)
                 transfers_add(&c->sending, name, 0, false, e))
                 return -1;
         }
-    for (size_t i = 0; i < all.unreadable.n; i++)
-        strings_add(&c->out->notes, all.unreadable.v[i]);
-    c->out->left_out += all.unreadable.n;
+    leave_out_unreadable(c, &all.unreadable, &there);
     return transfers_finish(&c->sending, e);
 }
 
@@ -323,14 +325,14 @@ int repo_copy(struct repo *from, struct repo *to, const struct copy_options *o, 
 {
     *out = (struct copy_report){0};
     AUTO(snapshots) all = {0};
+    AUTO(strings) there = STRINGS_NONE;
     AUTO(copying)
     c = {.from = from, .to = to, .out = out, .progress = o->progress, .progress_ctx = o->progress_ctx};
     copying_begin(&c);
-    if (repo_load(to, e) || snapshots_load(from, &all, e) || repo_load(from, e))
+    if (repo_load(to, e) || snapshots_load(from, &all, e) || repo_load(from, e) ||
+        list_names(to->store, "snapshots/", &there, e))
         return -1;
-    for (size_t i = 0; i < all.unreadable.n; i++)
-        strings_add_fmt(&out->notes, "%s: %s", store_title(from->store), all.unreadable.v[i]);
-    out->left_out = all.unreadable.n;
+    leave_out_unreadable(&c, &all.unreadable, &there);
     leave_out_unwanted(&all);
     return copy_packs(&c, e) || copy_indexes(&c, e) || copy_keys(&c, e) || list_there(&c, e) ||
                    copy_snapshots(&c, &all, e) || copy_receipts(&c, e) || copy_marks(&c, e)

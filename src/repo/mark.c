@@ -190,3 +190,19 @@ int mark_damaged(struct repo *r, const struct sha *pack, const char *reason, str
     }
     return put_mark(r, MARK_DAMAGED, o, e);
 }
+
+void marks_withdraw(struct repo *r, const struct marks *all, const struct sha_set *whole,
+                    struct strings *notes)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        const struct mark *m = &all->v[i];
+        char name[NAME_SIZE];
+        struct err why = ERR_INIT;
+        if (m->kind != MARK_DAMAGED || !sha_set_has(whole, &m->names.v[0]))
+            continue;
+        mark_name(name, MARK_DAMAGED, &m->name);
+        if (store_delete(r->store, name, &why) == STORE_FAILED)
+            strings_add_fmt(notes, "%s (the pack is whole again, but the mark that calls it damaged stays)",
+                            why.text);
+    }
+}

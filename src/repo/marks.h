@@ -68,6 +68,9 @@ void marks_apply(const struct marks *m, struct snapshots *all);
 /* ---- mark.c: making them; in gc.h and repo.h those that others make ---- */
 /* Names that many packs, in as few marks as hold them. */
 int mark_packs(struct repo *r, enum mark_kind kind, const struct sha_set *packs, struct err *e) MUST_CHECK;
+/* Deletes those of `all` that call a pack damaged which is whole. What cannot be deleted is a note. */
+void marks_withdraw(struct repo *r, const struct marks *all, const struct sha_set *whole,
+                    struct strings *notes);
 int mark_broken(struct repo *r, const struct sha *snapshot, struct err *e) MUST_CHECK;
 
 #endif

@@ -75,23 +75,26 @@ static int fetch_pack(struct transfer *t, int fd)
 }
 
 /* One that does not open (a later format, another generation) travels all the same. */
-static void read_table(struct transfer *t, int fd)
+static int read_table(struct transfer *t, int fd)
 {
     uint8_t footer[PACK_FOOTER];
     uint64_t offset, length;
     struct err why = ERR_INIT;
     AUTO(buf) sealed = BUF_NONE;
     const struct keyring *keys = t->all->to->keys;
-    if (fd_pread_all(fd, footer, PACK_FOOTER, t->size - PACK_FOOTER, "temporary file", &why) ||
-        pack_open_footer(keys, BYTES(footer, PACK_FOOTER), t->size, &offset, &length, &why))
-        return;
+    if (fd_pread_all(fd, footer, PACK_FOOTER, t->size - PACK_FOOTER, "temporary file", &t->error))
+        return -1;
+    if (pack_open_footer(keys, BYTES(footer, PACK_FOOTER), t->size, &offset, &length, &why))
+        return 0;
     struct cursor c = cursor_of(BYTES(footer, PACK_FOOTER));
     cursor_u32(&c);
     uint32_t generation = cursor_u32(&c);
     buf_reserve(&sealed, length);
-    if (fd_pread_all(fd, sealed.p, length, offset, "temporary file", &why) ||
-        pack_open_table(keys, BYTES(sealed.p, length), generation, &t->table, &why))
+    if (fd_pread_all(fd, sealed.p, length, offset, "temporary file", &t->error))
+        return -1;
+    if (pack_open_table(keys, BYTES(sealed.p, length), generation, &t->table, &why))
         t->table.n = 0;
+    return 0;
 }
 
 /* Only a whole object can replace one; the mapping keeps it out of the heap. */
@@ -112,9 +115,8 @@ static void send_pack(struct transfer *t)
         return;
     }
     AUTO_FD fd = store_tempfile(t->all->to->store, &t->error);
-    if (fd < 0 || fetch_pack(t, fd))
+    if (fd < 0 || fetch_pack(t, fd) || read_table(t, fd))
         return;
-    read_table(t, fd);
     (void)!(t->replace ? replace_pack(t, fd)
                        : store_put_file(t->all->to->store, t->name, fd, t->size, &t->error));
 }

@@ -19,7 +19,8 @@ bool file_is_there(const char *path)
 int make_parent_folder(const char *path, struct err *e)
 {
     AUTO_CHAR copy = xstrdup(path);
-    return dir_make(dirname(copy), 0700, e);
+    const char *folder = dirname(copy);
+    return dir_make(folder, 0700, e) || dir_sync_above(folder, e) ? -1 : 0;
 }
 
 static int read_stdin(struct buf *out, struct err *e)

@@ -16,7 +16,12 @@ struct fd_cache {
     unsigned tick, forgotten;
 };
 
-int open_regular(int dirfd, const char *name)
+bool is_lost(int why)
+{
+    return why == EIO || why == EBADMSG || why == EUCLEAN;
+}
+
+static int open_once(int dirfd, const char *name)
 {
     struct stat st;
     AUTO_FD fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -29,6 +34,12 @@ int open_regular(int dirfd, const char *name)
     int out = fd;
     fd = -1;
     return out;
+}
+
+int open_regular(int dirfd, const char *name)
+{
+    int fd = open_once(dirfd, name);
+    return fd < 0 && is_lost(errno) ? open_once(dirfd, name) : fd;
 }
 
 struct fd_cache *fd_cache_new(void)

@@ -23,6 +23,11 @@ void fd_cache_give_back(struct fd_cache *c, struct open_file *f);
 /* The name is gone or means another file now: who has it open reads on in the old one. */
 void fd_cache_forget(struct fd_cache *c, const char *name);
 
+/* A bad sector, or a checksum of the file system that does not hold: the bytes of this file are lost, and the
+ * others are not. Who is told so asks twice: a cable that shook is no bad sector, and damage is written down.
+ */
+bool is_lost(int why);
+
 /* Opens a regular file for reading without following a symbolic link or waiting for a fifo. -1 as above. */
 int open_regular(int dirfd, const char *name);
 

@@ -61,13 +61,6 @@ int local_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, st
 }
 
 /* ---- reading ---- */
-/* A bad sector, or a checksum of the file system that does not hold: the bytes of this object are lost, and
- * the rest of the store is not. */
-static bool is_lost(int why)
-{
-    return why == EIO || why == EBADMSG || why == EUCLEAN;
-}
-
 static int read_error(struct local *l, struct err *e, const char *what)
 {
     bool lost = is_lost(errno);
@@ -77,14 +70,22 @@ static int read_error(struct local *l, struct err *e, const char *what)
     return STORE_FAILED;
 }
 
+static ssize_t read_some(int fd, void *p, size_t n, uint64_t offset)
+{
+    ssize_t got;
+    int lost = 0;
+    do
+        got = pread(fd, p, n, (off_t)offset);
+    while (got < 0 && (errno == EINTR || (is_lost(errno) && lost++ == 0)));
+    return got;
+}
+
 /* All n bytes, or STORE_FAILED: ERR_DAMAGED when they are not there. */
 static int read_all(struct local *l, int fd, void *p, size_t n, uint64_t offset, struct err *e)
 {
     uint8_t *out = p;
     for (size_t done = 0; done < n;) {
-        ssize_t got = pread(fd, out + done, n - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got = read_some(fd, out + done, n - done, offset + done);
         if (got < 0)
             return read_error(l, e, "read");
         if (got == 0)
@@ -221,21 +222,6 @@ static int check_mount(const struct store_local_options *o, struct err *e)
         o->path);
 }
 
-/* Makes the names of a new folder and of those above it last. One that may not be read is not ours. */
-static int sync_path(const char *path, struct err *e)
-{
-    AUTO_CHAR p = xstrdup(path);
-    for (char *slash; (slash = strrchr(p, '/'));) {
-        slash[slash == p] = 0;
-        AUTO_FD fd = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 && dir_sync(fd, p, e))
-            return -1;
-        if (slash == p)
-            return 0;
-    }
-    return 0;
-}
-
 static int make_folder(const char *path, struct err *e)
 {
     struct stat st;
@@ -244,7 +230,7 @@ static int make_folder(const char *path, struct err *e)
     if (dir_make(path, FOLDER_MODE, e))
         return -1;
     (void)!chmod(path, FOLDER_MODE); /* whatever the umask; file systems without modes refuse */
-    return sync_path(path, e);
+    return 0;
 }
 
 static int check_sentinel(struct local *l, struct err *e)

@@ -2,6 +2,7 @@
  * fail, or kills the program at it. What shall happen, and what did, is a struct plan in the file that
  * TORTURE_PLAN names: the whole tree of processes counts in it. TORTURE_PROGRAMS: the names of those that are
  * counted. */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +42,7 @@ enum kind {
     CURL,
     THREAD,
     STAT,
+    ATTRIBUTE,
     CHANGE,
     KINDS
 };
@@ -277,6 +279,51 @@ int fstat(int fd, struct stat *st)
 int fstatat(int dirfd, const char *path, struct stat *st, int flags)
 {
     return fails(STAT, "fstatat", path) ? -1 : (int)syscall(SYS_newfstatat, dirfd, path, st, flags);
+}
+
+struct dirent *readdir(DIR *d)
+{
+    return fails(READ, "readdir", NULL) && !is_short() ? NULL : REAL(readdir)(d);
+}
+
+/* ---- what a restore gives its files ---- */
+int fchmod(int fd, mode_t mode)
+{
+    return change_fails(ATTRIBUTE, "fchmod", NULL) ? -1 : (int)syscall(SYS_fchmod, fd, mode);
+}
+
+int fchmodat(int dirfd, const char *path, mode_t mode, int flags)
+{
+    return change_fails(ATTRIBUTE, "fchmodat", path) ? -1 : REAL(fchmodat)(dirfd, path, mode, flags);
+}
+
+int fchown(int fd, uid_t user, gid_t group)
+{
+    return change_fails(ATTRIBUTE, "fchown", NULL) ? -1 : (int)syscall(SYS_fchown, fd, user, group);
+}
+
+int fchownat(int dirfd, const char *path, uid_t user, gid_t group, int flags)
+{
+    return change_fails(ATTRIBUTE, "fchownat", path)
+               ? -1
+               : (int)syscall(SYS_fchownat, dirfd, path, user, group, flags);
+}
+
+int futimens(int fd, const struct timespec times[2])
+{
+    return change_fails(ATTRIBUTE, "futimens", NULL) ? -1 : (int)syscall(SYS_utimensat, fd, NULL, times, 0);
+}
+
+int utimensat(int dirfd, const char *path, const struct timespec times[2], int flags)
+{
+    return change_fails(ATTRIBUTE, "utimensat", path)
+               ? -1
+               : (int)syscall(SYS_utimensat, dirfd, path, times, flags);
+}
+
+int symlinkat(const char *to, int dirfd, const char *path)
+{
+    return change_fails(ATTRIBUTE, "symlinkat", path) ? -1 : (int)syscall(SYS_symlinkat, to, dirfd, path);
 }
 
 /* ---- processes and threads ---- */

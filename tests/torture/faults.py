@@ -9,7 +9,7 @@ from signal import SIGSEGV
 from scenes import SCENES
 from world import BUILD, CODES, LIFEBOAT, SANITIZED, SEED, Failed, must
 
-KINDS = ("write sync rename open fork pipe read mkdir unlink mmap alloc truncate poll net sql curl thread stat change").split()
+KINDS = ("write sync rename open fork pipe read mkdir unlink mmap alloc truncate poll net sql curl thread stat attribute change").split()
 COUNT, FAIL, SHORT, KILL = range(4)
 PLAN = struct.Struct("<32I I I I I I I 96s")
 FOREVER = 2**32 - 1
@@ -21,10 +21,10 @@ ERRORS = {
     "open": ("EMFILE", "EIO", "EMFILE EMFILE"), "fork": ("EAGAIN", "ENOMEM ENOMEM"), "pipe": ("EMFILE", "EMFILE EMFILE"),
     "read": ("EIO", "EINTR", "short", "EIO EIO"), "mkdir": ("ENOSPC", "EIO"), "unlink": ("EIO", "EIO EIO"), "mmap": ("ENOMEM",),
     "alloc": ("ENOMEM", "ENOMEM ENOMEM"), "truncate": ("ENOSPC", "EIO"), "poll": ("EINTR", "ENOMEM"), "net": ("ECONNREFUSED", "ECONNRESET"),
-    "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",)}
+    "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",), "attribute": ("EIO", "EPERM")}
 # Other words for the cause.
-WORDS = {"alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
-         "thread": ("thread",), "write": ("too short", "unexpected end", "seccomp")}
+WORDS = {"curl": ("connect", "memory"), "attribute": (": mode ", ": time ", ": owner "), "alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
+         "thread": ("thread",), "write": ("too short", "unexpected end")}
 
 
 class Plan:
@@ -44,16 +44,24 @@ class Plan:
         return dict(zip(KINDS, values)), values[32], values[-1].split(b"\0")[0].decode(errors="replace")
 
 
+COUNTED = {}
+
+
 def counts_of(world, scene):
-    """How many calls of each kind the scene makes, undisturbed."""
+    """How many calls of each kind the scene makes, undisturbed, and its seconds."""
+    if scene.name in COUNTED:
+        return COUNTED[scene.name]
     case = scene.case(world)
     try:
         plan = Plan(case)
         plan.set()
+        began = time.monotonic()
         r = case.torture({**plan.env, "TORTURE_PROGRAMS": scene.programs}, *scene.arguments(case))
+        seconds = time.monotonic() - began
         must(r.code == 0, "%s, without a fault: %s" % (scene.name, r))
         scene.good(case)
-        return plan.get()[0]
+        COUNTED[scene.name] = plan.get()[0], seconds
+        return COUNTED[scene.name]
     finally:
         scene.remove(case)
 
@@ -76,7 +84,6 @@ def one_fault(world, scene, kind, errors, n):
     try:
         error = errors.split()[0]
         plan.set(kind, SHORT if error == "short" else FAIL, n, FOREVER if " " in errors else n, 0 if error == "short" else getattr(errno, error))
-        case.lied = kind in ("read", "open", "stat") and "EIO" in errors
         program = LIFEBOAT if kind in ("alloc", "mmap", "thread") else SANITIZED  # theirs fail, too
         programs = "lifeboat" if kind == "alloc" else scene.programs  # others need not say that it was memory
         r = case.torture({**plan.env, "TORTURE_PROGRAMS": programs}, *scene.arguments(case), program=program)
@@ -130,16 +137,16 @@ def sample(rng, count, most):
 
 
 def scenes_of(world, wanted):
-    return [s for s in SCENES if wanted(s) and (world.database or not s.needs_database)]
+    return [s for s in SCENES if wanted(s) and (world.database or not s.needs_database) and (world.bucket or not s.needs_bucket)]
 
 
 def fault_cases(world, wanted):
     rng = random.Random("faults" + SEED)
     cases = []
     for scene in scenes_of(world, wanted):
-        counts = counts_of(world, scene)
+        counts, _ = counts_of(world, scene)
         for kind, errors in ERRORS.items():
-            for e in errors:
+            for e in errors if not scene.kinds or kind in scene.kinds else ():
                 most = min(MOST.get(kind, 1000), scene.most)
                 cases += [(one_fault, scene, kind, e, n) for n in sample(rng, counts[kind], most)]
     rng.shuffle(cases)
@@ -150,10 +157,8 @@ def kill_cases(world, wanted):
     rng = random.Random("kills" + SEED)
     cases = []
     for scene in scenes_of(world, wanted):
-        began = time.monotonic()
-        counts = counts_of(world, scene)
-        seconds = (time.monotonic() - began) / 2
-        for kind, most in (("change", 1000), ("read", 60), ("open", 60), ("fork", 60), ("poll", 30), ("sql", 30), ("alloc", 100)):
+        counts, seconds = counts_of(world, scene)
+        for kind, most in (("change", 1000), ("read", 60), ("open", 60), ("fork", 60), ("poll", 30), ("sql", 30), ("net", 60), ("alloc", 100)):
             cases += [(one_kill, scene, kind, n) for n in sample(rng, counts[kind], min(most, scene.most))]
         cases += [(one_moment, scene, rng.uniform(0, seconds)) for _ in range(min(60, scene.most))]
     rng.shuffle(cases)

@@ -5,8 +5,24 @@
 #include "repo/copy.h"
 #include "run/run.h"
 
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #define SMALL 1500u
 #define KNOWN 64
+
+/* What temporary files are read with: call number `failing` cannot. */
+static unsigned reads, failing;
+
+ssize_t pread(int fd, void *p, size_t n, off_t at)
+{
+    if (++reads == failing) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_pread64, fd, p, n, at);
+}
 
 static const struct copy_options quiet = {0};
 static const struct prune_options nothing = {0};
@@ -313,6 +329,52 @@ static void what_cannot_be_read_leaves_the_mirror_incomplete(void **state)
     assert_int_equal(after.left_out, 0);
     assert_int_equal(mirror_restores(&s), 2);
     pair_free(&s);
+}
+
+static void what_the_mirror_has_is_not_missing_there(void **state)
+{
+    (void)state;
+    struct pair s;
+    char name[NAME_SIZE];
+    AUTO(copy_report) r = {0}, after = {0};
+    pair_new(&s, 20);
+    struct sha id = back_up(&s, 0);
+    copy_ok(&s, &r);
+    object_name(name, "snapshots/", &id);
+    flip(s.w.store, name);
+    copy_ok(&s, &after);
+    assert_int_equal(after.left_out, 0);
+    assert_int_equal(after.notes.n, 0);
+    pair_free(&s);
+}
+
+/* Each read of a temporary file fails once: the copy fails and says so, no snapshot waits for a prune. */
+static void a_temporary_file_that_cannot_be_read_is_named(void **state)
+{
+    (void)state;
+    bool failed = true;
+    unsigned n = 0;
+    while (failed) {
+        struct pair s;
+        AUTO(copy_report) bad = {0}, after = {0};
+        struct err e = ERR_INIT;
+        pair_new(&s, 20);
+        back_up(&s, 0);
+        reopen(&s);
+        reads = 0;
+        failing = ++n;
+        int rc = repo_copy(s.from.repo, s.to.repo, &quiet, &bad, &e);
+        failed = reads >= failing;
+        failing = 0;
+        assert_int_equal(bad.waiting, 0);
+        assert_int_equal(rc, failed ? -1 : 0);
+        if (failed)
+            assert_text(e, "Input/output error");
+        copy_ok(&s, &after);
+        assert_int_equal(mirror_restores(&s), 1);
+        pair_free(&s);
+    }
+    assert_true(n > 2);
 }
 
 static void a_bad_pack_that_nobody_needs_stops_nothing(void **state)
@@ -626,6 +688,8 @@ int main(void)
         cmocka_unit_test(marks_of_packs_stay_where_they_are),
         cmocka_unit_test(wrong_bytes_do_not_travel),
         cmocka_unit_test(a_bad_pack_that_nobody_needs_stops_nothing),
+        cmocka_unit_test(what_the_mirror_has_is_not_missing_there),
+        cmocka_unit_test(a_temporary_file_that_cannot_be_read_is_named),
         cmocka_unit_test(a_bad_pack_on_the_mirror_is_replaced),
         cmocka_unit_test(a_condemned_name_gets_no_second_life),
         cmocka_unit_test(nor_does_a_swept_one),

@@ -304,6 +304,55 @@ static void damage_heals_from_the_source(void **state)
     test_repo_free(&t);
 }
 
+/* A mark of a pack that reads well again goes when every byte was verified, and one that is bad keeps its
+ * own. */
+static void a_mark_of_damage_is_withdrawn(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    struct test_repo t;
+    test_repo_new(&t, NULL);
+    AUTO(buf) data = BUF_NONE, pack = BUF_NONE;
+    AUTO(snapshot) one = {0};
+    AUTO(strings) packs = STRINGS_NONE, before = STRINGS_NONE, quick = STRINGS_NONE;
+    AUTO(strings) kept = STRINGS_NONE, after = STRINGS_NONE;
+    AUTO(check_report) shallow = {0}, whole = {0}, bad = {0};
+    const struct check_options no_data = {0};
+    struct sha sha;
+    test_bytes(&data, MB, 17);
+    assert_ok(keys_add_recipient(t.store, t.keys, keyring_current(t.keys)->content_public, "test", &e));
+    test_backup(&t, buf_bytes(&data), &one);
+    assert_ok(store_list(t.store, "packs/", flip, &packs, NULL, &e));
+    for (size_t i = 0; i < packs.n; i++) {
+        assert_true(name_sha(packs.v[i], &sha));
+        assert_ok(mark_damaged(t.repo, &sha, "it could not be read", &e));
+    }
+    assert_ok(store_list(t.store, "marks/damaged/", flip, &before, NULL, &e));
+    assert_int_equal(before.n, packs.n);
+    test_repo_reload(&t);
+    assert_ok(repo_check(t.repo, &no_data, &shallow, &e));
+    assert_true(shallow.error_count > 0);
+    assert_ok(store_list(t.store, "marks/damaged/", flip, &quick, NULL, &e));
+    assert_int_equal(quick.n, packs.n);
+    assert_ok(store_get(t.store, packs.v[0], UINT64_MAX, &pack, &e));
+    pack.p[pack.n / 3] ^= 1;
+    assert_ok(store_replace(t.store, packs.v[0], buf_bytes(&pack), &e));
+    test_repo_reload(&t);
+    check(&t, &bad);
+    assert_int_equal(bad.error_count, 1);
+    assert_string_equal(bad.errors[0].object, packs.v[0]);
+    assert_ok(store_list(t.store, "marks/damaged/", flip, &kept, NULL, &e));
+    assert_int_equal(kept.n, 1);
+    pack.p[pack.n / 3] ^= 1;
+    assert_ok(store_replace(t.store, packs.v[0], buf_bytes(&pack), &e));
+    test_repo_reload(&t);
+    check(&t, &whole);
+    assert_int_equal(whole.error_count, 0);
+    assert_ok(store_list(t.store, "marks/damaged/", flip, &after, NULL, &e));
+    assert_int_equal(after.n, 0);
+    test_repo_free(&t);
+}
+
 /* Puts a damaged mark for the first pack with this signature; returns what a backup then stores anew. */
 static uint64_t new_bytes_with_mark(const char *signature)
 {
@@ -509,6 +558,7 @@ int main(void)
         cmocka_unit_test(packs_of_a_run_that_was_cut_off_are_used),
         cmocka_unit_test(every_flipped_byte_is_found),
         cmocka_unit_test(damage_heals_from_the_source),
+        cmocka_unit_test(a_mark_of_damage_is_withdrawn),
         cmocka_unit_test(a_forged_signature_makes_a_mark_void),
         cmocka_unit_test(a_lost_index_is_made_up_for),
         cmocka_unit_test(every_store_operation_fails_once),

@@ -24,29 +24,36 @@ static void condemned_packs_are_not_relied_on(void **state)
     scene_free(&s);
 }
 
-/* A backup that began before its packs were condemned, and whose view is young, commits; the next prune moves
- * what it needs. */
+/* A backup that began before its packs were condemned, and whose view is young, commits *two. */
+static void commit_on_condemned(struct scene *s, struct snapshot *two)
+{
+    struct err e = ERR_INIT;
+    scene_new(s, 10);
+    scene_forget(s, &s->one);
+    world_wait(&s->w, 4 * DAY);
+    struct host other;
+    struct taking b;
+    host_new(&other, &s->w, false);
+    assert_ok(taking_begin(&b, &other, &s->blocks, &e));
+    assert_ok(taking_write(&b, 10, &e));
+    AUTO(prune_report) r = {0};
+    scene_prune(s, &nothing, &r);
+    assert_int_equal(r.dead.packs, 1);
+    world_wait(&s->w, 11 * HOUR);
+    assert_int_equal(taking_end(&b, two, &e), COMMIT_DONE);
+    assert_int_equal(two->sources[0].streams[0].new_bytes, 0);
+    taking_free(&b);
+    host_free(&other);
+}
+
+/* The next prune moves what it needs. */
 static void what_is_needed_after_all_is_moved(void **state)
 {
     (void)state;
     struct scene s;
-    struct err e = ERR_INIT;
-    scene_new(&s, 10);
-    scene_forget(&s, &s.one);
-    world_wait(&s.w, 4 * DAY);
-    struct host other;
-    struct taking b;
     AUTO(snapshot) two = {0};
-    host_new(&other, &s.w, false);
-    assert_ok(taking_begin(&b, &other, &s.blocks, &e));
-    assert_ok(taking_write(&b, 10, &e));
-    AUTO(prune_report) r = {0}, rescue = {0}, late = {0};
-    scene_prune(&s, &nothing, &r);
-    assert_int_equal(r.dead.packs, 1);
-    world_wait(&s.w, 11 * HOUR);
-    assert_int_equal(taking_end(&b, &two, &e), COMMIT_DONE);
-    assert_int_equal(two.sources[0].streams[0].new_bytes, 0);
-    taking_free(&b);
+    AUTO(prune_report) rescue = {0}, late = {0};
+    commit_on_condemned(&s, &two);
     world_wait(&s.w, HOUR);
     scene_prune(&s, &nothing, &rescue);
     assert_int_equal(rescue.rescued.packs, 1);
@@ -55,8 +62,33 @@ static void what_is_needed_after_all_is_moved(void **state)
     scene_prune(&s, &nothing, &late);
     assert_int_equal(late.swept.packs, 1);
     assert_restores(&s.w, &two, &s.blocks);
-    host_free(&other);
     scene_free(&s);
+}
+
+/* An exclusive one deletes in the same run what it moved from: not before, wherever it is killed. */
+static void what_is_moved_goes_last(void **state)
+{
+    (void)state;
+    const struct prune_options exclusive = {.exclusive = true};
+    bool killed = true;
+    for (int n = 1; killed; n++) {
+        struct scene s;
+        struct err e = ERR_INIT;
+        AUTO(snapshot) two = {0};
+        AUTO(prune_report) r = {0};
+        commit_on_condemned(&s, &two);
+        world_wait(&s.w, HOUR);
+        host_reopen(&s.h, true);
+        s.h.kill_at = n;
+        killed = repo_prune(s.h.repo, &exclusive, &r, &e) != 0;
+        if (killed)
+            assert_text(e, "killed");
+        else
+            assert_int_equal(r.swept.packs, 1);
+        s.h.kill_at = 0;
+        assert_restores(&s.w, &two, &s.blocks);
+        scene_free(&s);
+    }
 }
 
 /* The same with a view that has become old, or a commit that came too late: 20 hours by the clock, or asleep.
@@ -327,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(condemned_packs_are_not_relied_on),
         cmocka_unit_test(what_is_needed_after_all_is_moved),
+        cmocka_unit_test(what_is_moved_goes_last),
         cmocka_unit_test(an_old_view_is_taken_again),
         cmocka_unit_test(a_commit_after_sleep_is_broken),
         cmocka_unit_test(own_packs_are_looked_at_again),

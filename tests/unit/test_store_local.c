@@ -7,9 +7,22 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+static unsigned failing; /* so many calls of pread() fail with EIO */
+
+ssize_t pread(int fd, void *p, size_t n, off_t at)
+{
+    if (failing) {
+        failing--;
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_pread64, fd, p, n, at);
+}
 
 static const char *root_of(void **state)
 {
@@ -75,6 +88,28 @@ static void test_torn_object_is_replaced(void **state)
     assert_ok(put_by_file(s, "packs/aa/x", "whole", 5, &e));
     expect(s, "packs/aa/x", "whole");
     expect_list(s, "", "packs/aa/x 5");
+}
+
+/* A read that fails once is no damage; a sector that stays bad is. */
+static void test_bad_sector(void **state)
+{
+    struct store *s = store_of(state);
+    char c;
+    put(s, "packs/aa/x", "whole");
+    for (unsigned times = 1; times <= 2; times++) {
+        struct err e = ERR_INIT;
+        AUTO(buf) all = BUF_NONE;
+        failing = times;
+        assert_int_equal(store_get_range(s, "packs/aa/x", 4, &c, 1, &e),
+                         times == 1 ? STORE_DONE : STORE_FAILED);
+        assert_int_equal(e.kind, times == 1 ? ERR_NONE : ERR_DAMAGED);
+        failing = times;
+        e = (struct err)ERR_INIT;
+        assert_int_equal(store_get(s, "packs/aa/x", 99, &all, &e), times == 1 ? STORE_DONE : STORE_FAILED);
+        assert_int_equal(e.kind, times == 1 ? ERR_NONE : ERR_DAMAGED);
+        if (times == 2)
+            assert_text(e, "Input/output error");
+    }
 }
 
 static size_t count_files(const char *folder)
@@ -384,6 +419,7 @@ static void test_left_temporary_file(void **state)
 /* clang-format off */
 #define DIRECTORY(set_up) \
     cmocka_unit_test_setup_teardown(test_torn_object_is_replaced, set_up, tear_down), \
+    cmocka_unit_test_setup_teardown(test_bad_sector, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_temporary_files, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_foreign_files, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_descriptors, set_up, tear_down)
