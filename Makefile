@@ -28,6 +28,7 @@ CMD_SRC := $(sort $(wildcard src/cmd/*.c))
 TEST_SRC := $(sort $(wildcard tests/unit/test_*.c))
 TEST_HELP := $(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_HELP := tests/fuzz/world.c
 BATS := $(sort $(wildcard tests/cli/*.bats))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(O)/%.o)
@@ -62,7 +63,7 @@ $(O)/torture/%.so: tests/torture/%.c
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -g -fPIC -shared -o $@ $<
 
 # A fuzz target with a main() that feeds it files: how `make check` replays the corpus with any compiler.
-$(O)/replay/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(O)/liblifeboat.a
+$(O)/replay/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP:%.c=$(O)/%.o) $(O)/tests/fuzz/replay.o $(O)/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -94,7 +95,7 @@ fuzz:
 	build/fuzz/corpus/$$n tests/fuzz/corpus/$$n 2>build/fuzz/$$n.log || { tail -40 build/fuzz/$$n.log; exit 1; }; \
 	grep -E 'number_of_executed|new_units' build/fuzz/$$n.log; done
 fuzzers: $(FUZZERS)
-build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o build/fuzz/liblifeboat.a
+build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o $(FUZZ_HELP:%.c=build/fuzz/%.o) build/fuzz/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 model:
