@@ -35,7 +35,7 @@ CMD_OBJ := $(CMD_SRC:%.c=$(O)/%.o)
 TESTS := $(TEST_SRC:tests/unit/%.c=$(O)/tests/%)
 TORTURE := $(patsubst tests/%.c,$(O)/%.so,$(wildcard tests/torture/*.c))
 REPLAY := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/replay/%)
-FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/bin/%)
+FUZZERS = $(FUZZ_SRC:tests/fuzz/%.c=$(FUZZ_DIR)/bin/%)
 FUZZ_SECONDS ?= 60
 
 all: $(O)/lifeboat
@@ -86,18 +86,32 @@ replay: $(REPLAY)
 lint:
 	@tests/lib/packages build test lint
 	@tests/lint
+# FUZZ_SAN=memory: for the targets whose bytes pass through no library that is compiled without it.
+FUZZ_SAN ?= address,undefined
+FUZZ_DIR := build/fuzz$(if $(filter memory,$(FUZZ_SAN)),-memory)
 fuzz:
 	@tests/lib/packages build lint
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined O=build/fuzz SANFLAGS="-fsanitize=address,undefined,fuzzer-no-link \
+	@$(MAKE) --no-print-directory CC=clang SAN=$(FUZZ_SAN) O=$(FUZZ_DIR) SANFLAGS="-fsanitize=$(FUZZ_SAN)$(comma)fuzzer-no-link \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer" CFLAGS="-O1 -g" fuzzers
-	@for f in $(FUZZERS); do n=$${f##*/fuzz_}; mkdir -p build/fuzz/corpus/$$n; \
+	@for f in $(FUZZERS); do n=$${f##*/fuzz_}; mkdir -p $(FUZZ_DIR)/corpus/$$n; \
 	echo "fuzz: $$n, $(FUZZ_SECONDS) s"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=1 \
-	build/fuzz/corpus/$$n tests/fuzz/corpus/$$n 2>build/fuzz/$$n.log || { tail -40 build/fuzz/$$n.log; exit 1; }; \
-	grep -E 'number_of_executed|new_units' build/fuzz/$$n.log; done
+	$(FUZZ_DIR)/corpus/$$n tests/fuzz/corpus/$$n 2>$(FUZZ_DIR)/$$n.log || { tail -40 $(FUZZ_DIR)/$$n.log; exit 1; }; \
+	grep -E 'number_of_executed|new_units' $(FUZZ_DIR)/$$n.log; done
 fuzzers: $(FUZZERS)
-build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o $(FUZZ_HELP:%.c=build/fuzz/%.o) build/fuzz/liblifeboat.a
+$(FUZZ_DIR)/bin/%: $(FUZZ_DIR)/tests/fuzz/%.o $(FUZZ_HELP:%.c=$(FUZZ_DIR)/%.o) $(FUZZ_DIR)/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# `make check` with counters in the program, and what of the library's lines it ran (docs/coverage.md).
+COVER := CC=gcc O=build/cover HARDEN=-fPIE CFLAGS="-O0 -g --coverage -fprofile-update=atomic" LDFLAGS=--coverage
+COVER_LEAST := 90
+cover:
+	@tests/lib/packages build test
+	@$(MAKE) --no-print-directory $(COVER) all unit replay
+	@tests/lib/cover.py build/cover clear
+	@GCOV_ERROR_FILE=/dev/null $(MAKE) --no-print-directory $(COVER) check || failed=yes; \
+	[ ! -e $(O)/lifeboat ] || ln -sfn $(patsubst build/%,%,$(O))/lifeboat build/lifeboat; \
+	tests/lib/cover.py build/cover report $(COVER_LEAST) && [ -z "$$failed" ]
 model:
 	@tests/lib/packages model
 	@tests/model/run
@@ -148,6 +162,6 @@ deb: all
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers model torture bench growth install uninstall deb clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers cover model torture bench growth install uninstall deb clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)

@@ -20,9 +20,14 @@ ssize_t fd_read(int fd, void *p, size_t n, const char *what, struct err *e) MUST
  * filled. */
 int file_read(const char *path, size_t limit, struct buf *out, struct err *e) MUST_CHECK;
 
-/* Makes `path` hold `data` with `mode`: temporary name beside it, fsync, rename, fsync of the folder. Temporary
- * names of this path that are older than a day (their process was killed) go.
- * With `exclusive` an existing path is refused (ERR_USAGE). */
+/* The same of a file below the folder `root`, as a process sees it whose root folder that is: no link and no
+ * ".." leads out of it. For paths and folders that somebody else has in hand. Regular files only. */
+int file_read_below(const char *root, const char *path, size_t limit, struct buf *out,
+                    struct err *e) MUST_CHECK;
+
+/* Makes `path` hold `data` with `mode`: temporary name beside it, fsync, rename, fsync of the folder.
+ * Temporary names of this path that are older than a day (their process was killed) go. With `exclusive` an
+ * existing path is refused (ERR_USAGE). */
 int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive, struct err *e) MUST_CHECK;
 
 /* An open file that has no name and takes its space with it when closed, in `dir`. Returns the fd or -1. */
