@@ -7,6 +7,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* It is no frame of another length. */
+static void one_length(struct codec *c, struct bytes packed, size_t n)
+{
+    AUTO(buf) raw = BUF_NONE;
+    HOLDS(!codec_decompress(c, packed, buf_renew(&raw, n + 1), n + 1));
+    HOLDS(!n || !codec_decompress(c, packed, raw.p, n - 1));
+}
+
 static void there_and_back(struct codec *c, struct bytes raw)
 {
     AUTO(buf) packed = BUF_NONE, again = BUF_NONE;
@@ -14,7 +22,7 @@ static void there_and_back(struct codec *c, struct bytes raw)
         return;
     uint8_t *to = buf_renew(&again, raw.n);
     HOLDS(codec_decompress(c, buf_bytes(&packed), to, raw.n) && memcmp(to, raw.p, raw.n) == 0);
-    HOLDS(!codec_decompress(c, buf_bytes(&packed), to, raw.n - 1));
+    one_length(c, buf_bytes(&packed), raw.n);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -37,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         HOLDS(raw.n == f.facts.raw_length);
     if (good && f.facts.compression == COMPRESSION_NONE)
         HOLDS(raw.n == in.n && (raw.n == 0 || memcmp(raw.p, in.p, raw.n) == 0));
+    if (good && f.facts.compression == COMPRESSION_ZSTD)
+        one_length(c, BYTES(in.p, in.n), raw.n);
     if (good && raw.n)
         there_and_back(c, buf_bytes(&raw));
     return 0;

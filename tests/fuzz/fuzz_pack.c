@@ -69,7 +69,7 @@ static void into_index(struct bytes table)
     const struct sha name = {0};
     const struct table_visitor v = {.slot = no_slot, .frame = note_ids, .ctx = &ids};
     size_t used = 0, again = 0;
-    HOLDS(index_open(&x, "/tmp", &e) == 0 && index_add_pack(&x, &name, SIZE, PACK_LISTED, &e) == 0);
+    HOLDS(index_open(&x, fuzz_folder(), &e) == 0 && index_add_pack(&x, &name, SIZE, PACK_LISTED, &e) == 0);
     bool good = index_add_table(&x, 0, table, &used, &e) == 0;
     HOLDS(good != err_is_set(&e) && (table_visit(table, SIZE, &v, &again, &e) == 0) == good && used == again);
     if (good)
@@ -97,7 +97,8 @@ static void sealed_footer(struct bytes plain)
     uint64_t offset = 0, length = 0, pack_size = PACK_FOOTER;
     if (plain.n >= 24) {
         struct cursor c = cursor_of(BYTES(plain.p + 16, 8));
-        pack_size = MAX(cursor_u64(&c), (uint64_t)PACK_FOOTER); /* who asks has checked it */
+        pack_size = cursor_u64(&c);
+        pack_size = MAX(pack_size, (uint64_t)PACK_FOOTER); /* who asks has checked it */
     }
     object_seal(fuzz_keys(), OBJECT_FOOTER, BYTES(plain.p, MIN(plain.n, (size_t)24)), &sealed);
     buf_add(&footer, BYTES(sealed.p, 8));

@@ -41,7 +41,7 @@ static size_t find_records(struct buf *file, bool mend, size_t *at, size_t most)
 static void find_again(const char *path, const uint8_t *key, uint64_t bytes, size_t n)
 {
     struct err e = ERR_INIT;
-    AUTO_PTR(run_cache) c = run_cache_new(path, "/tmp", &e);
+    AUTO_PTR(run_cache) c = run_cache_new(path, fuzz_folder(), &e);
     const struct ref *refs;
     uint64_t have = 0;
     size_t count = 0;
@@ -51,7 +51,7 @@ static void find_again(const char *path, const uint8_t *key, uint64_t bytes, siz
 static void copy_run(const char *path, const uint8_t *key)
 {
     struct err e = ERR_INIT;
-    AUTO_PTR(run_cache) c = run_cache_new(path, "/tmp", &e);
+    AUTO_PTR(run_cache) c = run_cache_new(path, fuzz_folder(), &e);
     const struct ref *refs = NULL;
     uint64_t bytes = 0, sum = 0;
     size_t n = 0;

@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .credentials = &keys,
                                        .object_lock_days = size % 2,
                                        .timeout_s = 5,
-                                       .spool_dir = "/tmp"};
+                                       .spool_dir = fuzz_folder()};
     struct err e = ERR_INIT;
     if (!size)
         return 0;

@@ -38,7 +38,7 @@ static void remove_folder(void)
 const char *fuzz_folder(void)
 {
     if (!folder) {
-        folder = xstrdup("/tmp/lifeboat-fuzz-XXXXXX");
+        folder = xasprintf("%s/lifeboat-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         HOLDS(mkdtemp(folder));
         atexit(remove_folder);
     }
@@ -52,8 +52,9 @@ void fuzz_repo_new(struct fuzz_repo *f)
     struct err e = ERR_INIT;
     if (!pool)
         pool = pool_new(1);
-    f->store = store_mem_new("/tmp");
-    const struct repo_options o = {.store = f->store, .keys = fuzz_keys(), .pool = pool, .spool_dir = "/tmp"};
+    f->store = store_mem_new(fuzz_folder());
+    const struct repo_options o = {
+        .store = f->store, .keys = fuzz_keys(), .pool = pool, .spool_dir = fuzz_folder()};
     HOLDS(repo_create(f->store, o.keys, &e) == 0);
     f->repo = repo_open(&o, &e);
     HOLDS(f->repo);
