@@ -6,6 +6,17 @@
 #include "codec/keys.h"
 #include "repo/internal.h"
 
+/* Whether this is the build with MemorySanitizer, which takes what libsodium and libcrypto have written for
+ * uninitialised: nothing is sealed then. */
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define FUZZ_MEMORY 1
+#endif
+#endif
+#ifndef FUZZ_MEMORY
+#define FUZZ_MEMORY 0
+#endif
+
 /* Ends the run, as a crash would. */
 #define HOLDS(what)  \
     do {             \
