@@ -11,8 +11,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define LINES 32
-#define REFS  600   /* of a line */
-#define STEPS 10000 /* of a walk: lists that refer to each other multiply */
+#define REFS  600  /* of a line */
+#define STEPS 2000 /* of a walk: lists that refer to each other multiply */
 
 struct lines {
     size_t n;
