@@ -234,7 +234,7 @@ SH
     says "engine/secrets/db: No such file"
     mkfifo "$T/engine/secrets/fifo"
     ln -sf fifo "$T/engine/secrets/db"
-    expect 2 lb backup postgres
+    expect 1 lb backup postgres
     says "is not a file"
     rm "$T/engine/secrets/db"
     echo geheim >"$T/engine/secrets/db"
