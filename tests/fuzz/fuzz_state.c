@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     last();
     report();
     mirror();
-    if (!FUZZ_MEMORY)
+    if (!FUZZ_MEMORY && size && data[0] != '{') /* threads are started for it: not for JSON */
         locks();
     return 0;
 }
