@@ -28,13 +28,14 @@ CMD_SRC := $(sort $(wildcard src/cmd/*.c))
 TEST_SRC := $(sort $(wildcard tests/unit/test_*.c))
 TEST_HELP := $(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_HELP := tests/fuzz/world.c
 BATS := $(sort $(wildcard tests/cli/*.bats))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(O)/%.o)
 TESTS := $(TEST_SRC:tests/unit/%.c=$(O)/tests/%)
 TORTURE := $(patsubst tests/%.c,$(O)/%.so,$(wildcard tests/torture/*.c))
 REPLAY := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/replay/%)
-FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/bin/%)
+FUZZERS = $(addprefix $(FUZZ_DIR)/bin/,$(if $(filter memory,$(FUZZ_SAN)),$(FUZZ_MEMORY:%=fuzz_%),$(FUZZ_SRC:tests/fuzz/%.c=%)))
 FUZZ_SECONDS ?= 60
 
 all: $(O)/lifeboat
@@ -62,7 +63,7 @@ $(O)/torture/%.so: tests/torture/%.c
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -g -fPIC -shared -o $@ $<
 
 # A fuzz target with a main() that feeds it files: how `make check` replays the corpus with any compiler.
-$(O)/replay/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(O)/liblifeboat.a
+$(O)/replay/%: $(O)/tests/fuzz/%.o $(FUZZ_HELP:%.c=$(O)/%.o) $(O)/tests/fuzz/replay.o $(O)/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -85,18 +86,34 @@ replay: $(REPLAY)
 lint:
 	@tests/lib/packages build test lint
 	@tests/lint
+# FUZZ_SAN=memory: for the targets whose bytes come out of no library that is compiled without it.
+FUZZ_SAN ?= address,undefined
+FUZZ_MEMORY := catalog fingerprint index pack pg_archive pg_script run_cache s3_xml snapshot state
+FUZZ_DIR := build/fuzz$(if $(filter memory,$(FUZZ_SAN)),-memory)
 fuzz:
 	@tests/lib/packages build lint
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined O=build/fuzz SANFLAGS="-fsanitize=address,undefined,fuzzer-no-link \
+	@$(MAKE) --no-print-directory CC=clang SAN=$(FUZZ_SAN) O=$(FUZZ_DIR) SANFLAGS="-fsanitize=$(FUZZ_SAN)$(comma)fuzzer-no-link \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer" CFLAGS="-O1 -g" fuzzers
-	@for f in $(FUZZERS); do n=$${f##*/fuzz_}; mkdir -p build/fuzz/corpus/$$n; \
+	@for f in $(FUZZERS); do n=$${f##*/fuzz_}; mkdir -p $(FUZZ_DIR)/corpus/$$n; \
 	echo "fuzz: $$n, $(FUZZ_SECONDS) s"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=1 \
-	build/fuzz/corpus/$$n tests/fuzz/corpus/$$n 2>build/fuzz/$$n.log || { tail -40 build/fuzz/$$n.log; exit 1; }; \
-	grep -E 'number_of_executed|new_units' build/fuzz/$$n.log; done
+	$(FUZZ_DIR)/corpus/$$n tests/fuzz/corpus/$$n 2>$(FUZZ_DIR)/$$n.log || { tail -40 $(FUZZ_DIR)/$$n.log; exit 1; }; \
+	grep -E 'number_of_executed|new_units' $(FUZZ_DIR)/$$n.log; done
 fuzzers: $(FUZZERS)
-build/fuzz/bin/%: build/fuzz/tests/fuzz/%.o build/fuzz/liblifeboat.a
+$(FUZZ_DIR)/bin/%: $(FUZZ_DIR)/tests/fuzz/%.o $(FUZZ_HELP:%.c=$(FUZZ_DIR)/%.o) $(FUZZ_DIR)/liblifeboat.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# `make check` with counters in the program, and what of the library's lines it ran (docs/coverage.md).
+# Counts are written where a process ends, and not before it becomes another program: some do that in a cage.
+COVER := CC=gcc O=build/cover HARDEN=-fPIE CFLAGS="-O0 -g --coverage -fprofile-update=atomic -fno-builtin-execvp" LDFLAGS=--coverage
+COVER_LEAST := 90
+cover:
+	@tests/lib/packages build test
+	@$(MAKE) --no-print-directory $(COVER) all unit replay
+	@tests/lib/cover.py build/cover clear
+	@GCOV_ERROR_FILE=/dev/null $(MAKE) --no-print-directory $(COVER) check || failed=yes; \
+	[ ! -e $(O)/lifeboat ] || ln -sfn $(patsubst build/%,%,$(O))/lifeboat build/lifeboat; \
+	tests/lib/cover.py build/cover report $(COVER_LEAST) && [ -z "$$failed" ]
 model:
 	@tests/lib/packages model
 	@tests/model/run
@@ -159,6 +176,6 @@ deb: all
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers model torture arm64 bench growth install uninstall deb clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers cover model torture arm64 bench growth install uninstall deb clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)

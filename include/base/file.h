@@ -20,6 +20,11 @@ ssize_t fd_read(int fd, void *p, size_t n, const char *what, struct err *e) MUST
  * filled. */
 int file_read(const char *path, size_t limit, struct buf *out, struct err *e) MUST_CHECK;
 
+/* The same of a file below the folder `root`, as a process sees it whose root folder that is: no link and no
+ * ".." leads out of it. For paths and folders that somebody else has in hand. Regular files only. */
+int file_read_below(const char *root, const char *path, size_t limit, struct buf *out,
+                    struct err *e) MUST_CHECK;
+
 /* Makes `path` hold `data` with `mode`: temporary name beside it, fsync, rename, fsync of the folder.
  * Temporary names of this path that are older than a day (their process was killed) go. With `exclusive` an
  * existing path is refused (ERR_USAGE). */

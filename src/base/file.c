@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,11 +71,8 @@ ssize_t fd_read(int fd, void *p, size_t n, const char *what, struct err *e)
     }
 }
 
-int file_read(const char *path, size_t limit, struct buf *out, struct err *e)
+static int read_all(int fd, const char *path, size_t limit, struct buf *out, struct err *e)
 {
-    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return err_errno(e, ERR_IO, "%s", path);
     size_t start = out->n;
     for (;;) {
         ssize_t n = fd_read(fd, buf_reserve(out, 16384), 16384, path, e);
@@ -85,6 +84,30 @@ int file_read(const char *path, size_t limit, struct buf *out, struct err *e)
         if (out->n - start > limit)
             return err_set(e, ERR_USAGE, "%s: larger than the %zu bytes such a file may have", path, limit);
     }
+}
+
+int file_read(const char *path, size_t limit, struct buf *out, struct err *e)
+{
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return err_errno(e, ERR_IO, "%s", path);
+    return read_all(fd, path, limit, out, e);
+}
+
+int file_read_below(const char *root, const char *path, size_t limit, struct buf *out, struct err *e)
+{
+    /* O_NONBLOCK: a FIFO would wait for somebody who writes to it. */
+    const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                                 .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    struct stat st;
+    AUTO_CHAR shown = xasprintf("%s/%s", root, path);
+    AUTO_FD top = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    AUTO_FD fd = top < 0 ? -1 : (int)syscall(SYS_openat2, top, path, &how, sizeof how);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return err_errno(e, ERR_IO, "%s", shown);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_USAGE, "%s: is not a file", shown);
+    return read_all(fd, shown, limit, out, e);
 }
 
 int dir_sync(int dirfd, const char *what, struct err *e)

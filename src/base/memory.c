@@ -74,7 +74,7 @@ void fd_auto(int *fd)
 
 uint8_t *buf_reserve(struct buf *b, size_t more)
 {
-    if (b->cap - b->n < more) {
+    if (!b->p || b->cap - b->n < more) { /* never NULL, also for nothing */
         size_t cap = MAX(b->n + more, b->cap + b->cap / 2);
         if (cap < more)
             or_die(NULL);

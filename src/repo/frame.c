@@ -74,13 +74,13 @@ int frame_open_bytes(struct repo *r, const struct frame_source *f, struct bytes 
                      struct buf *raw, struct err *e)
 {
     size_t packed = sealed.n - SEAL_TAG;
-    buf_renew(raw, f->facts.raw_length);
     bool is_raw = f->facts.compression == COMPRESSION_NONE;
-    uint8_t *to = is_raw ? raw->p : buf_reserve(codec_scratch(c, 1), packed);
+    bool fits = !is_raw || packed == f->facts.raw_length; /* before anything is written there */
+    buf_renew(raw, f->facts.raw_length);
+    uint8_t *to = is_raw && fits ? raw->p : buf_reserve(codec_scratch(c, 1), packed);
     if (!frame_open(r->keys, f->key, &f->facts, sealed, to))
         return err_set(e, ERR_DAMAGED, "%s: the frame at byte %u does not open: damaged", f->name, f->offset);
-    if (is_raw ? packed != f->facts.raw_length
-               : !codec_decompress(c, BYTES(to, packed), raw->p, f->facts.raw_length))
+    if (!fits || (!is_raw && !codec_decompress(c, BYTES(to, packed), raw->p, f->facts.raw_length)))
         return err_set(e, ERR_DAMAGED, "%s: the frame at byte %u does not decompress: damaged", f->name,
                        f->offset);
     raw->n = f->facts.raw_length;

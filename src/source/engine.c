@@ -99,7 +99,8 @@ static const char *variable(const json_t *container, const char *name)
     return NULL;
 }
 
-/* A file of the container, read where it was mounted from. */
+/* A file of the container, read where it was mounted from; a container cannot point to others of this
+ * machine. */
 static int read_mounted(const json_t *container, const char *path, struct buf *out, struct err *e)
 {
     size_t i;
@@ -110,8 +111,9 @@ static int read_mounted(const json_t *container, const char *path, struct buf *o
         size_t n = strlen(at);
         if (!n || strncmp(path, at, n) != 0 || (path[n] && path[n] != '/'))
             continue;
-        AUTO_CHAR here = xasprintf("%s%s", text_at(mount, "Source"), path + n);
-        if (file_read(here, SECRET_MOST, out, e))
+        const char *from = text_at(mount, "Source");
+        if (path[n] ? file_read_below(from, path + n + 1, SECRET_MOST, out, e)
+                    : file_read(from, SECRET_MOST, out, e))
             return -1;
         while (out->n && strchr("\r\n", out->p[out->n - 1]))
             out->n--;

@@ -226,7 +226,17 @@ SH
     container tutor-postgres-1 postgres running - "$PORT" POSTGRES_USER=tutor POSTGRES_PASSWORD_FILE=/run/secrets/db
     expect 1 lb backup postgres
     says "engine/secrets/db"
+    # What a container says of its files leads to none of this machine's others.
     mkdir "$T/engine/secrets"
+    echo geheim >"$T/outside"
+    ln -s ../../outside "$T/engine/secrets/db"
+    expect 1 lb backup postgres
+    says "engine/secrets/db: No such file"
+    mkfifo "$T/engine/secrets/fifo"
+    ln -sf fifo "$T/engine/secrets/db"
+    expect 1 lb backup postgres
+    says "is not a file"
+    rm "$T/engine/secrets/db"
     echo geheim >"$T/engine/secrets/db"
     backup postgres
     json 'd["verdict"] == "good"'
