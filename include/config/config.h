@@ -147,6 +147,8 @@ struct config {
 };
 
 bool drill_is_private(const struct config_drill *d); /* scratch is no server of the user's */
+bool config_is_container(const char *s,
+                         bool slash); /* can be the name of one; with `slash`: PROJECT/SERVICE */
 
 /* Reads and checks the file. Every problem is ERR_USAGE with "FILE:LINE: [section] key: what; what to do". */
 struct config *config_load(const char *path, struct err *e) MUST_CHECK;

@@ -163,7 +163,7 @@ static int check_connection(struct parsing *p, const char *connection, const cha
     return readable ? 0 : -1;
 }
 
-static bool is_container_name(const char *s, bool slash)
+bool config_is_container(const char *s, bool slash)
 {
     const char *at = slash ? strchr(s, '/') : NULL;
     return *s && *s != '/' && (!slash || (at && at[1] && !strchr(at + 1, '/'))) &&
@@ -186,7 +186,7 @@ static int check_container(struct parsing *p, const struct config_source *s, con
     if (s->container && s->compose_service)
         return complain(p, line, "[%s]: container and compose-service name the same thing: drop one",
                         section);
-    if (!is_container_name(name, s->compose_service != NULL))
+    if (!config_is_container(name, s->compose_service != NULL))
         return complain(p, line, "[%s] %s: \"%s\" is no %s", section, key, name,
                         s->compose_service ? "PROJECT/SERVICE" : "name of one");
     if (s->docker_volume && s->path)

@@ -209,8 +209,18 @@ static int describe_server(const json_t *container, const char *title, struct bu
                : 0;
 }
 
+static int describe_container(const json_t *container, const char *name, struct pg_container *out,
+                              struct err *e)
+{
+    const char *port = variable(container, "PGPORT");
+    out->id = xstrdup(text_at(container, "Id"));
+    out->name = xstrdup(name);
+    out->port = xstrdup(port && *port ? port : "5432");
+    return engine_command(&out->command, &out->engine, e);
+}
+
 /* What the engine says first, so that what the user says counts. */
-static int server_connection(const struct config_source *s, char **out, struct err *e)
+static int server_connection(const struct config_source *s, struct engine_source *out, struct err *e)
 {
     AUTO(buf) conninfo = BUF_NONE;
     AUTO_JSON container = NULL;
@@ -223,12 +233,14 @@ static int server_connection(const struct config_source *s, char **out, struct e
         return rc < 0 ? -1
                       : err_set(e, ERR_FAILED,
                                 "the container engine has no container %s (`docker ps -a` lists them)", id);
-    rc = describe_server(container, s->container ? s->container : s->compose_service, &conninfo, e);
+    const char *name = s->container ? s->container : s->compose_service;
+    rc = describe_server(container, name, &conninfo, e) ||
+         describe_container(container, name, &out->container, e);
     if (rc == 0)
-        *out = xasprintf("%s %s", buf_cstr(&conninfo), s->connection ? s->connection : "");
+        out->connection = xasprintf("%s %s", buf_cstr(&conninfo), s->connection ? s->connection : "");
     if (conninfo.n)
         explicit_bzero(conninfo.p, conninfo.n);
-    return rc;
+    return rc ? -1 : 0;
 }
 
 int engine_resolve(const struct config_source *s, struct engine_source *out, struct err *e)
@@ -239,7 +251,7 @@ int engine_resolve(const struct config_source *s, struct engine_source *out, str
             return -1;
         out->source.path = out->path;
     } else if (s->container || s->compose_service) {
-        if (server_connection(s, &out->connection, e))
+        if (server_connection(s, out, e))
             return -1;
         out->source.connection = out->connection;
     }
@@ -251,6 +263,7 @@ void engine_source_free(struct engine_source *s)
     if (s->connection)
         explicit_bzero(s->connection, strlen(s->connection));
     free(s->connection);
+    pg_container_free(&s->container);
     free(s->path);
     *s = (struct engine_source){0};
 }
