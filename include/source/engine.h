@@ -15,6 +15,8 @@ struct engine_source {
 /* Asks the engine when the source names a container, a service or a volume; else copies it as it is. *e:
  * ERR_USAGE, ERR_NET, with advice. */
 int engine_resolve(const struct config_source *s, struct engine_source *out, struct err *e) MUST_CHECK;
+/* The container alone of a source that names one, running or not. */
+int engine_container(const struct config_source *s, struct pg_container *out, struct err *e) MUST_CHECK;
 void engine_source_free(struct engine_source *s);
 AUTO_FOR(engine_source)
 

@@ -12,9 +12,14 @@ struct pg_container {
     char *id;      /* NULL: no container */
     char *name;    /* as the user calls it */
     char *port;    /* that the server listens on in there */
+    char *socket;  /* the folder of its socket in there; NULL: the usual one */
+    char *image;   /* the id of what it was made from; "": not known */
 };
 void pg_container_free(struct pg_container *c);
 AUTO_FOR(pg_container)
+
+/* For `sh -c GUARD sh PROGRAM ...`: the program gets no input, and is ended when that of the shell ends. */
+extern const char pg_container_guard[];
 
 /* The words that run what is added behind them in the container, with those variables ("NAME=value", "NAME":
  * removed). `guarded`: its input is empty, and it is ended when the input of the command here ends: when

@@ -277,9 +277,18 @@ static int check_apart(struct parsing *p, const struct config_source *s, const s
 }
 
 /* ---- [drill] ---- */
+bool config_is_private(const char *scratch)
+{
+    static const char *const words[] = {"auto", "private", "image"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(scratch, words[i]) == 0)
+            return true;
+    return false;
+}
+
 bool drill_is_private(const struct config_drill *d)
 {
-    return strcmp(d->scratch, "auto") == 0 || strcmp(d->scratch, "private") == 0;
+    return config_is_private(d->scratch);
 }
 
 /* "app", or "app/orders" where the source has several databases. */

@@ -216,7 +216,32 @@ static int describe_container(const json_t *container, const char *name, struct 
     out->id = xstrdup(text_at(container, "Id"));
     out->name = xstrdup(name);
     out->port = xstrdup(port && *port ? port : "5432");
+    out->image = xstrdup(text_at(container, "Image"));
     return engine_command(&out->command, &out->engine, e);
+}
+
+static int inspect(const struct config_source *s, json_t **container, struct err *e)
+{
+    AUTO_CHAR id = s->container ? xstrdup(s->container) : find_service(s->compose_service, e);
+    if (!id)
+        return -1;
+    AUTO_CHAR url = xasprintf("/containers/%s/json", id);
+    int rc = engine_get(url, NULL, container, e);
+    if (rc > 0)
+        return err_set(e, ERR_FAILED, "the container engine has no container %s (`docker ps -a` lists them)",
+                       id);
+    return rc;
+}
+
+static const char *title_of(const struct config_source *s)
+{
+    return s->container ? s->container : s->compose_service;
+}
+
+int engine_container(const struct config_source *s, struct pg_container *out, struct err *e)
+{
+    AUTO_JSON container = NULL;
+    return inspect(s, &container, e) ? -1 : describe_container(container, title_of(s), out, e);
 }
 
 /* What the engine says first, so that what the user says counts. */
@@ -224,18 +249,10 @@ static int server_connection(const struct config_source *s, struct engine_source
 {
     AUTO(buf) conninfo = BUF_NONE;
     AUTO_JSON container = NULL;
-    AUTO_CHAR id = s->container ? xstrdup(s->container) : find_service(s->compose_service, e);
-    if (!id)
+    if (inspect(s, &container, e))
         return -1;
-    AUTO_CHAR url = xasprintf("/containers/%s/json", id);
-    int rc = engine_get(url, NULL, &container, e);
-    if (rc)
-        return rc < 0 ? -1
-                      : err_set(e, ERR_FAILED,
-                                "the container engine has no container %s (`docker ps -a` lists them)", id);
-    const char *name = s->container ? s->container : s->compose_service;
-    rc = describe_server(container, name, &conninfo, e) ||
-         describe_container(container, name, &out->container, e);
+    int rc = describe_server(container, title_of(s), &conninfo, e) ||
+             describe_container(container, title_of(s), &out->container, e);
     if (rc == 0)
         out->connection = xasprintf("%s %s", buf_cstr(&conninfo), s->connection ? s->connection : "");
     if (conninfo.n)

@@ -15,13 +15,13 @@
 
 /* The end of an exec here does not reach what runs in there, but the end of its input does. A shell waits for
  * both ends; `read` is its own, so it leaves no process behind either. */
-static const char guard[] = "exec 3<&0 </dev/null\n"
-                            "\"$@\" 3<&- & p=$!\n"
-                            "{ read -r x <&3; kill $p; } >/dev/null 2>&1 & w=$!\n"
-                            "exec 3<&-\n"
-                            "wait $p; s=$?\n"
-                            "kill $w 2>/dev/null\n"
-                            "exit $s";
+const char pg_container_guard[] = "exec 3<&0 </dev/null\n"
+                                  "\"$@\" 3<&- & p=$!\n"
+                                  "{ read -r x <&3; kill $p; } >/dev/null 2>&1 & w=$!\n"
+                                  "exec 3<&-\n"
+                                  "wait $p; s=$?\n"
+                                  "kill $w 2>/dev/null\n"
+                                  "exit $s";
 
 void pg_container_free(struct pg_container *c)
 {
@@ -30,6 +30,8 @@ void pg_container_free(struct pg_container *c)
     free(c->id);
     free(c->name);
     free(c->port);
+    free(c->socket);
+    free(c->image);
     *c = (struct pg_container){0};
 }
 
@@ -56,7 +58,7 @@ void pg_container_words(const struct pg_container *c, const struct strings *envi
         if (!strchr(environment->v[i], '='))
             add_words(out, (const char *const[]){"-u", environment->v[i], NULL});
     if (guarded)
-        add_words(out, (const char *const[]){"sh", "-c", guard, "sh", NULL});
+        add_words(out, (const char *const[]){"sh", "-c", pg_container_guard, "sh", NULL});
 }
 
 /* Runs some words in it. *status: as of waitpid. */

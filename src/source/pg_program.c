@@ -156,7 +156,8 @@ static const char *value_of(const struct pg *p, const PQconninfoOption *o, const
 static void describe_inside(struct pg_program *g, const struct pg *p)
 {
     const char *options = PQoptions(p->conn), *password = PQpass(p->conn);
-    strings_add_fmt(&g->environment, "PGHOST=%s", *PQhost(p->conn) == '/' ? "" : "127.0.0.1");
+    const char *socket = g->container->socket ? g->container->socket : "";
+    strings_add_fmt(&g->environment, "PGHOST=%s", *PQhost(p->conn) == '/' ? socket : "127.0.0.1");
     strings_add_fmt(&g->environment, "PGPORT=%s", g->container->port);
     strings_add_fmt(&g->environment, "PGUSER=%s", PQuser(p->conn));
     strings_add_fmt(&g->environment, password && *password ? "PGPASSWORD=%s" : "PGPASSWORD",

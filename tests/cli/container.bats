@@ -9,11 +9,14 @@ setup() {
     chmod go+x "$T"
     pg_bin >/dev/null || skip "there is no PostgreSQL server"
     unshare -m true 2>/dev/null || skip "no mount namespaces here"
-    mkdir "$T/files" "$T/nothing" "$T/image"
+    mkdir -p "$T/files" "$T/nothing" "$T/image" "$T/running" "$T/root/usr/lib/postgresql" "$T/root/usr/share"
+    ln -s /usr/share/postgresql "$T/root/usr/share/postgresql"
     cp "$(pg_bin)"/pg_{dump,dumpall,restore} "$T/image"
     write_config
     printf '[source db]\ntype = postgres\ncompose-service = tutor/postgres\n' >>"$T/lifeboat.conf"
+    sed -i "s|^\[general\]|[drill]\ndirectory = $T/drill\nassert db = SELECT count(*) = 500 FROM users\n&|" "$T/lifeboat.conf"
     engine_start
+    play_run
     database_start
     container tutor-postgres-1 postgres running - "$PORT" POSTGRES_USER=tutor POSTGRES_DB=tutor POSTGRES_PASSWORD=geheim
     init
@@ -21,13 +24,48 @@ setup() {
 
 teardown() {
     engine_stop
+    for container in "$T"/running/*; do [ ! -e "$container" ] || kill -9 "-$(head -n 1 "$container")" || :; done
     [ ! -d "$T/pg" ] || pg_stop "$T/pg"
     rm -rf "$T"
 }
 
+# docker run, ps and rm besides exec: a container is a session of processes of that user, with what PostgreSQL there is in the
+# folder $T/root, and a file in $T/running: its process, its label.
+play_run() {
+    mv "$T/bin/docker" "$T/bin/docker-exec"
+    cat >"$T/bin/docker" <<SH
+#!/bin/bash
+[ "\$1" = exec ] && exec "$T/bin/docker-exec" "\$@"
+printf '%s\n' "\${*//[[:cntrl:]]/ }" >>"$T/docker.calls"
+case \$1 in
+run)
+    while shift && [[ \$1 = -* ]]; do
+        case \$1 in --name=*) name=\${1#*=} ;; --label=*) label=\${1#*=} ;; --user=*) user=\${1#*=} ;; esac
+    done
+    shift
+    path=\$(echo "$T"/root/usr/lib/postgresql/*/bin):/usr/bin:/bin
+    chmod go+x "$T/drill" "$T"/drill/lifeboat-drill-* # a mount does not need them
+    echo containerd-shim >/proc/\$\$/comm             # as which it is above the processes of a container
+    setsid -w bash -c 'printf "%s\n" \$\$ "\$2" >"\$1" && shift 2 && exec "\$@"' bash "$T/running/\$name" "\$label" \
+        setpriv --reuid "\${user%:*}" --regid "\${user#*:}" --clear-groups env -i "PATH=\$path" LC_ALL=C.UTF-8 sh "\$@"
+    status=\$?
+    rm -f "$T/running/\$name"
+    exit \$status ;;
+ps) cd "$T/running" && grep -lxF "\${*##*--filter=label=}" -- * || : ;;
+rm)
+    [ -e "$T/running/\$4" ] || { echo "Error response from daemon: No such container: \$4" >&2; exit 1; }
+    kill -9 "-\$(head -n 1 "$T/running/\$4")"
+    rm -f "$T/running/\$4" ;;
+*) exit 64 ;;
+esac
+SH
+    chmod 755 "$T/bin/docker"
+}
+
 # lifeboat where no client of PostgreSQL is installed: not in Debian's folder, and not in PATH.
 bare() {
-    unshare -m sh -c 'mount --bind "$1/nothing" /usr/lib/postgresql && PATH=$1/bin:/usr/bin:/bin && shift && exec "$@"' sh "$T" \
+    unshare -m sh -c 'mount --bind /usr/lib/postgresql "$1/root/usr/lib/postgresql" &&
+        mount --bind "$1/nothing" /usr/lib/postgresql && PATH=$1/bin:/usr/bin:/bin && shift && exec "$@"' sh "$T" \
         "$LIFEBOAT" -c "$T/lifeboat.conf" "$@"
 }
 
@@ -170,4 +208,77 @@ dump_waits="SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '
     touch "$T/engine/tutor-postgres-1.stopped"
     expect 1 bare backup db
     says "is not running"
+}
+
+@test "drilled in a container of the image of the source, which is gone afterwards" {
+    admin tutor 'CREATE ROLE reader' 
+    admin tutor 'GRANT SELECT ON users TO reader; CREATE INDEX ON users (name)'
+    expect 0 bare backup db
+    : >"$T/docker.calls"
+    expect 0 bare --json drill
+    json 'd["proven"] == True and "in a container of the image of tutor/postgres" in str(d)'
+    run=$(grep '^run .* postgres -D' "$T/docker.calls")
+    for option in network=none cap-drop=ALL security-opt=no-new-privileges read-only memory= pids-limit= label=lifeboat.drill= \
+        entrypoint=sh user="$(id -u lifeboat-drill)":; do
+        [[ $run = *" --$option"* ]]
+    done
+    grep -q 'pg_restore --no-password' "$T/docker.calls"
+    grep -q 'pg_dump --no-password' "$T/docker.calls"
+    [ -z "$(ls "$T/running")" ]
+    [ "$(ls "$T/drill")" = lock ]
+
+    : >"$T/docker.calls"
+    expect 0 lb drill db # here is a server of that version, and a better cage
+    prints proven
+    [ ! -s "$T/docker.calls" ]
+    sed -i 's|^directory = .*/drill$|&\nscratch = image|' "$T/lifeboat.conf"
+    expect 0 lb drill latest db
+    prints "in a container of the image"
+}
+
+@test "a drill that is killed leaves no container, and what another one left is removed" {
+    expect 0 bare backup db
+    mkfifo "$T/go-on"
+    sed -i "s|^directory = .*/drill\$|&\nafter-restore = touch $T/reads; read -r x <$T/go-on|" "$T/lifeboat.conf"
+    bare drill latest db >"$T/out" 2>"$T/err" </dev/null 3>&- &
+    run=$!
+    for _ in $(seq 300); do
+        [ ! -e "$T/reads" ] || break
+        read -rt 0.1 <> <(:) || :
+    done
+    [ -e "$T/reads" ] && [ "$(ls "$T/running")" ]
+    kill -9 "$(pgrep -P "$run")"
+    wait "$run" || [ $? = 137 ]
+    for _ in $(seq 100); do
+        [ "$(ls "$T/running")" ] || break
+        read -rt 0.1 <> <(:) || :
+    done
+    [ -z "$(ls "$T/running")" ]
+
+    setsid bash -c 'printf "%s\n" $$ "lifeboat.drill=$1" >"$2"; exec sleep 600' bash "$(realpath "$T/drill")" "$T/running/left" 3>&- &
+    left=$!
+    sed -i '/^after-restore/d' "$T/lifeboat.conf"
+    expect 0 bare drill latest db
+    wait "$left" || [ $? = 137 ]
+    [ -z "$(ls "$T/running")" ]
+    [ "$(ls "$T/drill")" = lock ]
+}
+
+@test "no image, no proof: what is missing is said" {
+    expect 0 bare backup db
+    mv "$T/engine/containers/tutor-postgres-1.json" "$T/gone"
+    expect 4 bare drill latest db
+    prints "this machine has no server of PostgreSQL"
+    prints "no container of service postgres of project tutor runs"
+    mv "$T/gone" "$T/engine/containers/tutor-postgres-1.json"
+    mv "$T/bin/docker" "$T/docker"
+    expect 4 bare drill latest db
+    prints "takes docker or podman, and neither is in PATH"
+    mv "$T/docker" "$T/bin/docker"
+    sed -i 's|^run)|& exit 125|' "$T/bin/docker"
+    expect 4 bare drill latest db
+    prints "exit status 125"
+    sed -i '/^compose-service/d; s|^directory = .*/drill$|&\nscratch = image|' "$T/lifeboat.conf"
+    expect 4 lb drill latest db
+    prints "[drill] scratch = image is for sources in containers"
 }

@@ -34,6 +34,7 @@ described=\$(grep -l "\"Id\": \"\$container\"" "$T"/engine/containers/*.json 2>/
 [ ! -f "$T/engine/\$container.env" ] || mapfile -t own <"$T/engine/\$container.env"
 case " \${named[*]} " in
 *" PGHOST=127.0.0.1 PGPORT=5432 "*) named+=("PGPORT=\$(sed 's/.*"HostPort": "\([0-9]*\)".*/\1/' "\$described")") ;;
+*" PGHOST=/"*" PGPORT=5432 "*) ;; # a socket that whoever started the container put there
 *" PGHOST= PGPORT=5432 "*) named+=("PGHOST=$T/pg") ;;
 *" PGHOST="*) exit 65 ;; # nothing listens there
 esac
@@ -56,6 +57,7 @@ import hashlib, json, sys
 folder, project, name, service, status, address, published, *env = sys.argv[1:]
 json.dump({
     "Id": hashlib.sha256(name.encode()).hexdigest(), "Name": "/" + name,
+    "Image": "sha256:" + hashlib.sha256(b"postgres:15-alpine").hexdigest(),
     "State": {"Status": status, "Running": status == "running"},
     "HostConfig": {"NetworkMode": project + "_default"},
     "Mounts": [{"Type": "bind", "Source": folder + "/secrets", "Destination": "/run/secrets", "RW": False}],
