@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Databases in containers, by the programs in there. No engine runs here: its API is played by tests/lib/engine.py, and `docker
 # exec` is a stand-in that runs local programs (tests/lib/engine.bash). This host has none of PostgreSQL's: they are hidden.
+# shellcheck disable=SC2016 # inner shells expand their own words
 load ../lib/common
 load ../lib/engine
 
@@ -43,9 +44,9 @@ run)
         case \$1 in --name=*) name=\${1#*=} ;; --label=*) label=\${1#*=} ;; --user=*) user=\${1#*=} ;; esac
     done
     shift
-    path=\$(echo "$T"/root/usr/lib/postgresql/*/bin):/usr/bin:/bin
+    path=\$(echo "$T"/root/usr/lib/postgresql/*/bin):$(pg_bin):/usr/bin:/bin
     chmod go+x "$T/drill" "$T"/drill/lifeboat-drill-* # a mount does not need them
-    echo containerd-shim >/proc/\$\$/comm             # as which it is above the processes of a container
+    printf containerd-shim >/proc/\$\$/comm             # as which it is above the processes of a container
     setsid -w bash -c 'printf "%s\n" \$\$ "\$2" >"\$1" && shift 2 && exec "\$@"' bash "$T/running/\$name" "\$label" \
         setpriv --reuid "\${user%:*}" --regid "\${user#*:}" --clear-groups env -i "PATH=\$path" LC_ALL=C.UTF-8 sh "\$@"
     status=\$?
@@ -215,7 +216,7 @@ dump_waits="SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '
     admin tutor 'GRANT SELECT ON users TO reader; CREATE INDEX ON users (name)'
     expect 0 bare backup db
     : >"$T/docker.calls"
-    expect 0 bare --json drill
+    expect 0 bare --json drill latest db
     json 'd["proven"] == True and "in a container of the image of tutor/postgres" in str(d)'
     run=$(grep '^run .* postgres -D' "$T/docker.calls")
     for option in network=none cap-drop=ALL security-opt=no-new-privileges read-only memory= pids-limit= label=lifeboat.drill= \
@@ -228,7 +229,7 @@ dump_waits="SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '
     [ "$(ls "$T/drill")" = lock ]
 
     : >"$T/docker.calls"
-    expect 0 lb drill db # here is a server of that version, and a better cage
+    expect 0 lb drill latest db # here is a server of that version, and a better cage
     prints proven
     [ ! -s "$T/docker.calls" ]
     sed -i 's|^directory = .*/drill$|&\nscratch = image|' "$T/lifeboat.conf"
