@@ -26,14 +26,22 @@ static const char *const locks[] = {"--network=none",  "--cap-drop=ALL", "--secu
                                     "--read-only",     "--tmpfs=/tmp",   "--memory=2g",
                                     "--pids-limit=256"};
 
+/* NULL-ended, borrowed texts. Caller frees. */
+static const char **as_argv(const struct strings *words)
+{
+    const char **argv = xcalloc(words->n + 1, sizeof *argv);
+    for (size_t i = 0; i < words->n; i++)
+        argv[i] = words->v[i];
+    return argv;
+}
+
 /* ---- asking the engine ---- */
 static int run_engine(const struct image *i, const struct strings *words, struct buf *out, struct err *e)
 {
-    const char **argv = xcalloc(words->n + 1, sizeof *argv);
+    const char **argv = as_argv(words);
     const char *const engine[] = {i->server.engine, "DOCKER_CONTEXT", NULL};
     const struct child_options o = {
         .argv = argv, .setenv = engine, .in = CHILD_NULL, .time_limit_s = ASK_LIMIT_S};
-    memcpy(argv, words->v, words->n * sizeof *argv);
     int rc = child_output(&o, i->server.command, LIST_MOST, out, e);
     free(argv);
     return rc;
@@ -142,11 +150,10 @@ int image_start(const struct image *i, const char *const *argv, bool serves, str
                                             "--entrypoint=sh", c->image, "-c",
                                             serves ? pg_container_guard : "exec \"$@\"", "sh", NULL});
     add_words(&words, argv);
-    const char **all = xcalloc(words.n + 1, sizeof *all);
+    const char **all = as_argv(&words);
     const char *const engine[] = {c->engine, "DOCKER_CONTEXT", NULL};
     const struct child_options o = {
         .argv = all, .setenv = engine, .in = serves ? CHILD_PIPE : CHILD_NULL, .out = CHILD_NULL};
-    memcpy(all, words.v, words.n * sizeof *all);
     int rc = child_start(child, &o, e);
     free(all);
     return rc;

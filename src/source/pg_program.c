@@ -291,7 +291,8 @@ int pg_program_start(const struct pg_program *g, const struct child_options *o, 
     }
     const char **argv = xcalloc(words.n + g->arguments.n + 1, sizeof *argv);
     const char **env = xcalloc(g->environment.n + 3, sizeof *env);
-    memcpy(argv, words.v, words.n * sizeof *argv);
+    for (size_t i = 0; i < words.n; i++)
+        argv[i] = words.v[i];
     memcpy(argv + words.n, g->arguments.v, g->arguments.n * sizeof *argv);
     memcpy(env, g->environment.v, g->environment.n * sizeof *env);
     if (g->container) {

@@ -52,7 +52,7 @@ run)
     status=\$?
     rm -f "$T/running/\$name"
     exit \$status ;;
-ps) cd "$T/running" && grep -lxF "\${*##*--filter=label=}" -- * || : ;;
+ps) cd "$T/running" && last=\${!#} && grep -lxF "\${last#--filter=label=}" -- * || : ;;
 rm)
     [ -e "$T/running/\$4" ] || { echo "Error response from daemon: No such container: \$4" >&2; exit 1; }
     kill -9 "-\$(head -n 1 "$T/running/\$4")"
