@@ -23,7 +23,7 @@ printf '%s\n' "\${*//[[:cntrl:]]/ }" >>"$T/docker.calls"
 shift 2
 named=()
 while [ "\$1" = -e ]; do
-    [ -z "\${!2+x}" ] || named+=("\$2=\${!2}")
+    case \$2 in *=*) named+=("\$2") ;; *) [ -z "\${!2+x}" ] || named+=("\$2=\${!2}") ;; esac
     shift 2
 done
 container=\$1
