@@ -76,7 +76,7 @@ struct config_assert {
     char *sql;    /* its first value must be true */
 };
 struct config_drill {
-    char *scratch;       /* "auto", "private", or a libpq string or URI of a server set aside */
+    char *scratch;       /* "auto", "private", "image", or a libpq string or URI of a server set aside */
     char *directory;     /* default: "drill" in the state directory */
     uint64_t max_bytes;  /* that a drill may put into scratch at a time; 0: what there is room for */
     char *after_restore; /* shell command, NULL: none */
@@ -146,7 +146,10 @@ struct config {
     size_t exception_count;
 };
 
+bool config_is_private(const char *scratch);         /* the same, of the word alone */
 bool drill_is_private(const struct config_drill *d); /* scratch is no server of the user's */
+bool config_is_container(const char *s,
+                         bool slash); /* can be the name of one; with `slash`: PROJECT/SERVICE */
 
 /* Reads and checks the file. Every problem is ERR_USAGE with "FILE:LINE: [section] key: what; what to do". */
 struct config *config_load(const char *path, struct err *e) MUST_CHECK;

@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "base/child.h"
+#include "source/pg_container.h"
 
 #include <libpq-fe.h>
 
@@ -15,6 +16,7 @@ struct pg {
     char sqlstate[6];    /* of the last query that failed; "" when it was no SQL error */
     unsigned patience_s; /* a query without an answer for that long has failed; 0: no limit */
     bool ignores_stop;   /* for cleaning up after the signal came */
+    const struct pg_container *container; /* that it runs in, for its programs; borrowed; or NULL */
 };
 #define PG_NONE \
     {           \
@@ -64,6 +66,8 @@ void pg_conninfo_add(struct buf *conninfo, const char *keyword, const char *valu
 struct pg_program {
     char *path;
     int major;
+    const struct pg_container *container; /* it runs in this one; NULL: here */
+    char *list;                           /* in there */
     struct strings arguments;
     struct strings environment; /* "NAME=value" or "NAME" to remove */
 };
@@ -71,8 +75,9 @@ struct pg_program {
     {                   \
         0               \
     }
-/* Chooses program `name` ("pg_dump") for the server of `p`: its own major, else the lowest newer one, never
- * older than `at_least` (0: no matter). ERR_USAGE naming the package to install when there is none. */
+/* Chooses program `name` ("pg_dump") for the server of `p`: the one in its container, when there is one that
+ * is new enough; else of those here the one of its own major, else the lowest newer one; never older than
+ * `at_least` (0: no matter). ERR_USAGE naming the package to install when there is none. */
 int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, int at_least,
                    struct err *e) MUST_CHECK;
 /* Makes it connect where p is connected, to `database` (NULL: p's). */
@@ -82,6 +87,8 @@ int pg_program_connect(struct pg_program *g, const struct pg *p, const char *dat
  * command of the user's. */
 int pg_variables(const struct pg *p, const char *database, struct strings *out, struct err *e) MUST_CHECK;
 void pg_program_add(struct pg_program *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Adds --use-list. `fd` has no close-on-exec, and stays open until the program has ended. */
+int pg_program_use_list(struct pg_program *g, int fd, struct err *e) MUST_CHECK;
 /* Starts it; `o` says where stdin and stdout go and how long it may take. */
 int pg_program_start(const struct pg_program *g, const struct child_options *o, struct child *c,
                      struct err *e) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "policy/verdict.h"
 #include "repo/stream.h"
+#include "source/pg_container.h"
 
 /* What a run gives a source. All borrowed. */
 struct source_env {
@@ -17,6 +18,7 @@ struct source_env {
     void *sink_ctx;
     const struct config *config;
     const struct config_source *source;
+    const struct pg_container *container; /* databases: that the server runs in, or NULL */
     const char *cache_dir; /* of this repository: volumes keep their run cache here; may be lost any time */
     const uint8_t *run_cut_key; /* 32 bytes, volumes: ends runs and keys the run cache */
     struct chunk_params volume_params, database_params; /* chunk sizes, as configured or the type\'s own */

@@ -75,8 +75,10 @@ struct target_postgres_report {
 void target_postgres_report_free(struct target_postgres_report *r);
 AUTO_FOR(target_postgres_report)
 
+struct pg_container;
 struct target_postgres_options {
-    const char *connection; /* libpq string or URI; its dbname is the database to make */
+    const char *connection;               /* libpq string or URI; its dbname is the database to make */
+    const struct pg_container *container; /* that its server runs in, whose pg_restore is taken; or NULL */
     bool clean;    /* an existing non-empty database is replaced: restored beside it, swapped by rename */
     unsigned jobs; /* > 1: spooled to a file first, pg_restore -j */
     const char *const *tables; /* "schema.table" or "table": only these; NULL: all */

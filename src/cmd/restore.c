@@ -12,7 +12,7 @@ static struct {
 
 static const struct option_spec options[] = {
     {0, "to", "TARGET", OPTION_TEXT, &args.to,
-     "a folder for volumes and commands; for a database a libpq string or URI that names the one to make, such as 'host=/run/postgresql dbname=app'; - for standard output"},
+     "a folder for volumes and commands; for a database a libpq string or URI that names the one to make, such as 'host=/run/postgresql dbname=app', or 'container=NAME dbname=app' for a server in a container (or compose-service=PROJECT/SERVICE); - for standard output"},
     {0, "path", "PATH", OPTION_LIST, &args.paths, "of a volume only this and what is below; may be repeated"},
     {0, "table", "TABLE", OPTION_LIST, &args.tables,
      "of a database only this table ([SCHEMA.]NAME); may be repeated"},

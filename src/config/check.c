@@ -163,7 +163,7 @@ static int check_connection(struct parsing *p, const char *connection, const cha
     return readable ? 0 : -1;
 }
 
-static bool is_container_name(const char *s, bool slash)
+bool config_is_container(const char *s, bool slash)
 {
     const char *at = slash ? strchr(s, '/') : NULL;
     return *s && *s != '/' && (!slash || (at && at[1] && !strchr(at + 1, '/'))) &&
@@ -186,7 +186,7 @@ static int check_container(struct parsing *p, const struct config_source *s, con
     if (s->container && s->compose_service)
         return complain(p, line, "[%s]: container and compose-service name the same thing: drop one",
                         section);
-    if (!is_container_name(name, s->compose_service != NULL))
+    if (!config_is_container(name, s->compose_service != NULL))
         return complain(p, line, "[%s] %s: \"%s\" is no %s", section, key, name,
                         s->compose_service ? "PROJECT/SERVICE" : "name of one");
     if (s->docker_volume && s->path)
@@ -277,9 +277,18 @@ static int check_apart(struct parsing *p, const struct config_source *s, const s
 }
 
 /* ---- [drill] ---- */
+bool config_is_private(const char *scratch)
+{
+    static const char *const words[] = {"auto", "private", "image"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(scratch, words[i]) == 0)
+            return true;
+    return false;
+}
+
 bool drill_is_private(const struct config_drill *d)
 {
-    return strcmp(d->scratch, "auto") == 0 || strcmp(d->scratch, "private") == 0;
+    return config_is_private(d->scratch);
 }
 
 /* "app", or "app/orders" where the source has several databases. */

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "drill/cage.h"
+#include "drill/image.h"
 #include "source/pg_client.h"
 
 #include <errno.h>
@@ -24,7 +25,8 @@
 
 struct pg_cluster {
     struct cage *cage;
-    char *folder; /* holds the data and the socket; belongs to the cage's user */
+    struct image *image; /* in this, with the user and the folder of the cage; or NULL */
+    char *folder;        /* holds the data and the socket; belongs to the cage's user */
     char *connection;
     int version;
     struct child server;
@@ -40,8 +42,18 @@ static const char *const settings[] = {
     /* to us, who keep the end of it */
     "log_destination=stderr", "logging_collector=off"};
 
-static int find_server(int major, const char *program, char **path, struct err *e)
+bool pg_cluster_has_server(int major)
 {
+    AUTO_CHAR path = xasprintf(VERSIONS "/%d/bin/postgres", major);
+    return access(path, X_OK) == 0;
+}
+
+static int find_server(const struct pg_cluster *c, int major, const char *program, char **path, struct err *e)
+{
+    if (c->image) {
+        *path = xstrdup(program);
+        return 0;
+    }
     *path = xasprintf(VERSIONS "/%d/bin/%s", major, program);
     if (access(*path, X_OK) == 0)
         return 0;
@@ -51,18 +63,29 @@ static int find_server(int major, const char *program, char **path, struct err *
                    major, major);
 }
 
+static const char *data_folder(const struct pg_cluster *c)
+{
+    return c->image ? c->folder : cage_folder(c->cage);
+}
+
+static int start(struct pg_cluster *c, const char *const *argv, bool serves, struct child *child,
+                 struct err *e)
+{
+    return c->image ? image_start(c->image, argv, serves, child, e) : cage_start(c->cage, argv, child, e);
+}
+
 static int make_data(struct pg_cluster *c, const struct pg_cluster_options *o, struct err *e)
 {
     AUTO_CHAR program = NULL;
-    if (find_server(o->major, "initdb", &program, e))
+    if (find_server(c, o->major, "initdb", &program, e))
         return -1;
     AUTO_CHAR encoding = xasprintf("--encoding=%s", o->encoding ? o->encoding : "UTF8");
     AUTO_CHAR locale = xasprintf("--locale=%s", o->locale ? o->locale : "C.UTF-8");
-    const char *const argv[] = {
-        program, "-D", cage_folder(c->cage), "-N", "-A", "trust", "-U", "postgres", encoding, locale, NULL};
+    const char *const argv[] = {program, "-D",       data_folder(c), "-N",   "-A", "trust",
+                                "-U",    "postgres", encoding,       locale, NULL};
     AUTO(child) run = CHILD_NONE;
     struct err why = ERR_INIT;
-    if (cage_start(c->cage, argv, &run, e))
+    if (start(c, argv, false, &run, e))
         return err_wrap(e, "initdb");
     run.time_limit_s = INITDB_LIMIT_S;
     if (child_wait(&run, "initdb", NULL, &why) == 0)
@@ -78,15 +101,15 @@ static int make_data(struct pg_cluster *c, const struct pg_cluster_options *o, s
 static int start_server(struct pg_cluster *c, int major, struct err *e)
 {
     AUTO_CHAR program = NULL;
-    const char *argv[3 + 2 * ARRAY_LEN(settings) + 1] = {NULL, "-D", cage_folder(c->cage)};
-    if (find_server(major, "postgres", &program, e))
+    const char *argv[3 + 2 * ARRAY_LEN(settings) + 1] = {NULL, "-D", data_folder(c)};
+    if (find_server(c, major, "postgres", &program, e))
         return -1;
     argv[0] = program;
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         argv[3 + 2 * i] = "-c";
         argv[4 + 2 * i] = settings[i];
     }
-    return cage_start(c->cage, argv, &c->server, e) ? err_wrap(e, "postgres") : 0;
+    return start(c, argv, true, &c->server, e) ? err_wrap(e, "postgres") : 0;
 }
 
 static bool has_ended(const struct child *c)
@@ -178,6 +201,9 @@ struct pg_cluster *pg_cluster_new(const struct pg_cluster_options *o, struct err
     if (!c->cage || check_environment(e) || make_folder(c, o->scratch, e))
         return NULL;
     c->connection = make_connection(c);
+    const char *user = cage_user(c->cage);
+    if (o->container && !(c->image = image_new(o->container, c->folder, user ? user : "drill", e)))
+        return NULL;
     if (make_data(c, o, e) || start_server(c, o->major, e) || wait_ready(c, e))
         return NULL;
     return STEAL(c);
@@ -193,14 +219,22 @@ int pg_cluster_version(const struct pg_cluster *c)
     return c->version;
 }
 
+const struct pg_container *pg_cluster_container(const struct pg_cluster *c)
+{
+    return c->image ? image_container(c->image) : NULL;
+}
+
 bool pg_cluster_is_caged(const struct pg_cluster *c)
 {
-    return cage_is_complete(c->cage);
+    return !c->image && cage_is_complete(c->cage);
 }
 
 void pg_cluster_notes(const struct pg_cluster *c, struct strings *notes)
 {
-    cage_notes(c->cage, notes);
+    if (c->image)
+        image_notes(c->image, notes);
+    else
+        cage_notes(c->cage, notes);
 }
 
 void pg_cluster_free(struct pg_cluster *c)
@@ -208,9 +242,12 @@ void pg_cluster_free(struct pg_cluster *c)
     if (!c)
         return;
     struct err e = ERR_INIT;
+    if (c->image)
+        image_stop(c->image);
     child_free(&c->server);
     if (c->folder && dir_remove(c->folder, &e))
         log_warn("scratch server: %s", e.text);
+    image_free(c->image);
     cage_free(c->cage);
     free(c->connection);
     free(c->folder);

@@ -19,6 +19,7 @@ int pg_drill_restore(const struct pg_drill_database *b, const char *database, bo
     AUTO_CHAR named = pg_conninfo_database(database);
     AUTO_CHAR connection = xasprintf("%s %s", b->d->server.connection, named);
     const struct target_postgres_options o = {.connection = connection,
+                                              .container = b->d->server.container,
                                               .jobs = 1,
                                               .spool_dir = scratch_path(env->scratch),
                                               .no_subscriptions = true,

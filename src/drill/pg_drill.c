@@ -107,6 +107,7 @@ static int start_server(struct pg_drill_database *b, struct err *e)
 {
     struct pg_drill *d = b->d;
     const struct pg_scratch_options o = {.scratch = d->env->settings->scratch,
+                                         .source = d->env->config,
                                          .major = b->major,
                                          .minor = b->minor,
                                          .server_ids = d->env->server_ids};

@@ -13,9 +13,10 @@
 
 int pg_drill_connect(const struct pg_drill *d, struct pg *p, const char *database, struct err *e)
 {
-    if (pg_connect(p, d->server.connection, database, e) == 0)
-        return 0;
-    return err_wrap(e, "scratch server");
+    if (pg_connect(p, d->server.connection, database, e))
+        return err_wrap(e, "scratch server");
+    p->container = d->server.container;
+    return 0;
 }
 
 static int read_dump(const struct pg_drill_database *b, struct child *c, struct pg_archive *a, struct err *e)

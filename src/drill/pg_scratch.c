@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "drill/cluster.h"
+#include "source/engine.h"
 #include "source/pg_client.h"
 
 #include <stdlib.h>
@@ -31,11 +32,43 @@ static void compare_versions(struct pg_scratch *p, int version, const struct pg_
 }
 
 /* ---- private ---- */
+static bool runs_in_container(const struct config_source *s)
+{
+    return s && (s->container || s->compose_service);
+}
+
+/* Its own image has what this machine lacks. */
+static int choose_image(const struct pg_scratch_options *o, struct pg_container *out, struct err *e)
+{
+    bool wanted = strcmp(o->scratch, "image") == 0;
+    struct err why = ERR_INIT;
+    if (wanted && !runs_in_container(o->source))
+        return err_set(e, ERR_UNPROVEN,
+                       "[drill] scratch = image is for sources in containers (container, compose-service): "
+                       "with auto the others are restored into a server of this machine");
+    if (!wanted &&
+        (strcmp(o->scratch, "auto") != 0 || !runs_in_container(o->source) || pg_cluster_has_server(o->major)))
+        return 0;
+    if (engine_container(o->source, out, &why) == 0)
+        return 0;
+    if (wanted)
+        return err_set(e, ERR_UNPROVEN, "a scratch server of the source's own image: %s", why.text);
+    return err_set(
+        e, ERR_UNPROVEN,
+        "this machine has no server of PostgreSQL %d to restore the dump into (postgresql-%d), and "
+        "the image of the source's container cannot be had: %s",
+        o->major, o->major, why.text);
+}
+
 static int start_cluster(struct pg_scratch *p, const struct scratch *s, const struct pg_scratch_options *o,
                          struct err *e)
 {
     struct hold *h = p->cluster;
-    const struct pg_cluster_options c = {.scratch = scratch_path(s),
+    AUTO(pg_container) container = {0};
+    if (choose_image(o, &container, e))
+        return -1;
+    const struct pg_cluster_options c = {.container = container.id ? &container : NULL,
+                                         .scratch = scratch_path(s),
                                          .major = o->major,
                                          .encoding = o->encoding,
                                          .locale = o->locale,
@@ -47,7 +80,11 @@ static int start_cluster(struct pg_scratch *p, const struct scratch *s, const st
     p->is_private = true;
     p->is_caged = pg_cluster_is_caged(h->cluster);
     pg_cluster_notes(h->cluster, &p->notes);
+    p->container = pg_cluster_container(h->cluster);
     compare_versions(p, pg_cluster_version(h->cluster), o);
+    if (pg_major(pg_cluster_version(h->cluster)) < o->major)
+        return err_set(e, ERR_UNPROVEN, "the image of %s has PostgreSQL %d now, too old for a dump of %d",
+                       container.name, pg_major(pg_cluster_version(h->cluster)), o->major);
     return 0;
 }
 
@@ -146,7 +183,7 @@ static int use_server(struct pg_scratch *p, const struct pg_scratch_options *o, 
 int pg_scratch_start(struct pg_scratch *p, struct scratch *s, const struct pg_scratch_options *o,
                      struct err *e)
 {
-    bool is_private = strcmp(o->scratch, "auto") == 0 || strcmp(o->scratch, "private") == 0;
+    bool is_private = config_is_private(o->scratch);
     *p = (struct pg_scratch){.cluster = xcalloc(1, sizeof(struct hold))};
     int rc = is_private ? start_cluster(p, s, o, e) : use_server(p, o, e);
     if (rc)

@@ -82,6 +82,9 @@ static bool works_in(long pid, const void *folder)
     return link_is_in(pid, "cwd", folder) || link_is_in(pid, "root", folder);
 }
 
+/* The last two: a container's, which ends with whoever started it, and is removed by its label. */
+static const char *const keepers[] = {CAGE_KEEPER, "containerd-shim", "conmon"};
+
 /* Of that user, and the first of another user above it is no keeper: whoever locked it up is dead. */
 static bool is_left_over(long pid, const void *uid)
 {
@@ -91,7 +94,10 @@ static bool is_left_over(long pid, const void *uid)
     for (unsigned depth = 0; depth < MAX_DEPTH && p.uid == *(const uid_t *)uid; depth++)
         if (!look_at(p.parent, &p))
             return true;
-    return p.uid != 0 || strcmp(p.name, CAGE_KEEPER) != 0;
+    for (size_t i = 0; p.uid == 0 && i < ARRAY_LEN(keepers); i++)
+        if (strcmp(p.name, keepers[i]) == 0)
+            return false;
+    return true;
 }
 
 /* Its number may be another's by now: what is asked after it was opened is true of what gets the signal. */

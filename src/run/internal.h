@@ -4,6 +4,7 @@
 
 #include "policy/retention.h"
 #include "run/run.h"
+#include "source/engine.h"
 #include "target/stream_feed.h"
 #include "target/target.h"
 
@@ -140,6 +141,7 @@ struct restore_item {
     enum restore_kind kind;
     char *target;
     const struct config_source *config; /* RESTORE_COMMAND */
+    struct engine_source server;        /* RESTORE_DATABASE */
 };
 struct restore_plan {
     struct restore_item *v;

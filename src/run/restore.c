@@ -59,7 +59,8 @@ static struct target_postgres_options database_options(const struct restoring *r
                                                        const struct restore_item *i,
                                                        const char *const *tables)
 {
-    return (struct target_postgres_options){.connection = i->target,
+    return (struct target_postgres_options){.connection = i->server.source.connection,
+                                            .container = i->server.container.id ? &i->server.container : NULL,
                                             .clean = r->o->clean,
                                             .tables = tables,
                                             .jobs = MAX(1u, r->o->jobs),

@@ -88,6 +88,27 @@ static int add_item(const struct snapshot *s, const char *word, const struct run
     return 0;
 }
 
+/* --to 'container=NAME dbname=...' or 'compose-service=PROJECT/SERVICE dbname=...': the engine says where
+ * that server is, and how to come in. */
+static int find_server(const char *to, struct engine_source *out, struct err *e)
+{
+    static const char container[] = "container=", service[] = "compose-service=";
+    bool is_service = strncmp(to, service, strlen(service)) == 0;
+    struct config_source s = {.type = SOURCE_POSTGRES, .connection = (char *)to};
+    if (!is_service && strncmp(to, container, strlen(container)) != 0)
+        return engine_resolve(&s, out, e);
+    const char *start = to + strlen(is_service ? service : container);
+    AUTO_CHAR name = xstrndup(start, strcspn(start, " "));
+    if (!config_is_container(name, is_service))
+        return err_set(e, ERR_USAGE, "--to %.*s=: \"%s\" is no %s", (int)strcspn(to, "="), to, name,
+                       is_service ? "PROJECT/SERVICE" : "name of a container");
+    s.connection = (char *)start + strlen(name);
+    *(is_service ? &s.compose_service : &s.container) = name;
+    int rc = engine_resolve(&s, out, e);
+    out->source.container = out->source.compose_service = NULL; /* gone with the name */
+    return rc;
+}
+
 /* Several sources share a folder: each gets its own in it. */
 static int set_targets(const struct run_restore_options *o, struct restore_plan *p, struct err *e)
 {
@@ -97,6 +118,8 @@ static int set_targets(const struct run_restore_options *o, struct restore_plan 
             return err_set(e, ERR_USAGE, "restore %s alone: %s takes one source at a time",
                            item->source->name, item->kind == RESTORE_FD ? "--to -" : "a database");
         item->target = p->n > 1 ? xasprintf("%s/%s", o->to, item->source->name) : xstrdup(o->to);
+        if (item->kind == RESTORE_DATABASE && find_server(item->target, &item->server, e))
+            return -1;
     }
     return 0;
 }
@@ -139,8 +162,10 @@ int restore_plan_make(const struct snapshot *s, const struct run_restore_options
 
 void restore_plan_free(struct restore_plan *p)
 {
-    for (size_t i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->n; i++) {
         free(p->v[i].target);
+        engine_source_free(&p->v[i].server);
+    }
     free(p->v);
     *p = (struct restore_plan){0};
 }

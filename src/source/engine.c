@@ -211,26 +211,55 @@ static int describe_server(const json_t *container, const char *title, struct bu
                : 0;
 }
 
-/* What the engine says first, so that what the user says counts. */
-static int server_connection(const struct config_source *s, char **out, struct err *e)
+static int describe_container(const json_t *container, const char *name, struct pg_container *out,
+                              struct err *e)
 {
-    AUTO(buf) conninfo = BUF_NONE;
-    AUTO_JSON container = NULL;
+    const char *port = variable(container, "PGPORT");
+    out->id = xstrdup(text_at(container, "Id"));
+    out->name = xstrdup(name);
+    out->port = xstrdup(port && *port ? port : "5432");
+    out->image = xstrdup(text_at(container, "Image"));
+    return engine_command(&out->command, &out->engine, e);
+}
+
+static int inspect(const struct config_source *s, json_t **container, struct err *e)
+{
     AUTO_CHAR id = s->container ? xstrdup(s->container) : find_service(s->compose_service, e);
     if (!id)
         return -1;
     AUTO_CHAR url = xasprintf("/containers/%s/json", id);
-    int rc = engine_get(url, NULL, &container, e);
-    if (rc)
-        return rc < 0 ? -1
-                      : err_set(e, ERR_FAILED,
-                                "the container engine has no container %s (`docker ps -a` lists them)", id);
-    rc = describe_server(container, s->container ? s->container : s->compose_service, &conninfo, e);
+    int rc = engine_get(url, NULL, container, e);
+    if (rc > 0)
+        return err_set(e, ERR_FAILED, "the container engine has no container %s (`docker ps -a` lists them)",
+                       id);
+    return rc;
+}
+
+static const char *title_of(const struct config_source *s)
+{
+    return s->container ? s->container : s->compose_service;
+}
+
+int engine_container(const struct config_source *s, struct pg_container *out, struct err *e)
+{
+    AUTO_JSON container = NULL;
+    return inspect(s, &container, e) ? -1 : describe_container(container, title_of(s), out, e);
+}
+
+/* What the engine says first, so that what the user says counts. */
+static int server_connection(const struct config_source *s, struct engine_source *out, struct err *e)
+{
+    AUTO(buf) conninfo = BUF_NONE;
+    AUTO_JSON container = NULL;
+    if (inspect(s, &container, e))
+        return -1;
+    int rc = describe_server(container, title_of(s), &conninfo, e) ||
+             describe_container(container, title_of(s), &out->container, e);
     if (rc == 0)
-        *out = xasprintf("%s %s", buf_cstr(&conninfo), s->connection ? s->connection : "");
+        out->connection = xasprintf("%s %s", buf_cstr(&conninfo), s->connection ? s->connection : "");
     if (conninfo.n)
         explicit_bzero(conninfo.p, conninfo.n);
-    return rc;
+    return rc ? -1 : 0;
 }
 
 int engine_resolve(const struct config_source *s, struct engine_source *out, struct err *e)
@@ -241,7 +270,7 @@ int engine_resolve(const struct config_source *s, struct engine_source *out, str
             return -1;
         out->source.path = out->path;
     } else if (s->container || s->compose_service) {
-        if (server_connection(s, &out->connection, e))
+        if (server_connection(s, out, e))
             return -1;
         out->source.connection = out->connection;
     }
@@ -253,6 +282,7 @@ void engine_source_free(struct engine_source *s)
     if (s->connection)
         explicit_bzero(s->connection, strlen(s->connection));
     free(s->connection);
+    pg_container_free(&s->container);
     free(s->path);
     *s = (struct engine_source){0};
 }

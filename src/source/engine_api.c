@@ -97,3 +97,32 @@ int engine_get(const char *path, const char *query, json_t **out, struct err *e)
     return err_set(e, ERR_FAILED, "the container engine: %s: its answer to %s is not understood (HTTP %ld)",
                    socket, path, status);
 }
+
+static bool is_in_path(const char *name)
+{
+    for (const char *p = getenv("PATH"); p && *p;) {
+        size_t n = strcspn(p, ":");
+        AUTO_CHAR program = xasprintf("%.*s/%s", (int)n, p, name);
+        if (n && access(program, X_OK) == 0)
+            return true;
+        p += n + (p[n] == ':');
+    }
+    return false;
+}
+
+/* Podman's has "podman" in its name, /run/podman/podman.sock or /run/user/1000/podman/podman.sock. */
+int engine_command(char **command, char **variable, struct err *e)
+{
+    static const char *const names[] = {"docker", "podman"};
+    AUTO_CHAR socket = find_socket(e);
+    if (!socket)
+        return -1;
+    size_t first = strstr(socket, "podman") != NULL;
+    const char *name = is_in_path(names[first]) ? names[first] : names[1 - first];
+    if (!is_in_path(name))
+        return 0;
+    *command = xstrdup(name);
+    *variable =
+        xasprintf("%s=unix://%s", strcmp(name, "podman") == 0 ? "CONTAINER_HOST" : "DOCKER_HOST", socket);
+    return 0;
+}

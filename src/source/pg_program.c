@@ -151,6 +151,23 @@ static const char *value_of(const struct pg *p, const PQconninfoOption *o, const
     return o->val;
 }
 
+/* In the container it is the same server by another way: over loopback where we came over a network, by the
+ * usual socket where we came by a socket. Keys, certificates and password files of ours are not in there. */
+static void describe_inside(struct pg_program *g, const struct pg *p)
+{
+    const char *options = PQoptions(p->conn), *password = PQpass(p->conn);
+    const char *socket = g->container->socket ? g->container->socket : "";
+    strings_add_fmt(&g->environment, "PGHOST=%s", *PQhost(p->conn) == '/' ? socket : "127.0.0.1");
+    strings_add_fmt(&g->environment, "PGPORT=%s", g->container->port);
+    strings_add_fmt(&g->environment, "PGUSER=%s", PQuser(p->conn));
+    strings_add_fmt(&g->environment, password && *password ? "PGPASSWORD=%s" : "PGPASSWORD",
+                    password ? password : "");
+    strings_add_fmt(&g->environment, "PGOPTIONS=%s " PINS, options ? options : "");
+    strings_add(&g->environment, "PGSSLMODE=prefer");
+    strings_add(&g->environment, "PGHOSTADDR");
+    strings_add(&g->environment, "PGPASSFILE");
+}
+
 /* Fills the environment; what no variable exists for goes into `conninfo`. */
 static int describe_connection(struct pg_program *g, const struct pg *p, const char *database,
                                struct buf *conninfo, struct err *e)
@@ -179,12 +196,40 @@ static int describe_connection(struct pg_program *g, const struct pg *p, const c
     return rc;
 }
 
+/* 1: the container's is none, or too old, with *e. */
+static int choose_inside(struct pg_program *g, const struct pg_container *c, const char *name, int major,
+                         struct err *e)
+{
+    int rc = pg_container_major(c, name, &g->major, e);
+    if (rc)
+        return rc;
+    if (g->major < major) {
+        err_set(e, ERR_USAGE, "the %s in container %s is of PostgreSQL %d, too old for %d", name, c->name,
+                g->major, major);
+        return 1;
+    }
+    g->container = c;
+    g->path = xstrdup(name);
+    return 0;
+}
+
+static int choose(struct pg_program *g, const struct pg *p, const char *name, int major, struct err *e)
+{
+    struct err inside = ERR_INIT;
+    int rc = p->container ? choose_inside(g, p->container, name, major, &inside) : 1;
+    if (rc < 0)
+        return err_set(e, inside.kind, "%s", inside.text);
+    if (rc)
+        g->path = pg_find_program(DEBIAN_VERSIONS, getenv("PATH"), name, major, &g->major, e);
+    if (!g->path && p->container)
+        return err_wrap(e, "%s; and here", inside.text);
+    return g->path ? 0 : -1;
+}
+
 int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, int at_least, struct err *e)
 {
     *g = (struct pg_program)PG_PROGRAM_NONE;
-    g->path = pg_find_program(DEBIAN_VERSIONS, getenv("PATH"), name, MAX(at_least, pg_major(p->version)),
-                              &g->major, e);
-    if (!g->path)
+    if (choose(g, p, name, MAX(at_least, pg_major(p->version)), e))
         return -1;
     strings_add(&g->arguments, g->path);
     for (size_t i = 0; i < ARRAY_LEN(fixed_environment); i++)
@@ -199,7 +244,9 @@ int pg_program_connect(struct pg_program *g, const struct pg *p, const char *dat
         database = PQdb(p->conn);
     /* As a connection string, so that a name with "=" in it is not taken for one. */
     pg_conninfo_add(&conninfo, "dbname", database);
-    if (describe_connection(g, p, database, &conninfo, e))
+    if (g->container)
+        describe_inside(g, p);
+    else if (describe_connection(g, p, database, &conninfo, e))
         return -1;
     strings_add(&g->arguments, "--no-password"); /* never asks */
     strings_add_fmt(&g->arguments, "--dbname=%s", buf_cstr(&conninfo));
@@ -235,11 +282,23 @@ void pg_program_add(struct pg_program *g, const char *fmt, ...)
 int pg_program_start(const struct pg_program *g, const struct child_options *o, struct child *c,
                      struct err *e)
 {
-    const char **argv = xcalloc(g->arguments.n + 1, sizeof *argv);
-    const char **env = xcalloc(g->environment.n + 1, sizeof *env);
-    memcpy(argv, g->arguments.v, g->arguments.n * sizeof *argv);
-    memcpy(env, g->environment.v, g->environment.n * sizeof *env);
+    AUTO(strings) words = STRINGS_NONE;
     struct child_options run = *o;
+    if (g->container) {
+        bool guarded = o->in == CHILD_NULL;
+        pg_container_words(g->container, &g->environment, guarded, &words);
+        run.in = guarded ? CHILD_PIPE : o->in; /* nothing is written: that it is open says that we live */
+    }
+    const char **argv = xcalloc(words.n + g->arguments.n + 1, sizeof *argv);
+    const char **env = xcalloc(g->environment.n + 3, sizeof *env);
+    for (size_t i = 0; i < words.n; i++)
+        argv[i] = words.v[i];
+    memcpy(argv + words.n, g->arguments.v, g->arguments.n * sizeof *argv);
+    memcpy(env, g->environment.v, g->environment.n * sizeof *env);
+    if (g->container) {
+        env[g->environment.n] = g->container->engine;
+        env[g->environment.n + 1] = "DOCKER_CONTEXT";
+    }
     run.argv = argv;
     run.setenv = env;
     int rc = child_start(c, &run, e);
@@ -277,8 +336,22 @@ int pg_program_output(const struct pg_program *g, const struct child_options *o,
     return 0;
 }
 
+int pg_program_use_list(struct pg_program *g, int fd, struct err *e)
+{
+    if (g->container && pg_container_put(g->container, fd, &g->list, e))
+        return -1;
+    if (g->container)
+        pg_program_add(g, "--use-list=%s", g->list);
+    else
+        pg_program_add(g, "--use-list=/proc/self/fd/%d", fd);
+    return 0;
+}
+
 void pg_program_free(struct pg_program *g)
 {
+    if (g->list)
+        pg_container_remove(g->container, g->list);
+    free(g->list);
     free(g->path);
     strings_free(&g->arguments);
     strings_free(&g->environment); /* PGPASSWORD is among them, as it is in libpq's own memory */
@@ -315,6 +388,9 @@ int pg_program_wait(const struct pg_program *g, struct child *c, struct err *e)
     if (child_wait(c, short_name(g), &status, &last) == 0)
         return 0;
     if (stop_check(e)) /* child_wait() ended it for that */
+        return -1;
+    if (g->container && WIFEXITED(status) && !c->timed_out &&
+        pg_container_explain(g->container, short_name(g), WEXITSTATUS(status), buf_cstr(&c->err_text), e))
         return -1;
     collect_lines(&c->err_text, ": error: ", &errors);
     collect_lines(&c->err_text, ": detail: Error message from server: ", &errors);

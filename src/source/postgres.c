@@ -63,6 +63,7 @@ static int open_session(struct dump *d, struct err *e)
     if (pg_connect(&d->pg, src->connection, d->database, e) || pg_without_limits(&d->pg, e) ||
         pg_query(&d->pg, begin, NULL, NULL, e))
         return -1;
+    d->pg.container = d->job->env->container;
     d->snapshot = pg_query_text(&d->pg, "SELECT pg_catalog.pg_export_snapshot()", NULL, &why);
     if (!d->snapshot) {
         source_result_note(d->job->out,
@@ -327,8 +328,9 @@ static int take_globals(struct job *j, struct err *e)
     AUTO(strings) warnings = STRINGS_NONE;
     struct err why = ERR_INIT;
     bool passwords = false;
-    if (connect_to_server(j, &p, &why) ||
-        pg_globals(&p, seconds_left(j), &script, &passwords, &warnings, &why)) {
+    int rc = connect_to_server(j, &p, &why);
+    p.container = j->env->container;
+    if (rc || pg_globals(&p, seconds_left(j), &script, &passwords, &warnings, &why)) {
         if (why.kind == ERR_STOPPED)
             return err_set(e, why.kind, "%s", why.text);
         source_result_degrade(j->out, "roles and tablespaces are not in it: %s", why.text);

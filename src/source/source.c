@@ -75,6 +75,7 @@ static int take_resolved(const struct source_env *env, struct source_result *out
     if (engine_resolve(env->source, &found, e))
         return -1;
     resolved.source = &found.source;
+    resolved.container = found.container.id ? &found.container : NULL;
     return take(&resolved, out, e);
 }
 

@@ -99,11 +99,12 @@ int pg_setup_read(struct pg_restore *r, struct err *e)
     pg_contents_choose_database(&r->contents);
     AUTO_FD list = pg_stream_list(r, e);
     pg_contents_forget_choice(&r->contents);
-    if (list < 0 || pg_program_new(&g, &r->server, "pg_restore", r->at_least, e))
+    if (list < 0 || pg_restore_program(r, &g, e))
         return -1;
     const struct child_options run = {.in = CHILD_FD, .in_fd = r->spool};
     pg_program_add(&g, "--create");
-    pg_program_add(&g, "--use-list=/proc/self/fd/%d", list);
+    if (pg_program_use_list(&g, list, e))
+        return -1;
     pg_program_add(&g, "--file=-");
     if (lseek(r->spool, 0, SEEK_SET) < 0)
         return err_errno(e, ERR_IO, "spool file");

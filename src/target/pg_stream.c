@@ -63,7 +63,7 @@ int pg_stream_contents(struct pg_restore *r, struct err *e)
     AUTO(pg_program) g = PG_PROGRAM_NONE;
     AUTO(child) c = CHILD_NONE;
     const struct child_options run = {.in = CHILD_PIPE, .out = CHILD_FD, .out_fd = list};
-    if (list < 0 || pg_program_new(&g, &r->server, "pg_restore", r->at_least, e))
+    if (list < 0 || pg_restore_program(r, &g, e))
         return -1;
     pg_program_add(&g, "--list");
     pg_program_add(&g, "--create"); /* lists the database itself, too */
@@ -125,11 +125,10 @@ static int pour(struct pg_restore *r, struct child *c, struct err *e)
 
 static int prepare_pg_restore(struct pg_restore *r, struct pg_program *g, int list, struct err *e)
 {
-    if (pg_program_new(g, &r->server, "pg_restore", r->at_least, e) ||
-        pg_program_connect(g, &r->server, r->into, e))
+    if (pg_restore_program(r, g, e) || pg_program_connect(g, &r->server, r->into, e))
         return -1;
-    if (list >= 0)
-        pg_program_add(g, "--use-list=/proc/self/fd/%d", list);
+    if (list >= 0 && pg_program_use_list(g, list, e))
+        return -1;
     if (pg_restore_has_tables(r))
         pg_program_add(g, "--no-data-for-failed-tables");
     if (pg_restore_adds_tables(r))

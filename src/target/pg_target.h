@@ -134,6 +134,8 @@ static inline bool pg_restore_adds_tables(const struct pg_restore *r)
 void pg_restore_error(struct pg_restore *r, struct bytes what, struct bytes statement);
 char *pg_restore_errors(const struct pg_restore *r); /* those kept; caller frees */
 void pg_side_name(char out[64], const char *what);   /* "lifeboat_WHAT_3f9a..." */
+/* The pg_restore that reads this archive and knows that server. */
+int pg_restore_program(const struct pg_restore *r, struct pg_program *g, struct err *e) MUST_CHECK;
 
 /* ---- pg_stream.c: from the feed to pg_restore ---- */
 /* Reads as much as it takes to know the table of contents. */

@@ -41,8 +41,15 @@ static int look(struct pg_restore *r, struct err *e)
         return err_set(
             e, ERR_USAGE,
             "--clean replaces a whole database: to get a table back, rename the one that is there");
-    if (pg_database_server(&r->server, r->o->connection, r->name, e) ||
-        pg_database_look(&r->server, r->o->connection, r->name, &r->state, &what, e))
+    if (r->o->container && r->o->jobs > 1)
+        return err_set(
+            e, ERR_USAGE,
+            "--jobs takes an archive in a file, and a container's pg_restore gets it through a pipe: "
+            "leave it out");
+    if (pg_database_server(&r->server, r->o->connection, r->name, e))
+        return -1;
+    r->server.container = r->o->container;
+    if (pg_database_look(&r->server, r->o->connection, r->name, &r->state, &what, e))
         return -1;
     if (r->state == PG_DATABASE_FULL && !r->o->clean && !pg_restore_has_tables(r))
         return err_set(
@@ -62,11 +69,22 @@ static void add_context(const struct target_postgres_options *o, struct err *e)
     }
 }
 
+int pg_restore_program(const struct pg_restore *r, struct pg_program *g, struct err *e)
+{
+    struct err why = ERR_INIT;
+    if (pg_program_new(g, &r->server, "pg_restore", r->at_least, &why) == 0)
+        return 0;
+    bool elsewhere = why.kind == ERR_USAGE && !r->o->container && !r->o->report;
+    return err_set(e, why.kind, "%s%s", why.text,
+                   elsewhere ? "; a server in a container has its own: --to 'container=NAME dbname=...'"
+                             : "");
+}
+
 int target_postgres_check(const struct target_postgres_options *o, struct err *e)
 {
     AUTO(pg_restore) r = {.o = o, .spool = -1};
     AUTO(pg_program) g = PG_PROGRAM_NONE;
-    if (look(&r, e) || pg_program_new(&g, &r.server, "pg_restore", 0, e)) {
+    if (look(&r, e) || pg_restore_program(&r, &g, e)) {
         add_context(o, e);
         return -1;
     }

@@ -13,17 +13,32 @@ engine_start() {
         read -rt 0.1 <> <(:) || :
     done
     export DOCKER_HOST=unix://$T/engine.sock
-    # docker exec -i [-e NAME] CONTAINER COMMAND...: runs it with the variables of that container.
+    # docker exec -i [-e NAME] CONTAINER COMMAND...: runs it with the variables of that container and those that are named, in
+    # a session of its own: as with the engine, what ends the command here does not end what runs in there. There, 127.0.0.1:5432
+    # and the usual socket lead to the server of the test, and programs come from $T/image first.
     cat >"$T/bin/docker" <<SH
 #!/bin/bash
-echo "\$*" >>"$T/docker.calls"
+printf '%s\n' "\${*//[[:cntrl:]]/ }" >>"$T/docker.calls"
 [ "\$1 \$2" = "exec -i" ] || exit 64
 shift 2
-while [ "\$1" = -e ]; do shift 2; done
-if [ -f "$T/engine/\$1.env" ]; then set -a; . "$T/engine/\$1.env"; set +a; fi
+named=()
+while [ "\$1" = -e ]; do
+    case \$2 in *=*) named+=("\$2") ;; *) [ -z "\${!2+x}" ] || named+=("\$2=\${!2}") ;; esac
+    shift 2
+done
 container=\$1
 shift
-CONTAINER=\$container exec "\$@"
+described=\$(grep -l "\"Id\": \"\$container\"" "$T"/engine/containers/*.json 2>/dev/null)
+[ -z "\$described" ] || container=\$(basename "\$described" .json)
+[ ! -e "$T/engine/\$container.stopped" ] || { echo "Error response from daemon: container \$container is not running" >&2; exit 1; }
+[ ! -f "$T/engine/\$container.env" ] || mapfile -t own <"$T/engine/\$container.env"
+case " \${named[*]} " in
+*" PGHOST=127.0.0.1 PGPORT=5432 "*) named+=("PGPORT=\$(sed 's/.*"HostPort": "\([0-9]*\)".*/\1/' "\$described")") ;;
+*" PGHOST=/"*" PGPORT=5432 "*) ;; # a socket that whoever started the container put there
+*" PGHOST= PGPORT=5432 "*) named+=("PGHOST=$T/pg") ;;
+*" PGHOST="*) exit 65 ;; # nothing listens there
+esac
+exec setsid -w env -i "PATH=$T/image:$T/bin:\$PATH" "HOME=\$HOME" "CONTAINER=\$container" "\${own[@]}" "\${named[@]}" "\$@"
 SH
     chmod 755 "$T/bin/docker"
     PATH=$T/bin:$PATH
@@ -42,6 +57,7 @@ import hashlib, json, sys
 folder, project, name, service, status, address, published, *env = sys.argv[1:]
 json.dump({
     "Id": hashlib.sha256(name.encode()).hexdigest(), "Name": "/" + name,
+    "Image": "sha256:" + hashlib.sha256(b"postgres:15-alpine").hexdigest(),
     "State": {"Status": status, "Running": status == "running"},
     "HostConfig": {"NetworkMode": project + "_default"},
     "Mounts": [{"Type": "bind", "Source": folder + "/secrets", "Destination": "/run/secrets", "RW": False}],
