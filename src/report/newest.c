@@ -1,13 +1,10 @@
 #include "report/newest.h"
 
-#include "base/file.h"
 #include "base/log.h"
+#include "report/state_file.h"
 
-#include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define NEWEST_MAX (4u << 20)
 
@@ -80,15 +77,11 @@ static bool load_one(struct newest *out, const json_t *o)
 void newest_load(struct newest *out, const char *folder, const char *host)
 {
     AUTO_CHAR path = path_in(folder);
-    AUTO(buf) text = BUF_NONE;
     struct err why = ERR_INIT;
-    struct stat st;
     *out = (struct newest){0};
-    if (stat(path, &st) != 0 && errno == ENOENT)
+    json_t *o = state_file_read(path, NEWEST_MAX, &why);
+    if (!o && !err_is_set(&why))
         return;
-    json_t *o = NULL;
-    if (file_read(path, NEWEST_MAX, &text, &why) == 0)
-        o = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
     const char *of = json_string_value(json_object_get(o, "host"));
     const json_t *list = json_object_get(o, "newest");
     bool sound = of && json_is_array(list);
@@ -97,8 +90,9 @@ void newest_load(struct newest *out, const char *folder, const char *host)
     json_decref(o);
     if (sound)
         return;
-    log_warn("%s: %s: whether the store was put back to an older state cannot be said this time", path,
-             err_is_set(&why) ? why.text : "is not understood");
+    if (!err_is_set(&why))
+        err_set(&why, ERR_DAMAGED, "%s: is not understood", path);
+    log_warn("%s: whether the store was put back to an older state cannot be said this time", why.text);
     newest_free(out);
 }
 
@@ -116,12 +110,7 @@ int newest_save(struct newest *n, const char *folder, const char *host, struct e
                                               (json_int_t)one->written_ns, "lost", one->lost));
     }
     json_t *o = json_pack("{s:s, s:o}", "host", host, "newest", list);
-    char *text = json_dumps(o, JSON_COMPACT);
-    if (!text)
-        abort();
-    int rc = dir_make(folder, 0700, e) || file_write(path, BYTES_STR(text), 0600, false, e) ? -1 : 0;
-    free(text);
-    json_decref(o);
+    int rc = state_file_write(path, o, e);
     n->changed &= rc != 0;
     return rc;
 }

@@ -2,10 +2,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "report/state_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -66,16 +66,13 @@ static void load_run(struct record *r, const json_t *o)
 int record_load(struct record *r, const char *state_dir, struct err *e)
 {
     AUTO_CHAR path = xasprintf("%s/report.json", state_dir);
-    AUTO(buf) text = BUF_NONE;
-    struct stat st;
+    struct err why = ERR_INIT;
     *r = (struct record){0};
-    if (stat(path, &st) != 0 && errno == ENOENT)
-        return 0;
-    if (file_read(path, RECORD_MAX, &text, e))
-        return -1;
-    json_t *all = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(all))
-        log_warn("%s: is not understood: problems that stand are told once more", path);
+    json_t *all = state_file_read(path, RECORD_MAX, &why);
+    if (err_is_set(&why) && why.kind != ERR_DAMAGED)
+        return *e = why, -1;
+    if (err_is_set(&why))
+        log_warn("%s: problems that stand are told once more", why.text);
     const json_t *problems = json_object_get(all, "problems"), *runs = json_object_get(all, "runs");
     for (size_t i = 0; i < json_array_size(problems); i++)
         load_problem(r, json_array_get(problems, i));
@@ -104,13 +101,7 @@ int record_save(const struct record *r, const char *state_dir, struct err *e)
     }
     json_t *all =
         json_pack("{s:o, s:o, s:I}", "problems", problems, "runs", runs, "digest", (json_int_t)r->digest_ns);
-    char *text = json_dumps(all, JSON_COMPACT);
-    if (!text)
-        die(OUT_OF_MEMORY);
-    int rc = file_write(path, BYTES_STR(text), 0600, false, e);
-    free(text);
-    json_decref(all);
-    return rc;
+    return state_file_write(path, all, e);
 }
 
 /* ---- problems ---- */

@@ -2,10 +2,9 @@
  * it compares with nothing once. */
 #include "internal.h"
 
-#include "base/file.h"
 #include "base/log.h"
+#include "report/state_file.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,16 +13,13 @@
 void last_load(const char *folder, const char *source, struct buf *state)
 {
     AUTO_CHAR path = xasprintf("%s/%s.last", folder, source);
-    AUTO(buf) text = BUF_NONE;
     struct err why = ERR_INIT;
     state->n = 0;
-    if (!file_is_there(path))
-        return;
-    if (file_read(path, LAST_MAX, &text, &why)) {
+    json_t *o = state_file_read(path, LAST_MAX, &why);
+    if (err_is_set(&why))
         log_warn("%s (compared with nothing this time)", why.text);
+    if (!o)
         return;
-    }
-    json_t *o = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
     const char *b64 = json_string_value(json_object_get(o, "state"));
     if (!b64 || !base64_decode(state, b64)) {
         log_warn("%s: is not understood (compared with nothing this time)", path);
@@ -42,11 +38,6 @@ void last_save(const char *folder, const struct snapshot *s, const struct snapsh
     AUTO_CHAR b64 = base64_encode(state);
     json_t *o = json_pack("{s:s, s:I, s:I, s:s}", "snapshot", id, "sequence", (json_int_t)source->sequence,
                           "bytes", (json_int_t)source->bytes, "state", b64);
-    char *text = json_dumps(o, JSON_COMPACT);
-    if (!text)
-        die(OUT_OF_MEMORY);
-    if (file_write(path, BYTES_STR(text), 0600, false, &why))
+    if (state_file_write(path, o, &why))
         log_warn("%s (the next backup compares with an older one)", why.text);
-    free(text);
-    json_decref(o);
 }

@@ -1,11 +1,10 @@
 /* prune, forget, undo, pin: the policy chooses, marks are written, garbage is collected (repo/gc.h). */
 #include "internal.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "repo/gc.h"
+#include "report/state_file.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,16 +34,13 @@ static char *state_path(const struct config *c, const char *id, const char *mirr
 static int64_t last_prune(const struct config *c, const char *id, const char *mirror)
 {
     AUTO_CHAR path = state_path(c, id, mirror);
-    AUTO(buf) text = BUF_NONE;
     struct err why = ERR_INIT;
     int64_t ns = 0;
-    if (!file_is_there(path))
-        return 0;
-    if (file_read(path, STATE_MAX, &text, &why)) {
+    json_t *o = state_file_read(path, STATE_MAX, &why);
+    if (err_is_set(&why))
         log_warn("%s (taken as the first prune)", why.text);
+    if (!o)
         return 0;
-    }
-    json_t *o = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
     const char *time = json_string_value(json_object_get(o, "store_time"));
     if (!time || !time_parse_utc(time, &ns))
         log_warn("%s: is not understood (taken as the first prune)", path);
@@ -58,8 +54,7 @@ static void remember_prune(const struct config *c, const char *id, const char *m
     struct err why = ERR_INIT;
     AUTO_CHAR path = state_path(c, id, mirror);
     time_format_utc(time, now_ns);
-    AUTO_CHAR text = xasprintf("{\"store_time\":\"%s\"}\n", time);
-    if (make_parent_folder(path, &why) || file_write(path, BYTES_STR(text), 0600, false, &why))
+    if (state_file_write(path, json_pack("{s:s}", "store_time", time), &why))
         log_warn("%s", why.text);
 }
 

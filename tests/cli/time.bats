@@ -78,7 +78,7 @@ level() { # CODE [TIME]: of status
     level 1
     prints "snapshot ${wrong:0:8} is dated in the future"
     # It does not hide that backups have stopped.
-    level 2 "$(date -d '3 days' '+%F %T')"
+    level 2 "$(date -d '73 hours' '+%F %T')"
     prints "the last good backup is 3 days old"
     objects snapshots >"$T/before"
     expect 3 lb prune --yes
@@ -103,7 +103,7 @@ level() { # CODE [TIME]: of status
     retention 'keep-within = 5d' 'keep-min = 1'
     at_backup "2031-01-01 02:30:00"
     level 1
-    level 2 "$(date -d '3 days' '+%F %T')"
+    level 2 "$(date -d '73 hours' '+%F %T')"
     prints "the last good backup is 3 days old"
     backup
     expect 0 lb drill

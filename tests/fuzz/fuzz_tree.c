@@ -79,7 +79,7 @@ static void put_lists(struct fuzz_repo *f, const struct lines *l)
 struct model {
     const struct lines *l;
     uint64_t refs, bytes, steps;
-    bool broken; /* ends at a list that is none */
+    bool broken; /* ends at a list that is none, or at a chunk of no bytes */
 };
 
 static const struct buf *find_list(const struct lines *l, const struct ref *ref)
@@ -96,6 +96,9 @@ static bool expand(struct model *m, const struct buf *list, unsigned depth)
     for (size_t i = 0; i < list->n / TABLE_CHUNK_SIZE; i++) {
         struct ref ref = chunk_at(buf_bytes(list), i);
         if (m->steps++ == STEPS)
+            return false;
+        m->broken |= ref.length == 0;
+        if (ref.length == 0)
             return false;
         if (depth == 0) {
             m->refs++;
@@ -152,6 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             HOLDS(repo_load(f.repo, &(struct err)ERR_INIT) == 0);
         (void)!expand(&m, roots, info.depth);
+        info.chunks = m.refs;
         walk(&f, &info, &m);
         l.n++;
     }

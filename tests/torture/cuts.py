@@ -217,11 +217,11 @@ def one_cut(world, scene, which, at, way, seed):
     try:
         tree, times = state_after(recording, at, way, seed)
         write_tree(tree, times, case.path)
-        if seed % 2:  # the state and the cache lie on another disk, and outlived it
+        if seed % 2:  # the state and the cache lie on another disk, and outlived it; but for what it says of snapshots to come
             for folder in ("state", "cache"):
                 shutil.rmtree("%s/%s" % (case.path, folder), ignore_errors=True)
                 if os.path.isdir("%s/%s" % (recording.end, folder)):
-                    shutil.copytree("%s/%s" % (recording.end, folder), "%s/%s" % (case.path, folder))
+                    shutil.copytree("%s/%s" % (recording.end, folder), "%s/%s" % (case.path, folder), ignore=shutil.ignore_patterns("newest.json"))
         world.configure(case.path, **scene.configuration)
         scene.whole(case)
         for after, snapshot in recording.reported:

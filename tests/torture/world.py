@@ -24,6 +24,8 @@ NOISE = 60000
 
 for program in (LIFEBOAT, SANITIZED):
     assert os.path.basename(program) == "lifeboat", "fault.c and record.c know it by its name: " + program
+for library in ("fault", "record"):  # the loader would only warn
+    assert os.path.exists("%s/torture/%s.so" % (BUILD, library)), "make check and make torture build it: " + library
 
 
 class Failed(Exception):

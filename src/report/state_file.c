@@ -1,0 +1,33 @@
+#include "report/state_file.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+json_t *state_file_read(const char *path, size_t limit, struct err *e)
+{
+    AUTO(buf) text = BUF_NONE;
+    struct stat st;
+    if ((stat(path, &st) != 0 && errno == ENOENT) || file_read(path, limit, &text, e))
+        return NULL;
+    json_t *o = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+    if (!o)
+        err_set(e, ERR_DAMAGED, "%s: is not understood", path);
+    return o;
+}
+
+int state_file_write(const char *path, json_t *o, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    AUTO_CHAR folder = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
+    char *text = json_dumps(o, JSON_COMPACT);
+    if (!text)
+        die(OUT_OF_MEMORY);
+    int rc = dir_make(folder, 0700, e) || file_write(path, BYTES_STR(text), 0600, false, e) ? -1 : 0;
+    free(text);
+    json_decref(o);
+    return rc;
+}
