@@ -7,7 +7,7 @@
 #include "codec/chunker.h"
 #include "walk.h"
 
-#define RUN_AIM      (16u << 10) /* bytes, on the average */
+#define RUN_AIM      (16u << 10)  /* bytes, on the average */
 #define RUN_LARGE    (256u << 10) /* a file above this is a run of its own */
 #define RUN_MAX      (512u << 10) /* a run ends here at the latest, a large file aside */
 #define ENTRY_WEIGHT 1536         /* what the headers of an entry take: three blocks of tar */

@@ -46,9 +46,8 @@ static void what_becomes_of_an_entry(void **state)
 {
     (void)state;
     AUTO(snapshots)
-    none = {0},
-    older = {0}, there = {0}, forgotten = {0}, later = {0}, others = {0}, broken = {0}, let_go = {0},
-    unreadable = {0};
+    none = {0}, older = {0}, there = {0}, forgotten = {0}, later = {0}, others = {0}, broken = {0},
+    let_go = {0}, unreadable = {0};
     expect(&none, true, true);
     add(&older, 4, "box", 4);
     expect(&older, true, true);
