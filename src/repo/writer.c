@@ -221,6 +221,13 @@ static int append(struct writer *w, struct bytes b, struct err *e)
                     store_title(w->repo->store));
 }
 
+/* The nth frame that is on its way, the oldest being number 0. */
+static struct sealing *on_its_way(const struct writer *w, size_t n)
+{
+    assert(w->sealing_count > 0);
+    return &w->sealings[(w->oldest + n) % w->sealing_count];
+}
+
 static void append_sealed(struct job *job, unsigned worker)
 {
     (void)worker;
@@ -231,7 +238,7 @@ static void append_sealed(struct job *job, unsigned worker)
 /* Waits for the oldest frame that is being appended. */
 static int settle_oldest(struct writer *w, struct err *e)
 {
-    struct sealing *s = &w->sealings[w->oldest];
+    struct sealing *s = on_its_way(w, 0);
     assert(w->appending > 0);
     pool_wait(w->appender, &s->job);
     s->on = NULL;
@@ -363,7 +370,7 @@ int writer_move_frame(struct writer *w, uint32_t frame, struct bytes chunks, str
 /* ---- frames ---- */
 static int take_oldest(struct writer *w, struct err *e)
 {
-    struct sealing *s = &w->sealings[(w->oldest + w->appending) % w->sealing_count];
+    struct sealing *s = on_its_way(w, w->appending);
     assert(w->in_flight > 0);
     pool_wait(w->repo->pool, &s->job);
     s->on = NULL;
@@ -383,8 +390,7 @@ int writer_drain(struct writer *w, struct err *e)
 
 static bool oldest_is_sealed(struct writer *w)
 {
-    return w->in_flight &&
-           pool_is_done(w->repo->pool, &w->sealings[(w->oldest + w->appending) % w->sealing_count].job);
+    return w->in_flight && pool_is_done(w->repo->pool, &on_its_way(w, w->appending)->job);
 }
 
 int writer_poll(struct writer *w, struct err *e)
@@ -441,7 +447,7 @@ int writer_flush_frame(struct writer *w, struct frame_builder *b, enum slot_kind
         return -1;
     if (make_room(w, e) || open_slot(w, kind, e))
         return break_writer(w, e);
-    struct sealing *s = &w->sealings[(w->oldest + w->appending + w->in_flight) % w->sealing_count];
+    struct sealing *s = on_its_way(w, w->appending + w->in_flight);
     w->in_flight++;
     struct open_slot *o = &w->slots[kind];
     swap(&s->raw, &b->raw);
