@@ -6,8 +6,8 @@
 
 #include <jansson.h>
 
-/* What the file holds; json_decref() it. NULL: there is no such file (*e is not set), it cannot be read, is
- * longer than `limit` (ERR_IO, ERR_USAGE), or is no JSON (ERR_DAMAGED). */
+/* The object that the file holds; json_decref() it. NULL: there is no such file (*e is not set), it cannot be
+ * read, is longer than `limit` (ERR_IO, ERR_USAGE), or holds none (ERR_DAMAGED). */
 json_t *state_file_read(const char *path, size_t limit, struct err *e);
 /* Takes `o`. The folder, 0700, is made when it is missing. */
 int state_file_write(const char *path, json_t *o, struct err *e) MUST_CHECK;

@@ -14,9 +14,10 @@ json_t *state_file_read(const char *path, size_t limit, struct err *e)
     if ((stat(path, &st) != 0 && errno == ENOENT) || file_read(path, limit, &text, e))
         return NULL;
     json_t *o = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
-    if (!o)
-        err_set(e, ERR_DAMAGED, "%s: is not understood", path);
-    return o;
+    if (json_is_object(o))
+        return o;
+    json_decref(o);
+    return err_set(e, ERR_DAMAGED, "%s: is not understood", path), NULL;
 }
 
 int state_file_write(const char *path, json_t *o, struct err *e)
