@@ -22,7 +22,8 @@ bool mount_is_data(const struct compose_service *s, enum service_kind k, const s
 const char *service_variable(const struct compose_service *s, const char *name);
 /* Where Elasticsearch may put its own snapshots: the place that its path.repo names. NULL: nowhere. */
 const struct compose_mount *search_snapshots(const struct compose_service *s);
-/* The last word of an image's name: "ghcr.io/x/postgres:15@sha256:..." is "postgres". Caller frees. */
+/* The last word of an image's name: "registry.example.com/x/postgres:15@sha256:..." is "postgres". Caller
+ * frees. */
 char *image_name(const char *image);
 
 /* A place that services mount: a volume, or a folder of this host. */

@@ -177,14 +177,14 @@ static void test_photos(void **state)
     const struct file files[] = {
         {"/srv/app/compose.yml",
          "name: immich\nservices:\n"
-         "  server:\n    container_name: immich_server\n    image: ghcr.io/immich-app/immich-server:${V:-release}\n"
+         "  server:\n    container_name: immich_server\n    image: registry.example.com/immich-app/immich-server:${V:-release}\n"
          "    volumes:\n      - ${UPLOAD_LOCATION}:/usr/src/app/upload\n      - /etc/localtime:/etc/localtime:ro\n"
          "    env_file:\n      - .env\n"
-         "  machine-learning:\n    image: ghcr.io/immich-app/immich-machine-learning\n"
+         "  machine-learning:\n    image: registry.example.com/immich-app/immich-machine-learning\n"
          "    volumes:\n      - model-cache:/cache\n"
-         "  redis:\n    image: docker.io/valkey/valkey:8@sha256:0123\n"
+         "  redis:\n    image: registry.example.com/valkey/valkey:8@sha256:0123\n"
          "  database:\n    container_name: immich_postgres\n"
-         "    image: ghcr.io/immich-app/postgres:14-vectorchord0.3.0-pgvectors0.2.0@sha256:0123\n"
+         "    image: registry.example.com/immich-app/postgres:14-vectorchord0.3.0-pgvectors0.2.0@sha256:0123\n"
          "    environment:\n      POSTGRES_PASSWORD: ${DB_PASSWORD}\n      POSTGRES_USER: ${DB_USERNAME}\n"
          "    volumes:\n      - ${DB_DATA_LOCATION}:/var/lib/postgresql/data\n"
          "volumes:\n  model-cache:\n"},
@@ -213,7 +213,7 @@ static void test_gitea(void **state)
                  "  server:\n    image: docker.gitea.com/gitea:1.22\n    environment:\n"
                  "      - GITEA__database__PASSWD=gitea\n    volumes:\n      - ./gitea:/data\n"
                  "      - /etc/timezone:/etc/timezone:ro\n"
-                 "  db:\n    image: docker.io/library/postgres:14\n    environment:\n"
+                 "  db:\n    image: registry.example.com/library/postgres:14\n    environment:\n"
                  "      - POSTGRES_USER=gitea\n      - POSTGRES_PASSWORD=gitea-geheim\n"
                  "    volumes:\n      - ./postgres:/var/lib/postgresql/data\n"
                  "  backup:\n    image: prodrigestivill/postgres-backup-local\n"
@@ -234,9 +234,9 @@ static void test_mastodon(void **state)
              "  redis:\n    image: redis:7-alpine\n    volumes: ['./redis:/data']\n"
              "  es:\n    image: docker.elastic.co/elasticsearch/elasticsearch:7.17.4\n"
              "    volumes: ['./elasticsearch:/usr/share/elasticsearch/data']\n"
-             "  web:\n    image: ghcr.io/mastodon/mastodon:v4\n"
+             "  web:\n    image: registry.example.com/mastodon/mastodon:v4\n"
              "    volumes: ['./public/system:/mastodon/public/system']\n"
-             "  sidekiq:\n    image: ghcr.io/mastodon/mastodon:v4\n"
+             "  sidekiq:\n    image: registry.example.com/mastodon/mastodon:v4\n"
              "    volumes: ['./public/system:/mastodon/public/system']\n");
     assert_sources(&f, "db:postgres redis:command (es:volume) system:volume compose-files:command");
     assert_has(&f, "\ncommand = docker exec -i app-redis-1 redis-cli --rdb -\n");
