@@ -154,7 +154,7 @@ edited() {
     mistake 2 "holds repository|already|--identity FILE" edited "s#^\(writer\|identity\) = .*#\1 = $T/new/\1#" init
     mistake 2 "--recipient|64 hex digits" lb key add --recipient 1234
     mistake 2 "second.key|is there already" lb key add --identity-out "$T/second.key"
-    mistake 2 "last reader|add another first" sh -c "set -e; for id in \$('$LIFEBOAT' -c '$T/lifeboat.conf' --json key show | jq -r '.readers[].id'); do '$LIFEBOAT' -c '$T/lifeboat.conf' key remove \$id; done"
+    mistake 2 "last reader|add another first" sh -c "set -e; for id in \$('$LIFEBOAT' -c '$T/lifeboat.conf' --json key show | python3 -c 'import json, sys; print(*(r[\"id\"] for r in json.load(sys.stdin)[\"readers\"]))'); do '$LIFEBOAT' -c '$T/lifeboat.conf' key remove \$id; done"
 }
 
 @test "the store" {
