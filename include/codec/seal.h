@@ -1,4 +1,4 @@
-/* seal.h - authenticated encryption of the format: XChaCha20-Poly1305 (libsodium). The additional data always
+/* seal.h - authenticated encryption of the format: XChaCha20-Poly1305. The additional data always
  * binds type, format version, key generation and repository id, so nothing opens in another's place. */
 #ifndef LIFEBOAT_CODEC_SEAL_H
 #define LIFEBOAT_CODEC_SEAL_H
@@ -51,7 +51,8 @@ struct frame_facts {
 /* out holds plain.n + SEAL_TAG bytes. */
 void frame_seal(const struct keyring *k, const uint8_t key[SLOT_KEY], const struct frame_facts *f,
                 struct bytes plain, uint8_t *out);
-/* out holds sealed.n - SEAL_TAG bytes (sealed.n >= SEAL_TAG). false: does not open. */
+/* out holds sealed.n - SEAL_TAG bytes (sealed.n >= SEAL_TAG). false: does not open, and what is in
+ * out is of no use. */
 bool frame_open(const struct keyring *k, const uint8_t key[SLOT_KEY], const struct frame_facts *f,
                 struct bytes sealed, uint8_t *out) MUST_CHECK;
 

@@ -151,7 +151,7 @@ static struct context frame_context(const struct keyring *k, const struct frame_
 
 /* XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) is ChaCha20-Poly1305 under a subkey that HChaCha20 makes of
  * the key and the first 16 bytes of the nonce. libcrypto does the latter at about three times the speed of
- * libsodium's; what is large goes this way. `out` may be `in`. */
+ * libsodium's; what is large goes this way. */
 static bool crypt_frame(bool seal, const uint8_t key[SLOT_KEY], uint64_t number, const struct context *c,
                         struct bytes in, uint8_t *out, uint8_t tag[SEAL_TAG])
 {

@@ -186,8 +186,8 @@ static int read_one(void *ctx, size_t i, struct err *e)
 /* Keeps those that can be read, in their order. */
 static int read_all(struct repo *r, struct marks *all, struct err *e)
 {
-    const struct reading x = {.repo = r, .v = all->v, .answers = xcalloc(all->n, sizeof *x.answers)};
-    int rc = gather(all->n, read_one, (void *)&x, e);
+    struct reading x = {.repo = r, .v = all->v, .answers = xcalloc(all->n, sizeof *x.answers)};
+    int rc = gather(all->n, read_one, &x, e);
     size_t kept = 0;
     for (size_t i = 0; i < all->n; i++) {
         struct mark m = all->v[i];

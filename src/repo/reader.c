@@ -14,8 +14,8 @@
 #define WINDOW      4096        /* references looked ahead: 128 KiB of bookkeeping, 64 to 256 MiB of stream */
 #define CACHE_BYTES (24u << 20) /* frames that are kept opened, and those on their way */
 /* Of the stream, on their way or opened before they are needed: little while the store is quick, so that
- * bytes are still in the processor's cache when they are opened; more each time that one had to be waited
- * for. */
+ * bytes are still in the processor's cache when they are opened; more each time that it took its
+ * time. */
 #define AHEAD_FIRST  (4u << 20)
 #define AHEAD_MOST   (20u << 20)
 #define GROUP        64 /* frames fetched in one range, at most */
