@@ -507,6 +507,47 @@ static void readers(void **state)
 }
 
 /* More than one thread's share of them. */
+static struct index_object *find_index_object(struct test_repo *t, const struct sha *name)
+{
+    for (size_t i = 0; i < t->repo->index_object_count; i++)
+        if (sha_equal(&t->repo->index_objects[i].name, name))
+            return &t->repo->index_objects[i];
+    fail_msg("an index object is gone");
+    return NULL;
+}
+
+/* Also one that was asked for together with the index that supersedes it. */
+static void a_superseded_index_is_not_taken(void **state)
+{
+    (void)state;
+    enum { OLD = 20 };
+    struct err e = ERR_INIT;
+    struct test_repo t;
+    AUTO(sha_set) old = {0};
+    test_repo_new(&t, NULL);
+    for (int i = 0; i < OLD; i++) {
+        AUTO(snapshot) s = {0};
+        test_backup(&t, BYTES(&i, sizeof i), &s);
+    }
+    test_repo_reload(&t);
+    for (size_t i = 0; i < t.repo->index_object_count; i++)
+        sha_set_add(&old, &t.repo->index_objects[i].name);
+    sha_set_sort(&old);
+    AUTO(index_builder) b = {.repo = t.repo};
+    assert_ok(index_builder_put(&b, &old, &e));
+    for (int i = OLD; i < OLD + 3; i++) { /* newer than that one, so they are read before it */
+        AUTO(snapshot) s = {0};
+        test_backup(&t, BYTES(&i, sizeof i), &s);
+    }
+    test_repo_reload(&t);
+    assert_int_equal(t.repo->index_object_count, OLD + 1 + 3);
+    for (size_t i = 0; i < old.n; i++) {
+        const struct index_object *o = find_index_object(&t, &old.v[i]);
+        assert_true(o->superseded && !o->is_read);
+    }
+    test_repo_free(&t);
+}
+
 static void many_snapshots(void **state)
 {
     (void)state;
@@ -564,6 +605,7 @@ int main(void)
         cmocka_unit_test(every_store_operation_fails_once),
         cmocka_unit_test(the_writer_key_reads_no_content),
         cmocka_unit_test(readers),
+        cmocka_unit_test(a_superseded_index_is_not_taken),
         cmocka_unit_test(many_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
