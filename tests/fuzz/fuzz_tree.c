@@ -1,7 +1,8 @@
-/* Reference lists: a stream of any depth whose lists say anything. The input is text: the depth, then a line
- * for each list, the last one being the roots. "@N" refers to the Nth line, "@N+M" and "@N-M" with a length
- * that is wrong by M, "xN" to a chunk of N bytes. What the walk gives is compared with a walk over the lines.
- */
+/* Reference lists: a stream of any depth whose lists say anything. The input is text: the depth, and
+ * how many chunks the snapshot says there are (or as many as there are); then a line for each list, the last
+ * one being the roots. "@N" refers to the Nth line, "@N+M" and "@N-M" with a length that is wrong by M, "xN"
+ * to a chunk of N bytes, "+N" are N bytes that refer to nothing. What the walk gives is compared with a walk
+ * over the lines. */
 #include "repo/tree.h"
 #include "world.h"
 
@@ -25,6 +26,11 @@ static void read_word(const struct lines *l, const char *word, struct buf *out)
     char *end;
     unsigned long n = strtoul(word + 1, &end, 10);
     struct ref ref = {.length = (uint32_t)n};
+    if (*word == '+') {
+        static const uint8_t bytes[TABLE_CHUNK_SIZE];
+        buf_add(out, BYTES(bytes, n % TABLE_CHUNK_SIZE));
+        return;
+    }
     memset(ref.id.b, 'x', ID_SIZE);
     ref.id.b[0] = (uint8_t)n;
     if (*word == '@' && n < l->n) {
@@ -41,7 +47,7 @@ static void read_line(struct lines *l, char *line)
     size_t n = 0;
     for (char *w = strtok_r(line, " ", &save); w && n < REFS; w = strtok_r(NULL, " ", &save), n++)
         read_word(l, w, list);
-    if (!n)
+    if (!list->n)
         return;
     id_of(&keyring_current(fuzz_keys())->tree_ids, buf_bytes(list), &l->ref[l->n].id);
     l->ref[l->n++].length = (uint32_t)list->n;
@@ -79,13 +85,15 @@ static void put_lists(struct fuzz_repo *f, const struct lines *l)
 struct model {
     const struct lines *l;
     uint64_t refs, bytes, steps;
-    bool broken; /* ends at a list that is none, or at a chunk of no bytes */
+    uint64_t most; /* chunks, by the snapshot */
+    bool broken;   /* ends at a list that is none, at a chunk of no bytes, or of too many */
 };
 
 static const struct buf *find_list(const struct lines *l, const struct ref *ref)
 {
     for (size_t i = 0; i < l->n; i++)
-        if (memcmp(&l->ref[i], ref, sizeof *ref) == 0 && ref->length <= LIST_MAX * TABLE_CHUNK_SIZE)
+        if (memcmp(&l->ref[i], ref, sizeof *ref) == 0 && ref->length <= LIST_MAX * TABLE_CHUNK_SIZE &&
+            ref->length % TABLE_CHUNK_SIZE == 0)
             return &l->list[i];
     return NULL;
 }
@@ -97,8 +105,8 @@ static bool expand(struct model *m, const struct buf *list, unsigned depth)
         struct ref ref = chunk_at(buf_bytes(list), i);
         if (m->steps++ == STEPS)
             return false;
-        m->broken |= ref.length == 0;
-        if (ref.length == 0)
+        m->broken |= ref.length == 0 || (depth == 0 && m->refs == m->most);
+        if (m->broken)
             return false;
         if (depth == 0) {
             m->refs++;
@@ -142,12 +150,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (depth && l.n) {
         struct buf *roots = &l.list[l.n - 1];
         AUTO(fuzz_repo) f;
-        info.depth = (uint32_t)strtoul(depth, NULL, 10) % TREE_LEVELS;
+        info.depth = (uint32_t)strtoul(depth, &depth, 10) % TREE_LEVELS;
         roots->n = MIN(roots->n, (size_t)STREAM_ROOTS * TABLE_CHUNK_SIZE);
         info.root_count = (uint32_t)(roots->n / TABLE_CHUNK_SIZE);
         for (uint32_t i = 0; i < info.root_count; i++)
             info.roots[i] = chunk_at(buf_bytes(roots), i);
-        struct model m = {.l = &l};
+        struct model m = {.l = &l, .most = *depth == ' ' ? strtoul(depth, NULL, 10) : UINT64_MAX};
         l.n--; /* the roots stand in the snapshot */
         fuzz_repo_new(&f);
         if (l.n)
@@ -155,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             HOLDS(repo_load(f.repo, &(struct err)ERR_INIT) == 0);
         (void)!expand(&m, roots, info.depth);
-        info.chunks = m.refs;
+        info.chunks = MIN(m.most, m.refs);
         walk(&f, &info, &m);
         l.n++;
     }

@@ -84,7 +84,7 @@ struct door {
     pthread_mutex_t lock;
 };
 
-static struct store *pass(struct store *s, struct err *e)
+static struct store *pass(struct store *s, const char *what, const char *name, struct err *e)
 {
     struct door *d = CONTAINER(s, struct door, base);
     struct host *h = d->host;
@@ -92,6 +92,8 @@ static struct store *pass(struct store *s, struct err *e)
         h->before(h);
     pthread_mutex_lock(&d->lock);
     h->calls++;
+    if (h->heard)
+        strings_add_fmt(h->heard, "%s %s", what, name);
     if (h->kill_at && --h->kill_at == 0)
         h->dead = true;
     bool dead = h->dead;
@@ -102,52 +104,52 @@ static struct store *pass(struct store *s, struct err *e)
     return NULL;
 }
 
-#define PASS(call)                 \
-    struct store *in = pass(s, e); \
+#define PASS(what, name, call)                 \
+    struct store *in = pass(s, what, name, e); \
     return in ? in->ops->call : STORE_FAILED
 
 static int door_put(struct store *s, const char *name, struct bytes data, struct err *e)
 {
-    PASS(put(in, name, data, e));
+    PASS("put", name, put(in, name, data, e));
 }
 static int door_replace(struct store *s, const char *name, struct bytes data, struct err *e)
 {
-    struct store *in = pass(s, e);
+    struct store *in = pass(s, "put", name, e);
     return in ? driver_replace(in, name, data, e) : STORE_FAILED;
 }
 static int door_tempfile(struct store *s, struct err *e)
 {
-    PASS(tempfile(in, e));
+    PASS("tempfile", "", tempfile(in, e));
 }
 static int door_put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)
 {
-    PASS(put_file(in, name, fd, size, e));
+    PASS("put", name, put_file(in, name, fd, size, e));
 }
 static int door_get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
 {
-    PASS(get(in, name, limit, out, e));
+    PASS("get", name, get(in, name, limit, out, e));
 }
 static int door_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n,
                           struct err *e)
 {
-    PASS(get_range(in, name, offset, p, n, e));
+    PASS("get", name, get_range(in, name, offset, p, n, e));
 }
 static int door_size(struct store *s, const char *name, uint64_t *size, struct err *e)
 {
-    PASS(size(in, name, size, e));
+    PASS("size", name, size(in, name, size, e));
 }
 static int door_list(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                      struct err *e)
 {
-    PASS(list(in, prefix, each, ctx, now_ns, e));
+    PASS("list", prefix, list(in, prefix, each, ctx, now_ns, e));
 }
 static int door_del(struct store *s, const char *name, struct err *e)
 {
-    PASS(del(in, name, e));
+    PASS("del", name, del(in, name, e));
 }
 static int door_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)
 {
-    PASS(space(in, free_bytes, total_bytes, e));
+    PASS("space", "", space(in, free_bytes, total_bytes, e));
 }
 static void door_free(struct store *s)
 {

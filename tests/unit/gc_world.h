@@ -34,7 +34,8 @@ struct host {
     struct repo *repo;
     int kill_at; /* the Nth operation from now fails, and all that follow; 0: never */
     bool dead;
-    unsigned calls;                 /* operations so far */
+    unsigned calls;                 /* operations so far, */
+    struct strings *heard;          /* and what they were: "put packs/..."; may be NULL */
     void (*before)(struct host *h); /* called before each operation of the main thread; may be NULL */
     void *ctx;
 };

@@ -171,10 +171,14 @@ static void forged_receipts_are_passed_over(void **state)
     put_forged(x, inner, signature, &other); /* beside another snapshot */
     assert_int_equal(proof_now(x, &all)->state, PROOF_NONE);
     json_decref(only_receipt(x));
-    char *outcome = strstr(inner, "differs");
+    char *outcome = strstr(inner, "\"differs\""), none[2 * SIGNATURE_SIZE + 1];
     assert_non_null(outcome);
-    memcpy(outcome, "proven\"", 7); /* {"outcome":"proven""... is no JSON, but that is not looked at first */
+    memcpy(outcome, "\"proven\" ",
+           strlen("\"differs\"")); /* JSON as before: it is the signature that fails */
+    memset(none, '0', sizeof none - 1);
+    none[sizeof none - 1] = 0;
     put_forged(x, inner, signature, &x->s.id);
+    put_forged(x, inner, none, &x->s.id);
     put_forged(x, inner, "", &x->s.id);
     assert_int_equal(proof_now(x, &all)->state, PROOF_NONE);
 }
