@@ -96,8 +96,9 @@ fuzz:
 	-fno-sanitize-recover=all -fno-omit-frame-pointer" CFLAGS="-O1 -g" fuzzers
 	@for f in $(FUZZERS); do n=$${f##*/fuzz_}; mkdir -p $(FUZZ_DIR)/corpus/$$n; \
 	echo "fuzz: $$n, $(FUZZ_SECONDS) s"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=1 \
-	$(FUZZ_DIR)/corpus/$$n tests/fuzz/corpus/$$n 2>$(FUZZ_DIR)/$$n.log || { tail -40 $(FUZZ_DIR)/$$n.log; exit 1; }; \
-	grep -E 'number_of_executed|new_units' $(FUZZ_DIR)/$$n.log; done
+	-artifact_prefix=$(FUZZ_DIR)/$$n- $(FUZZ_DIR)/corpus/$$n tests/fuzz/corpus/$$n 2>$(FUZZ_DIR)/$$n.log || \
+	{ tail -40 $(FUZZ_DIR)/$$n.log; failed="$$failed $$n"; }; grep -E 'number_of_executed|new_units' $(FUZZ_DIR)/$$n.log; done; \
+	[ -z "$$failed" ] || { echo "fuzz: failed:$$failed; the input is in $(FUZZ_DIR)"; exit 1; }
 fuzzers: $(FUZZERS)
 $(FUZZ_DIR)/bin/%: $(FUZZ_DIR)/tests/fuzz/%.o $(FUZZ_HELP:%.c=$(FUZZ_DIR)/%.o) $(FUZZ_DIR)/liblifeboat.a
 	@mkdir -p $(@D)
@@ -114,9 +115,17 @@ cover:
 	@GCOV_ERROR_FILE=/dev/null $(MAKE) --no-print-directory $(COVER) check || failed=yes; \
 	[ ! -e $(O)/lifeboat ] || ln -sfn $(patsubst build/%,%,$(O))/lifeboat build/lifeboat; \
 	tests/lib/cover.py build/cover report $(COVER_LEAST) && [ -z "$$failed" ]
+# The protocol is searched; then the code plays it, at random and in each order that counts.
+model: PROTOCOL := $(addprefix $(O)/tests/test_,order prune sharing gc)
 model:
-	@tests/lib/packages model
+	@tests/lib/packages build test model
+	@$(MAKE) --no-print-directory $(PROTOCOL)
 	@tests/model/run
+	@O=$(O) LIFEBOAT_GC_SECONDS=$(or $(LIFEBOAT_GC_SECONDS),120) tests/run $(PROTOCOL) -- --
+# Takes each guard of the code out and wants a test to fail (tests/guards).
+guards: packages user
+	@tests/lib/packages build test lint
+	@tests/guards/run
 bench: user
 	@tests/lib/packages build test bench
 	@$(MAKE) --no-print-directory all
@@ -176,6 +185,6 @@ deb: all
 clean:
 	rm -rf build
 
-.PHONY: all unit packages user demo check replay lint fuzz fuzzers cover model torture arm64 bench growth install uninstall deb clean
+.PHONY: all unit packages user demo check replay lint fuzz fuzzers cover model guards torture arm64 bench growth install uninstall deb clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(TEST_HELP:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)
