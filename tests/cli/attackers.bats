@@ -340,12 +340,15 @@ attack() {
 @test "what the writer key can poison is found by whoever holds the identity" {
     init
     backup
-    "$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" not_what_it_is_filed_as >/dev/null
+    bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" not_what_it_is_filed_as)
     sed -i.whole '/^identity/d' "$T/lifeboat.conf"
     expect 0 lb check --read-data
     mv "$T/lifeboat.conf.whole" "$T/lifeboat.conf"
     expect 5 lb check --read-data
     prints "is not the one it is filed as"
+    expect 5 lb restore "$bad" --to - # not a byte of it
+    says "is not the one it is filed as"
+    [ ! -s "$T/out" ]
 }
 
 # ---- the page ----

@@ -10,18 +10,19 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void open_as(enum object_type type, struct bytes object)
+static bool open_as(enum object_type type, struct bytes object)
 {
     struct err e = ERR_INIT;
     AUTO(buf) plain = BUF_NONE, sealed = BUF_NONE, again = BUF_NONE;
     bool good = object_open(fuzz_keys(), type, object, &plain, &e) == 0;
     HOLDS(good != err_is_set(&e) && (good || e.kind == ERR_DAMAGED));
     if (!good)
-        return;
+        return false;
     HOLDS(plain.n == object.n - OBJECT_OVERHEAD);
     object_seal(fuzz_keys(), type, buf_bytes(&plain), &sealed);
     HOLDS(object_open(fuzz_keys(), type, buf_bytes(&sealed), &again, &e) == 0);
     HOLDS(again.n == plain.n && memcmp(again.p, plain.p, plain.n) == 0);
+    return true;
 }
 
 static void open_slot(struct bytes object, enum slot_kind kind)
@@ -61,8 +62,10 @@ static void lie_in_a_store(struct bytes object)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    unsigned types = 0;
     for (int type = OBJECT_TYPE_FIRST; type < OBJECT_TYPE_END; type++)
-        open_as((enum object_type)type, BYTES(data, size));
+        types += open_as((enum object_type)type, BYTES(data, size));
+    HOLDS(types <= 1); /* what it was sealed as, and nothing else */
     open_slot(BYTES(data, size), SLOT_CONTENT);
     open_slot(BYTES(data, size), SLOT_TREE);
     lie_in_a_store(BYTES(data, size));

@@ -223,7 +223,9 @@ static void two_merge_at_once(void **state)
     s.h.heard = &heard;
     s.h.before = others_merge_first;
     prune_ok(&s.h, &nothing, &r);
-    assert_null(s.h.before); /* the other was there */
+    assert_null(s.h.before); /* the other was there, */
+    assert_int_equal(r.indexes_written,
+                     0); /* and it is left to it: nobody is told not to read what is there */
     assert_no_orphans(&s.w);
     scene_free(&s);
 }
