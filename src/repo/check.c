@@ -127,7 +127,7 @@ struct pack_check {
     struct checking *c;
     uint32_t pack;
     struct codec *codec;
-    struct buf slice, raw;
+    struct buf slice, raw, table;
     struct sha_stream sha;
     uint64_t hashed;
     struct checked_slot *slots; /* of the pack */
@@ -224,7 +224,7 @@ static void check_pack(struct job *job, unsigned worker)
     p->hashed = 0;
     p->slot_count = 0;
     p->hidden = false;
-    AUTO(buf) table = BUF_NONE;
+    p->table.n = 0;
     const struct table_visitor v = {.slot = note_slot, .frame = check_frame, .ctx = p};
     size_t used;
     uint64_t size;
@@ -232,8 +232,8 @@ static void check_pack(struct job *job, unsigned worker)
     int rc = store_size(p->c->repo->store, name, &size, &p->error);
     if (rc == STORE_ABSENT)
         err_set(&p->error, ERR_DAMAGED, "%s: is missing", name);
-    if (rc != STORE_DONE || pack_read_table(p->c->repo, &info->name, size, &table, &p->error) ||
-        table_visit(buf_bytes(&table), size, &v, &used, &p->error) || hash_to(p, name, size, &p->error))
+    if (rc != STORE_DONE || pack_read_table(p->c->repo, &info->name, size, &p->table, &p->error) ||
+        table_visit(buf_bytes(&p->table), size, &v, &used, &p->error) || hash_to(p, name, size, &p->error))
         return;
     sha_end(&p->sha, &have);
     if (!sha_equal(&have, &info->name))
@@ -261,6 +261,8 @@ static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
     char name[NAME_SIZE];
     pack_name(name, &info->name);
     if (!err_is_set(&p->error)) {
+        info->asked = true;
+        (void)pack_was_misread(c->repo, p->pack, buf_bytes(&p->table));
         if (info->marked && !p->hidden && info->size == p->hashed)
             believe(c, info, name);
         return 0;
@@ -319,6 +321,7 @@ static int check_packs(struct checking *c, struct err *e)
         }
         buf_free(&ring[i].slice);
         buf_free(&ring[i].raw);
+        buf_free(&ring[i].table);
         free(ring[i].slots);
         codec_free(ring[i].codec);
     }
@@ -351,6 +354,13 @@ static void missing(struct checking *c, const struct chunk_id *id)
                      &c->snapshot->id);
 }
 
+/* An index that leaves out what a pack holds hides nothing. */
+static bool has_sound(const struct checking *c, const struct chunk_id *id)
+{
+    return index_has_sound(&c->repo->index, id) ||
+           (packs_ask_all(c->repo) && index_has_sound(&c->repo->index, id));
+}
+
 static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, bool *whole, struct err *e);
 
 static int walk_refs(struct checking *c, struct bytes refs, unsigned depth, bool *whole, struct err *e)
@@ -360,7 +370,7 @@ static int walk_refs(struct checking *c, struct bytes refs, unsigned depth, bool
         if (depth > 0) {
             if (walk_list(c, &ref, depth - 1, whole, e))
                 return -1;
-        } else if (!index_has_sound(&c->repo->index, &ref.id)) {
+        } else if (!has_sound(c, &ref.id)) {
             *whole = false;
             missing(c, &ref.id);
         }
@@ -469,6 +479,12 @@ static void mark_bad_packs(struct checking *c)
     }
 }
 
+static void add_bad_objects(const struct repo *r, struct check_report *report)
+{
+    for (size_t i = 0; i < r->bad_objects.n; i++)
+        add_text(report, r->bad_objects.v[i]);
+}
+
 int repo_check(struct repo *r, const struct check_options *o, struct check_report *out, struct err *e)
 {
     *out = (struct check_report){0};
@@ -482,11 +498,11 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
         out->packs += (x->packs[i].state & PACK_LISTED) != 0;
     }
     out->chunks = bigmap_count(x->chunks);
-    for (size_t i = 0; i < r->bad_objects.n; i++)
-        add_text(out, r->bad_objects.v[i]);
+    add_bad_objects(r, out);
     c.lists = bigmap_new(r->spool_dir, 0, e);
     int rc = !c.lists || read_marks(&c, e) || check_root(&c, e) || check_small_objects(&c, e) ||
              check_packs(&c, e) || check_snapshots(&c, e);
+    add_bad_objects(r, out); /* indexes that lie are found on the way */
     if (rc == 0) {
         mark_bad_packs(&c);
         sha_set_sort(&c.good);

@@ -109,6 +109,7 @@ int index_add_table(struct index *x, uint32_t pack, struct bytes table, size_t *
         return -1;
     x->packs[pack].state |= PACK_INDEXED;
     x->packs[pack].table_bytes = (uint32_t)*used;
+    sha_of(BYTES(table.p, *used), &x->packs[pack].table);
     return 0;
 }
 
@@ -124,7 +125,8 @@ bool index_next_place(const struct index *x, const struct chunk_id *id, uint64_t
 static bool is_one_of(const struct index *x, uint32_t frame, unsigned look_at)
 {
     uint32_t pack = index_frame(x, frame)->pack;
-    return pack == PACK_PENDING || (x->packs[pack].state & look_at) == PACK_LISTED;
+    return pack == PACK_PENDING ||
+           ((x->packs[pack].state & look_at) == PACK_LISTED && frame >= x->packs[pack].first_own);
 }
 
 bool index_frame_is_usable(const struct index *x, uint32_t frame)
