@@ -310,6 +310,16 @@ def frame_that_gives_little(r):
     return with_roots(r, r.add(data, packed=zstd(data), claims=16 << 20, listed=[(r.chunk_id(data, False), 16 << 20)], length=16 << 20), 16 << 20)
 
 @case
+def frames_of_which_little_is_wanted(r):
+    """A few bytes out of each of many frames that are as large as a frame can be."""
+    refs, rest = b"", (16 << 20) - 4
+    for i in range(40):
+        data = struct.pack("<I", i)
+        ids = [(r.chunk_id(data, False), 4), (os.urandom(20), rest)]
+        refs += r.add(data, packed=zstd(data + bytes(rest)), claims=16 << 20, listed=ids)
+    return with_roots(r, r.add(refs, tree=True), 160, depth=1, chunks=40)
+
+@case
 def frame_too_large(r):
     data = b"x"
     return with_roots(r, r.add(data, packed=zstd(data), claims=2**32 - 1, listed=[(r.chunk_id(data, False), 2**32 - 1)]), 1)
