@@ -319,6 +319,23 @@ def frames_of_which_little_is_wanted(r):
         refs += r.add(data, packed=zstd(data + bytes(rest)), claims=16 << 20, listed=ids)
     return with_roots(r, r.add(refs, tree=True), 160, depth=1, chunks=40)
 
+def flood(r, ids):
+    """A small snapshot, and a pack that files these ids, which are found in no time all the same."""
+    data = b"x" * 1000
+    ref = r.add(data)
+    r.pack()
+    data = bytes(len(ids))
+    r.add(data, packed=zstd(data), listed=[(i, 1) for i in ids])
+    return with_roots(r, ref, 1000)
+
+@case
+def frame_of_one_id(r):
+    return flood(r, [bytes(20)] * 600000)
+
+@case
+def frame_of_ids_alike(r):
+    return flood(r, [bytes(8) + struct.pack("<Q", i) + bytes(4) for i in range(600000)])
+
 @case
 def frame_too_large(r):
     data = b"x"
