@@ -22,7 +22,9 @@ struct checking {
     struct bigmap
         *lists; /* seen, by list_key(); for each: 0, or the snapshots in which something is missing */
     struct list_reader reader;
-    bool *known_bad;     /* by pack: had a mark before this check */
+    bool *known_bad;  /* by pack: had a mark before this check */
+    size_t *error_of; /* by pack: 1 + the number of its error; 0: none is known. There may be a million chunks
+                         missing. */
     struct marks marks;  /* those of damage, from before this check; read when there are some */
     struct sha_set good; /* packs that they name, and of which every byte was verified */
     bool hidden;         /* content that was not looked into */
@@ -59,7 +61,8 @@ static void add_snapshot(struct check_error *error, const struct sha *id)
 {
     char hex[SHA_HEX];
     sha_hex(hex, id);
-    if (!strings_has(&error->snapshots, hex))
+    size_t n = error->snapshots.n; /* one snapshot is walked after the other */
+    if (!n || strcmp(error->snapshots.v[n - 1], hex) != 0)
         strings_add(&error->snapshots, hex);
 }
 
@@ -332,6 +335,18 @@ static int check_packs(struct checking *c, struct err *e)
 }
 
 /* ---- snapshots: is every chunk there? ---- */
+static struct check_error *error_of_pack(struct checking *c, uint32_t pack)
+{
+    const struct pack_info *p = &c->repo->index.packs[pack];
+    char name[NAME_SIZE];
+    pack_name(name, &p->name);
+    if (!c->error_of[pack]) {
+        const char *what = p->state & PACK_LISTED ? "is damaged" : "is missing";
+        c->error_of[pack] = (size_t)(add_error(c->report, name, what) - c->report->errors) + 1;
+    }
+    return &c->report->errors[c->error_of[pack] - 1];
+}
+
 /* Files the chunk under the pack that should hold it. */
 static void missing(struct checking *c, const struct chunk_id *id)
 {
@@ -339,12 +354,7 @@ static void missing(struct checking *c, const struct chunk_id *id)
     struct place at;
     bool named = false;
     while (index_next_place(&c->repo->index, id, &iter, &at)) {
-        const struct frame_info *f = index_frame(&c->repo->index, at.frame);
-        const struct pack_info *p = &c->repo->index.packs[f->pack];
-        char name[NAME_SIZE];
-        pack_name(name, &p->name);
-        const char *what = p->state & PACK_LISTED ? "is damaged" : "is missing";
-        add_snapshot(add_error(c->report, name, what), &c->snapshot->id);
+        add_snapshot(error_of_pack(c, index_frame(&c->repo->index, at.frame)->pack), &c->snapshot->id);
         named = true;
     }
     if (!named)
@@ -493,6 +503,7 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     struct checking c = {.repo = r, .report = out, .options = o, .reader.repo = r};
     struct index *x = &r->index;
     c.known_bad = xcalloc(x->pack_count, sizeof *c.known_bad);
+    c.error_of = xcalloc(x->pack_count, sizeof *c.error_of);
     for (uint32_t i = 0; i < x->pack_count; i++) {
         c.known_bad[i] = x->packs[i].marked;
         out->packs += (x->packs[i].state & PACK_LISTED) != 0;
@@ -511,6 +522,7 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     bigmap_free(c.lists);
     list_reader_free(&c.reader);
     free(c.known_bad);
+    free(c.error_of);
     marks_free(&c.marks);
     sha_set_free(&c.good);
     return rc ? -1 : 0;
