@@ -1,7 +1,7 @@
 /* bigmap.h - a hash table of 16-byte keys and 8-byte values in a mapped, unlinked file: 24 bytes an entry
- * that the kernel may write out, so memory stays small with millions of entries. Keys must be spread evenly
- * already (they are hashes). A key may stand several times. Not thread-safe for writing; reading from threads
- * is fine. */
+ * that the kernel may write out, so memory stays small with millions of entries. A key may stand several
+ * times; each time it is added costs as much as there are of it. Not thread-safe for writing; reading from
+ * threads is fine. */
 #ifndef LIFEBOAT_BASE_BIGMAP_H
 #define LIFEBOAT_BASE_BIGMAP_H
 

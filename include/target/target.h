@@ -21,13 +21,15 @@ struct archive_entry; /* libarchive's */
  * feeds the run of `from`, too, before those of its links, which is the order of the stream. */
 struct target_alias {
     const char *from, *to;
+    size_t number; /* for who makes the list: in the order of the stream */
 };
 struct target_directory_options {
     const char *path;        /* made when missing (0700 until the archive says otherwise) */
     bool overwrite;          /* a non-empty folder is fine; files of the archive replace what is there */
     const char *const *only; /* archive paths (no leading "./"): restore these and what is below; NULL: all */
-    const struct target_alias *aliases; /* ended by .from = NULL; NULL: none */
-    bool ownership;                     /* chown and device nodes; usually geteuid() == 0 */
+    const struct target_alias *aliases; /* sorted by `from`, each once; there may be a million */
+    size_t alias_count;
+    bool ownership; /* chown and device nodes; usually geteuid() == 0 */
     /* Sees each entry before it is made, wanted or not, and where in the feed its headers start. Not 0 with
      * *e ends the restore. May be NULL. */
     int (*watch)(void *ctx, struct archive_entry *entry, uint64_t offset, struct err *e);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* An entry is 24 bytes; one whose value is EMPTY is free (a new file reads as zeros, so values are kept + 1).
@@ -21,6 +22,7 @@ struct bigmap {
     struct entry *slots;
     uint64_t slot_count; /* a power of two */
     uint64_t count;
+    uint64_t seed[2]; /* keys may come from whoever wants them in one place */
 };
 
 /* Takes the disk space now: a mapped write to a full disk would be a SIGBUS. */
@@ -50,9 +52,10 @@ static int map_slots(struct bigmap *m, uint64_t slot_count, struct err *e)
 
 static uint64_t home(const struct bigmap *m, const uint8_t *key)
 {
-    uint64_t h;
-    memcpy(&h, key, sizeof h);
-    return h & (m->slot_count - 1);
+    uint64_t h[2];
+    memcpy(h, key, sizeof h);
+    unsigned __int128 product = (unsigned __int128)(h[0] ^ m->seed[0]) * (h[1] ^ m->seed[1]);
+    return ((uint64_t)product ^ (uint64_t)(product >> 64)) & (m->slot_count - 1);
 }
 
 static void place(struct bigmap *m, const uint8_t *key, uint64_t value_plus_1)
@@ -69,6 +72,8 @@ struct bigmap *bigmap_new(const char *dir, uint64_t expected, struct err *e)
     AUTO_PTR(bigmap) m = xcalloc(1, sizeof *m);
     m->dir = xstrdup(dir);
     m->fd = -1;
+    if (getrandom(m->seed, sizeof m->seed, 0) != (ssize_t)sizeof m->seed)
+        return err_errno(e, ERR_IO, "random bytes"), NULL;
     uint64_t slots = 1024;
     while (slots / 4 * 3 <= expected)
         slots *= 2;

@@ -145,6 +145,7 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     int in = o->in == CHILD_PIPE      ? p->in[0]
              : o->in == CHILD_FD      ? o->in_fd
              : o->in == CHILD_INHERIT ? 0

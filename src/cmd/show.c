@@ -72,7 +72,9 @@ static void print_source(const struct snapshot_source *s)
     duration_format(time, (uint64_t)(s->seconds * 1e9));
     fputs("\n", stdout);
     print_text(s->name);
-    printf(" (%s): %s, number %llu on this host, in %s\n", s->type, verdict_name(s->verdict),
+    fputs(" (", stdout);
+    print_text(s->type);
+    printf("): %s, number %llu on this host, in %s\n", verdict_name(s->verdict),
            (unsigned long long)s->sequence, time);
     if (s->error) {
         fputs("  failed: ", stdout);

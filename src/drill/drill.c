@@ -45,9 +45,16 @@ int drill_source(const struct drill_env *env, struct drill_result *out, struct e
 {
     uint64_t started = time_monotonic_ns();
     const char *type = env->source->type;
-    int rc = strcmp(type, "postgres") == 0 ? drill_postgres(env, out, e)
-             : strcmp(type, "volume") == 0 ? drill_volume(env, out, e)
-                                           : drill_command(env, out, e);
+    int rc = 0;
+    if (strcmp(type, "postgres") == 0)
+        rc = drill_postgres(env, out, e);
+    else if (strcmp(type, "volume") == 0)
+        rc = drill_volume(env, out, e);
+    else if (strcmp(type, "command") == 0)
+        rc = drill_command(env, out, e);
+    else
+        drill_unable(out, "it is of a type that this program does not know (%.40s): use a newer lifeboat",
+                     type);
     out->seconds = (double)(time_monotonic_ns() - started) / 1e9;
     return rc;
 }

@@ -22,7 +22,9 @@ struct checking {
     struct bigmap
         *lists; /* seen, by list_key(); for each: 0, or the snapshots in which something is missing */
     struct list_reader reader;
-    bool *known_bad;     /* by pack: had a mark before this check */
+    bool *known_bad;  /* by pack: had a mark before this check */
+    size_t *error_of; /* by pack: 1 + the number of its error; 0: none is known. There may be a million chunks
+                         missing. */
     struct marks marks;  /* those of damage, from before this check; read when there are some */
     struct sha_set good; /* packs that they name, and of which every byte was verified */
     bool hidden;         /* content that was not looked into */
@@ -59,7 +61,8 @@ static void add_snapshot(struct check_error *error, const struct sha *id)
 {
     char hex[SHA_HEX];
     sha_hex(hex, id);
-    if (!strings_has(&error->snapshots, hex))
+    size_t n = error->snapshots.n; /* one snapshot is walked after the other */
+    if (!n || strcmp(error->snapshots.v[n - 1], hex) != 0)
         strings_add(&error->snapshots, hex);
 }
 
@@ -127,7 +130,7 @@ struct pack_check {
     struct checking *c;
     uint32_t pack;
     struct codec *codec;
-    struct buf slice, raw;
+    struct buf slice, raw, table;
     struct sha_stream sha;
     uint64_t hashed;
     struct checked_slot *slots; /* of the pack */
@@ -224,7 +227,7 @@ static void check_pack(struct job *job, unsigned worker)
     p->hashed = 0;
     p->slot_count = 0;
     p->hidden = false;
-    AUTO(buf) table = BUF_NONE;
+    p->table.n = 0;
     const struct table_visitor v = {.slot = note_slot, .frame = check_frame, .ctx = p};
     size_t used;
     uint64_t size;
@@ -232,8 +235,8 @@ static void check_pack(struct job *job, unsigned worker)
     int rc = store_size(p->c->repo->store, name, &size, &p->error);
     if (rc == STORE_ABSENT)
         err_set(&p->error, ERR_DAMAGED, "%s: is missing", name);
-    if (rc != STORE_DONE || pack_read_table(p->c->repo, &info->name, size, &table, &p->error) ||
-        table_visit(buf_bytes(&table), size, &v, &used, &p->error) || hash_to(p, name, size, &p->error))
+    if (rc != STORE_DONE || pack_read_table(p->c->repo, &info->name, size, &p->table, &p->error) ||
+        table_visit(buf_bytes(&p->table), size, &v, &used, &p->error) || hash_to(p, name, size, &p->error))
         return;
     sha_end(&p->sha, &have);
     if (!sha_equal(&have, &info->name))
@@ -261,6 +264,8 @@ static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
     char name[NAME_SIZE];
     pack_name(name, &info->name);
     if (!err_is_set(&p->error)) {
+        info->asked = true;
+        (void)pack_was_misread(c->repo, p->pack, buf_bytes(&p->table));
         if (info->marked && !p->hidden && info->size == p->hashed)
             believe(c, info, name);
         return 0;
@@ -319,6 +324,7 @@ static int check_packs(struct checking *c, struct err *e)
         }
         buf_free(&ring[i].slice);
         buf_free(&ring[i].raw);
+        buf_free(&ring[i].table);
         free(ring[i].slots);
         codec_free(ring[i].codec);
     }
@@ -329,6 +335,18 @@ static int check_packs(struct checking *c, struct err *e)
 }
 
 /* ---- snapshots: is every chunk there? ---- */
+static struct check_error *error_of_pack(struct checking *c, uint32_t pack)
+{
+    const struct pack_info *p = &c->repo->index.packs[pack];
+    char name[NAME_SIZE];
+    pack_name(name, &p->name);
+    if (!c->error_of[pack]) {
+        const char *what = p->state & PACK_LISTED ? "is damaged" : "is missing";
+        c->error_of[pack] = (size_t)(add_error(c->report, name, what) - c->report->errors) + 1;
+    }
+    return &c->report->errors[c->error_of[pack] - 1];
+}
+
 /* Files the chunk under the pack that should hold it. */
 static void missing(struct checking *c, const struct chunk_id *id)
 {
@@ -336,12 +354,7 @@ static void missing(struct checking *c, const struct chunk_id *id)
     struct place at;
     bool named = false;
     while (index_next_place(&c->repo->index, id, &iter, &at)) {
-        const struct frame_info *f = index_frame(&c->repo->index, at.frame);
-        const struct pack_info *p = &c->repo->index.packs[f->pack];
-        char name[NAME_SIZE];
-        pack_name(name, &p->name);
-        const char *what = p->state & PACK_LISTED ? "is damaged" : "is missing";
-        add_snapshot(add_error(c->report, name, what), &c->snapshot->id);
+        add_snapshot(error_of_pack(c, index_frame(&c->repo->index, at.frame)->pack), &c->snapshot->id);
         named = true;
     }
     if (!named)
@@ -349,6 +362,13 @@ static void missing(struct checking *c, const struct chunk_id *id)
                                "chunks that snapshots need are in no pack and in no index: packs and their "
                                "index are missing"),
                      &c->snapshot->id);
+}
+
+/* An index that leaves out what a pack holds hides nothing. */
+static bool has_sound(const struct checking *c, const struct chunk_id *id)
+{
+    return index_has_sound(&c->repo->index, id) ||
+           (packs_ask_all(c->repo) && index_has_sound(&c->repo->index, id));
 }
 
 static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, bool *whole, struct err *e);
@@ -360,7 +380,7 @@ static int walk_refs(struct checking *c, struct bytes refs, unsigned depth, bool
         if (depth > 0) {
             if (walk_list(c, &ref, depth - 1, whole, e))
                 return -1;
-        } else if (!index_has_sound(&c->repo->index, &ref.id)) {
+        } else if (!has_sound(c, &ref.id)) {
             *whole = false;
             missing(c, &ref.id);
         }
@@ -469,6 +489,12 @@ static void mark_bad_packs(struct checking *c)
     }
 }
 
+static void add_bad_objects(const struct repo *r, struct check_report *report)
+{
+    for (size_t i = 0; i < r->bad_objects.n; i++)
+        add_text(report, r->bad_objects.v[i]);
+}
+
 int repo_check(struct repo *r, const struct check_options *o, struct check_report *out, struct err *e)
 {
     *out = (struct check_report){0};
@@ -477,16 +503,17 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     struct checking c = {.repo = r, .report = out, .options = o, .reader.repo = r};
     struct index *x = &r->index;
     c.known_bad = xcalloc(x->pack_count, sizeof *c.known_bad);
+    c.error_of = xcalloc(x->pack_count, sizeof *c.error_of);
     for (uint32_t i = 0; i < x->pack_count; i++) {
         c.known_bad[i] = x->packs[i].marked;
         out->packs += (x->packs[i].state & PACK_LISTED) != 0;
     }
     out->chunks = bigmap_count(x->chunks);
-    for (size_t i = 0; i < r->bad_objects.n; i++)
-        add_text(out, r->bad_objects.v[i]);
+    add_bad_objects(r, out);
     c.lists = bigmap_new(r->spool_dir, 0, e);
     int rc = !c.lists || read_marks(&c, e) || check_root(&c, e) || check_small_objects(&c, e) ||
              check_packs(&c, e) || check_snapshots(&c, e);
+    add_bad_objects(r, out); /* indexes that lie are found on the way */
     if (rc == 0) {
         mark_bad_packs(&c);
         sha_set_sort(&c.good);
@@ -495,6 +522,7 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     bigmap_free(c.lists);
     list_reader_free(&c.reader);
     free(c.known_bad);
+    free(c.error_of);
     marks_free(&c.marks);
     sha_set_free(&c.good);
     return rc ? -1 : 0;

@@ -158,7 +158,8 @@ void frame_met_bad(struct repo *r, uint32_t frame, int rc, const struct err *why
         return;
     if (pack && rc > 0 && (rc & FRAME_VANISHED))
         pack->state &= ~(unsigned)PACK_LISTED;
-    if (!pack || !(pack->state & PACK_LISTED) || (pack->state & PACK_DAMAGED))
+    if (!pack || !(pack->state & PACK_LISTED) || (pack->state & PACK_DAMAGED) || pack_ask(r, number) ||
+        frame < pack->first_own)
         return;
     pack->state |= PACK_DAMAGED;
     if (rc < 0) /* what a mirror gave instead was said */
@@ -167,11 +168,13 @@ void frame_met_bad(struct repo *r, uint32_t frame, int rc, const struct err *why
         log_warn("the pack could not be marked as damaged: %s", lost.text);
 }
 
-static int read_anywhere(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame,
-                         struct codec *c, struct buf *raw, struct err *e)
+/* 1: a pack said something else of itself than an index, so there are other places now. */
+static int try_places(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
+                      struct buf *raw, struct err *e)
 {
     /* Sound packs first, then those that are said to be bad: half a pack may be fine. */
     struct err first = ERR_INIT;
+    const uint64_t places = bigmap_count(r->index.chunks);
     for (int want_usable = 1; want_usable >= 0; want_usable--) {
         uint64_t iter = BIGMAP_START;
         struct place at;
@@ -189,6 +192,8 @@ static int read_anywhere(struct repo *r, const struct ref *ref, bool tree, uint3
             if (why.kind != ERR_DAMAGED)
                 return *e = why, -1;
             frame_met_bad(r, at.frame, rc, &why);
+            if (bigmap_count(r->index.chunks) != places)
+                return 1;
             if (!err_is_set(&first))
                 first = why;
         }
@@ -203,13 +208,26 @@ static int read_anywhere(struct repo *r, const struct ref *ref, bool tree, uint3
                    tree ? "list" : "chunk", hex, store_title(r->store));
 }
 
+static int read_anywhere(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame,
+                         struct codec *c, struct buf *raw, struct err *e)
+{
+    int rc;
+    do
+        rc = try_places(r, ref, tree, not_frame, c, raw, e);
+    while (rc > 0);
+    return rc;
+}
+
 int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_frame, struct codec *c,
                struct buf *raw, struct err *e)
 {
     struct err why = ERR_INIT;
     if (read_anywhere(r, ref, tree, not_frame, c, raw, &why) == 0)
         return 0;
-    if (why.kind == ERR_DAMAGED && mirrors_load_indexes(r))
+    bool more = why.kind == ERR_DAMAGED && mirrors_load_indexes(r);
+    if (more && read_anywhere(r, ref, tree, not_frame, c, raw, &why) == 0)
+        return 0;
+    if (why.kind == ERR_DAMAGED && packs_ask_all(r))
         return read_anywhere(r, ref, tree, not_frame, c, raw, e);
     *e = why;
     return -1;

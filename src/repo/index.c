@@ -62,8 +62,29 @@ uint32_t index_add_frame(struct index *x, const struct frame_info *f, struct err
     return add_record(&x->frames, f, e);
 }
 
+/* Places of a chunk in one pack: a prune that moves frames whole may leave a few. And all that are noted
+ * before those in packs that are not there. More are of nobody who wants it to be found. */
+#define PLACES_MOST          64
+#define PLACES_MOST_UNLISTED 1000
+
+static bool has_enough_places(const struct index *x, const struct chunk_id *id, uint32_t pack)
+{
+    bool listed = pack == PACK_PENDING || (x->packs[pack].state & PACK_LISTED);
+    unsigned all = 0, here = 0;
+    uint64_t iter = BIGMAP_START;
+    struct place at;
+    while (here < PLACES_MOST && (listed || all < PLACES_MOST_UNLISTED) &&
+           index_next_place(x, id, &iter, &at)) {
+        here += index_frame(x, at.frame)->pack == pack;
+        all++;
+    }
+    return here == PLACES_MOST || (!listed && all == PLACES_MOST_UNLISTED);
+}
+
 int index_add_chunk(struct index *x, const struct chunk_id *id, struct place at, struct err *e)
 {
+    if (has_enough_places(x, id, index_frame(x, at.frame)->pack))
+        return 0;
     return bigmap_add(x->chunks, id->b, (uint64_t)at.frame << 32 | at.offset, e);
 }
 
@@ -109,6 +130,7 @@ int index_add_table(struct index *x, uint32_t pack, struct bytes table, size_t *
         return -1;
     x->packs[pack].state |= PACK_INDEXED;
     x->packs[pack].table_bytes = (uint32_t)*used;
+    sha_of(BYTES(table.p, *used), &x->packs[pack].table);
     return 0;
 }
 
@@ -124,7 +146,8 @@ bool index_next_place(const struct index *x, const struct chunk_id *id, uint64_t
 static bool is_one_of(const struct index *x, uint32_t frame, unsigned look_at)
 {
     uint32_t pack = index_frame(x, frame)->pack;
-    return pack == PACK_PENDING || (x->packs[pack].state & look_at) == PACK_LISTED;
+    return pack == PACK_PENDING ||
+           ((x->packs[pack].state & look_at) == PACK_LISTED && frame >= x->packs[pack].first_own);
 }
 
 bool index_frame_is_usable(const struct index *x, uint32_t frame)

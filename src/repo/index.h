@@ -21,12 +21,15 @@ enum pack_state {
 #define INDEX_OBJECT_NONE UINT32_MAX
 struct pack_info {
     struct sha name;
+    struct sha table; /* of the table that is in the index, once one is */
     uint64_t size;    /* as listed */
     int64_t mtime_ns; /* as listed */
     unsigned state;
     uint32_t table_bytes;
     uint32_t index_object; /* that its table was taken from; INDEX_OBJECT_NONE: from itself, or not at all */
     bool marked;           /* a damaged mark named it when the repository was loaded */
+    bool asked;            /* it was compared with its own table */
+    uint32_t first_own;    /* frames below come from an index that lied of the pack */
 };
 struct frame_info {
     uint32_t pack, slot;
@@ -39,7 +42,7 @@ struct place {
 };
 
 struct index {
-    struct pack_info *packs; /* heap: 72 bytes for 16 MiB of stored data */
+    struct pack_info *packs; /* heap: 104 bytes for 16 MiB of stored data */
     uint32_t pack_count, pack_cap;
     struct bigmap *pack_map; /* name -> pack */
     struct bigarray slots, frames;

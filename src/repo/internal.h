@@ -27,6 +27,8 @@ struct repo {
     char *spool_dir;
     struct gc_bounds bounds;
     bool loaded, refreshed;
+    bool asked;    /* every pack was, for its own table */
+    bool numbered; /* places in the index are known by their numbers: nothing may be added to it */
     struct index index;
     struct index_object *index_objects;
     size_t index_object_count;
@@ -132,6 +134,15 @@ int pack_read_table(struct repo *r, const struct sha *name, uint64_t size, struc
                     struct err *e) MUST_CHECK;
 int pack_read_table_from(struct repo *r, struct store *s, const struct sha *name, uint64_t size,
                          struct buf *out, struct err *e) MUST_CHECK;
+
+/* ---- ask.c: what a pack says of itself counts, whatever an index says of it ---- */
+/* Whether `table`, the pack's own, is not the one that an index gave: then it is added to the index, and the
+ * object that lies is among r->bad_objects. */
+bool pack_was_misread(struct repo *r, uint32_t pack, struct bytes table);
+/* Compares a listed pack, once. */
+bool pack_ask(struct repo *r, uint32_t pack);
+/* All of them, once: whether that has brought up anything. */
+bool packs_ask_all(struct repo *r);
 
 /* The key of a slot, from a small cache: opening a content slot costs an X25519 operation. Main thread only.
  */

@@ -169,6 +169,7 @@ int prune_mark_live(struct pruning *p, struct err *e)
 {
     AUTO(walk) w = {.p = p, .reader = {.repo = p->repo}};
     p->walked = bigmap_new(p->repo->spool_dir, 0, e);
+    p->repo->numbered = true;
     if (!p->walked || bigbits_open(&p->live, p->repo->spool_dir, bigmap_slots(p->repo->index.chunks), e) ||
         walk_roots(&w, is_whole, e) || refuse_hit(p, e))
         return -1;

@@ -405,7 +405,7 @@ int view_begin(struct repo *r, struct err *e)
     free(r->index_objects);
     r->index_objects = NULL;
     r->index_object_count = 0;
-    r->loaded = r->refreshed = false;
+    r->loaded = r->refreshed = r->asked = r->numbered = false;
     r->newest_ns = 0;
     return index_open(&r->index, r->spool_dir, e);
 }

@@ -342,6 +342,19 @@ static void make_room(struct stream_reader *s, uint64_t more)
     }
 }
 
+/* Whether a frame that is wanted at `position` fits in, when all goes that is wanted later. A stream may want
+ * little of each of many large frames. */
+static bool has_room(const struct stream_reader *s, const struct plan *wanted, uint64_t position)
+{
+    uint64_t bytes = index_frame(&s->repo->index, wanted->frame)->raw_length;
+    for (size_t i = 0; i < s->resident_count; i++) {
+        const struct plan *p = s->resident[i];
+        if (p->state == PLAN_LOADING || p == s->current || p->next_use <= position)
+            bytes += index_frame(&s->repo->index, p->frame)->raw_length;
+    }
+    return bytes <= CACHE_BYTES;
+}
+
 /* Lists the uses of a frame that are in the window, for the worker to verify. */
 static void want_all(struct stream_reader *s, struct plan *p)
 {
@@ -406,7 +419,7 @@ static int start_loading(struct stream_reader *s, uint64_t position, struct err 
         if (!p || p->state != PLAN_IDLE)
             continue;
         const struct frame_info *f = index_frame(&s->repo->index, p->frame);
-        if (!is_near(&first, end, f))
+        if (!is_near(&first, end, f) || !has_room(s, p, i))
             continue;
         end = (uint64_t)f->offset + f->sealed_length;
         if ((rc = reserve(s, p, e)) < 0)
@@ -429,7 +442,10 @@ static int look_ahead(struct stream_reader *s, struct err *e)
     look_further(s);
     while (s->loaded_to < s->tail && (s->ahead_bytes < s->ahead_wanted || s->loaded_to == s->head)) {
         struct slot_in_window *w = at(s, s->loaded_to);
-        if (w->plan && w->plan->state == PLAN_IDLE && start_loading(s, s->loaded_to, e))
+        bool idle = w->plan && w->plan->state == PLAN_IDLE;
+        if (idle && s->loaded_to != s->head && !has_room(s, w->plan, s->loaded_to))
+            break;
+        if (idle && start_loading(s, s->loaded_to, e))
             return -1;
         s->ahead_bytes += w->ref.length;
         s->loaded_to++;

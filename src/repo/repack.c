@@ -115,12 +115,7 @@ static int take_frame(void *ctx, const struct frame_entry *f, struct bytes chunk
 {
     struct repacking *k = ctx;
     struct pruning *p = k->p;
-    const struct pack_sum *sum = &p->packs[k->pack];
     uint32_t frame = k->next_frame++;
-    if (frame >= sum->first_frame + sum->frame_count ||
-        index_frame(&p->repo->index, frame)->offset != f->offset ||
-        index_frame(&p->repo->index, frame)->sealed_length != f->sealed_length)
-        return err_set(e, ERR_DAMAGED, "its table is not the one that the index has");
     const struct frame_count *count = bigarray_at(&p->frames, frame);
     if (count->live == 0)
         return 0;
@@ -146,6 +141,10 @@ static int take_apart(struct repacking *k, struct err *e)
     if (pack_read_table(r, &info->name, info->size, &table, e))
         return -1;
     pack_name(name, &info->name);
+    /* Slots, frames and chunks are known by the numbers that an index gave them. */
+    if (pack_was_misread(r, k->pack, buf_bytes(&table)))
+        return err_set(e, ERR_DAMAGED, "%s: its table is not the one that an index has: nothing is moved",
+                       name);
     return table_visit(buf_bytes(&table), info->size, &v, &used, e) ? err_wrap(e, "%s", name) : 0;
 }
 

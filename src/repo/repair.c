@@ -50,13 +50,15 @@ static int heal_small(struct repairing *r, struct repo *mirror, struct err *e)
     return transfers_finish(&t, e);
 }
 
-/* An index says nothing that packs do not say themselves: without a copy of it, it may go. */
+/* An index says nothing that packs do not say themselves: without a copy of it, it may go. What one of a
+ * later version says is not known. */
 static void drop_indexes(struct repairing *r)
 {
     for (size_t i = 0; i < r->found.error_count; i++) {
         const char *name = r->found.errors[i].object;
         struct err why = ERR_INIT;
-        if (strncmp(name, "index/", 6) != 0 || strings_has(&r->out->healed, name))
+        if (strncmp(name, "index/", 6) != 0 || strings_has(&r->out->healed, name) ||
+            is_of_later(r->first, name))
             continue;
         if (store_delete(r->first->store, name, &why) == STORE_FAILED)
             strings_add_fmt(&r->out->notes, "no mirror has %s, and it could not be removed: %s", name,

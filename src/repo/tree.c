@@ -70,9 +70,9 @@ static bool take_from_frame(struct list_reader *l, const struct ref *ref, struct
             int rc = frame_read(l->repo, &f, l->codec, &l->frame, &ignored);
             if (rc)
                 frame_met_bad(l->repo, at.frame, rc, &ignored);
-            if (!frame_was_read(rc)) {
+            if (!frame_was_read(rc)) { /* and its pack may have been asked: there may be other places now */
                 l->frame.n = 0;
-                continue;
+                return false;
             }
             l->cached_frame = at.frame;
             l->generation = f.facts.generation;

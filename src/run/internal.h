@@ -126,7 +126,7 @@ struct partial {
     uint64_t bytes, entries;
     char **only; /* NULL-ended */
     struct target_alias *aliases;
-    size_t alias_count;
+    size_t alias_count, alias_cap;
 };
 int partial_plan(struct run_repo *r, const struct snapshot_source *source, const struct strings *paths,
                  struct partial *out, struct err *e) MUST_CHECK;

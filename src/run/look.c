@@ -226,25 +226,31 @@ int run_find(struct run_repo *r, const struct snapshots *all, const char *patter
 }
 
 /* ---- cat ---- */
-static bool is_text(struct bytes b)
-{
-    for (size_t i = 0; i < b.n; i++)
-        if (b.p[i] < 0x20 && !strchr("\t\n\r\f", b.p[i] ? b.p[i] : 1))
-            return false;
-    return true;
-}
-
 struct text_feed {
     struct feed base;
     struct feed *in;
+    uint8_t last; /* byte of the piece before */
 };
+
+/* A terminal takes 0xc2 0x80 to 0xc2 0x9f for control characters, too: U+009B begins an escape sequence. */
+static bool is_text(struct text_feed *t, struct bytes b)
+{
+    for (size_t i = 0; i < b.n; i++) {
+        uint8_t c = b.p[i];
+        if ((c < 0x20 && !strchr("\t\n\r\f", c ? c : 1)) || c == 0x7f ||
+            (t->last == 0xc2 && c >= 0x80 && c < 0xa0))
+            return false;
+        t->last = c;
+    }
+    return true;
+}
 
 static int next_text(struct feed *base, struct bytes *out, struct err *e)
 {
     struct text_feed *t = CONTAINER(base, struct text_feed, base);
     if (t->in->next(t->in, out, e))
         return -1;
-    return is_text(*out)
+    return is_text(t, *out)
                ? 0
                : err_set(e, ERR_USAGE,
                          "the stream is not text, and standard output is a terminal: send it into a "

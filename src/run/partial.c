@@ -48,16 +48,42 @@ static bool is_asked_for(const struct planning *p, const char *path)
     return false;
 }
 
-/* The first wanted name of content that stands under another becomes its place. */
 static void add_alias(struct partial *out, const struct catalog_entry *entry)
 {
+    if (out->alias_count == out->alias_cap) {
+        out->alias_cap = out->alias_cap ? 2 * out->alias_cap : 64;
+        out->aliases = xrealloc(out->aliases, out->alias_cap, sizeof *out->aliases);
+    }
+    out->aliases[out->alias_count] = (struct target_alias){
+        .from = xstrdup(entry->link), .to = xstrdup(entry->path), .number = out->alias_count};
+    out->alias_count++;
+}
+
+static int by_from(const void *a, const void *b)
+{
+    const struct target_alias *x = a, *y = b;
+    int order = strcmp(x->from, y->from);
+    return order ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+static void free_alias(const struct target_alias *a)
+{
+    free((char *)a->from);
+    free((char *)a->to);
+}
+
+/* The first wanted name of content that stands under another becomes its place. */
+static void sort_aliases(struct partial *out)
+{
+    size_t kept = 0;
+    if (out->alias_count)
+        qsort(out->aliases, out->alias_count, sizeof *out->aliases, by_from);
     for (size_t i = 0; i < out->alias_count; i++)
-        if (strcmp(out->aliases[i].from, entry->link) == 0)
-            return;
-    out->aliases = xrealloc(out->aliases, out->alias_count + 2, sizeof *out->aliases);
-    out->aliases[out->alias_count++] =
-        (struct target_alias){.from = xstrdup(entry->link), .to = xstrdup(entry->path)};
-    out->aliases[out->alias_count] = (struct target_alias){0};
+        if (kept && strcmp(out->aliases[kept - 1].from, out->aliases[i].from) == 0)
+            free_alias(&out->aliases[i]);
+        else
+            out->aliases[kept++] = out->aliases[i];
+    out->alias_count = kept;
 }
 
 static int see_entry(void *ctx, const struct catalog_entry *entry, struct err *e)
@@ -139,6 +165,7 @@ int partial_plan(struct run_repo *r, const struct snapshot_source *source, const
     const struct catalog_visitor v = {.entry = see_entry, .run = see_run, .ctx = &p};
     int rc = visit_catalog(r->repo, source, &v, e) || all_found(&p, source, e) || make_ranges(&p, e) ? -1 : 0;
     places = p.places; /* it moved when it grew */
+    sort_aliases(out);
     free(p.wanted);
     free(p.found);
     return rc;
@@ -148,10 +175,8 @@ void partial_free(struct partial *p)
 {
     for (size_t i = 0; p->only && p->only[i]; i++)
         free(p->only[i]);
-    for (size_t i = 0; i < p->alias_count; i++) {
-        free((char *)p->aliases[i].from);
-        free((char *)p->aliases[i].to);
-    }
+    for (size_t i = 0; i < p->alias_count; i++)
+        free_alias(&p->aliases[i]);
     free(p->only);
     free(p->aliases);
     free(p->ranges);

@@ -99,6 +99,7 @@ static int to_folder(struct restoring *r, const struct restore_item *i, struct e
     f.pad = p.only != NULL;
     o.only = (const char *const *)p.only;
     o.aliases = p.aliases;
+    o.alias_count = p.alias_count;
     int rc = target_directory(&f.base, &o, &counts, e);
     take_counts(r->out, &counts);
     return rc;

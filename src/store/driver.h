@@ -18,6 +18,14 @@ static inline unsigned store_again_after(int rc)
     return (unsigned)(STORE_AGAIN - rc);
 }
 
+/* A time that a store gives, in seconds since 1970: none before then or after 2200, so that ages can be
+ * computed. */
+static inline int64_t store_time_ns(int64_t seconds, int64_t ns)
+{
+    const int64_t last = 7258118400;
+    return seconds < 0 ? 0 : seconds >= last ? last * 1000000000 : seconds * 1000000000 + ns;
+}
+
 struct store_ops {
     int (*put)(struct store *s, const char *name, struct bytes data, struct err *e);
     int (*tempfile)(struct store *s, struct err *e);

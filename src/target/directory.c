@@ -92,14 +92,27 @@ static char *shown_path(const char *raw)
     return text;
 }
 
+static int by_from(const void *path, const void *alias)
+{
+    return strcmp(path, ((const struct target_alias *)alias)->from);
+}
+
+const char *unpack_alias(const struct unpacking *u, const char *path)
+{
+    const struct target_directory_options *o = u->o;
+    const struct target_alias *a =
+        o->alias_count ? bsearch(path, o->aliases, o->alias_count, sizeof *o->aliases, by_from) : NULL;
+    return a ? a->to : NULL;
+}
+
 static int pick_entry(struct unpacking *u, struct archive_entry *ae, const char *path, const char *shown,
                       struct err *e)
 {
     if (is_wanted(u, path))
         return unpack_entry(u, ae, path, shown, e);
-    for (const struct target_alias *a = u->o->aliases; a && a->from; a++)
-        if (strcmp(a->from, path) == 0)
-            return unpack_entry(u, ae, a->to, shown, e);
+    const char *alias = unpack_alias(u, path);
+    if (alias)
+        return unpack_entry(u, ae, alias, shown, e);
     if (archive_entry_filetype(ae) == AE_IFDIR && leads_to_wanted(u, path))
         return unpack_missing_parent(u, ae, path, shown, e);
     return 0;

@@ -152,22 +152,14 @@ static int make(struct making *m, struct err *e)
 }
 
 /* ---- hard links ---- */
-static const char *real_name(const struct unpacking *u, const char *target)
-{
-    for (const struct target_alias *a = u->o->aliases; a && a->from; a++)
-        if (strcmp(a->from, target) == 0)
-            return a->to;
-    return target;
-}
-
 static int make_link(struct making *m, const char *path, struct err *e)
 {
     struct unpacking *u = m->u;
     AUTO_CHAR target = xstrdup(archive_entry_hardlink(m->ae));
     if (!safe_path_clean(target) || !*target)
         return pass_over(m, "is a hard link to a place outside");
-    const char *from = real_name(u, target);
-    if (from != target && strcmp(from, path) == 0)
+    const char *alias = unpack_alias(u, target), *from = alias ? alias : target;
+    if (alias && strcmp(alias, path) == 0)
         return 0; /* restored with the content already */
     AUTO_FD parent = folders_open_parent(&u->folders, from, &m->link_name);
     m->link_dir = parent;

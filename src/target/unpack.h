@@ -23,6 +23,9 @@ struct unpacking {
 /* What libarchive or the feed had to say: ERR_DAMAGED, or the feed's own error. */
 int unpack_stream_failed(struct unpacking *u, const char *shown, struct err *e);
 
+/* The name under which the content that stands at `path` is restored; NULL: under its own, or not. */
+const char *unpack_alias(const struct unpacking *u, const char *path);
+
 /* Makes one entry at `path` (clean). ERR_IO: it could not be made, others may; anything else is the end. */
 int unpack_entry(struct unpacking *u, struct archive_entry *ae, const char *path, const char *shown,
                  struct err *e) MUST_CHECK;

@@ -241,6 +241,14 @@ attack() {
 
 @test "hostile snapshots" { attack 'snapshot'; }
 
+@test "a type of source that nobody knows is not proven by reading its stream" {
+    init
+    backup
+    bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" snapshot_type)
+    expect 4 lb --json drill "$bad"
+    json '"a type that this program does not know" in d["sources"][0]["reasons"][0]'
+}
+
 @test "hostile marks, receipts and indexes" { attack 'receipt|marks|index'; }
 
 @test "prune keeps what a list leads to, though a thief's snapshots call the list content" {

@@ -196,6 +196,17 @@ untidy() {
     prints "are gone for good"
 }
 
+@test "a repair leaves an index of a later version alone" {
+    printf '[store away]\nurl = file://%s\nmin-free = 0\n' "$T/away" >>"$T/lifeboat.conf"
+    init
+    backup
+    later index
+    expect 5 lb repair
+    prints "$LATER: "
+    [ -e "$T/store/$LATER" ]
+    expect 0 lb cat "$ID" numbers
+}
+
 @test "a mark of a later version: named, and nothing is deleted" {
     untidy
     expect 0 lb pin latest why

@@ -108,6 +108,13 @@ PY
         # A terminal gets text, nothing else.
         script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' cat latest numbers" /dev/null </dev/null | grep -q 20000
         script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' cat latest files" /dev/null </dev/null | grep -q 'is a terminal'
+        # Nor what some take for the beginning of an escape sequence: U+009B.
+        sed -i "s/^command = seq .*/command = printf 'caf\\\\303\\\\251 \\\\302\\\\2332J'/" "$T/lifeboat.conf"
+        backup
+        script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' cat latest numbers" /dev/null </dev/null | grep -q 'is a terminal'
+        sed -i "s/\\\\302\\\\2332J//" "$T/lifeboat.conf"
+        backup
+        script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' cat latest numbers" /dev/null </dev/null | grep -q café
     fi
 }
 

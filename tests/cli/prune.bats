@@ -159,6 +159,17 @@ load ../lib/nights
 }
 
 # ---- when it cannot ----
+@test "an object of a time that no clock shows is from the future, and not old" {
+    init
+    backup
+    touch -d 2300-01-01 "$T"/store/packs/*/*
+    expect 3 lb prune --yes
+    prints "the store's clock has gone back"
+    touch -d 1900-01-01 "$T"/store/packs/*/*
+    expect 0 lb prune --yes
+    expect 0 lb check
+}
+
 @test "a store whose clock went back: nothing is deleted" {
     retention 'keep-last = 1' 'keep-min = 1'
     head -c 3000000 /dev/urandom >"$T/files/large"

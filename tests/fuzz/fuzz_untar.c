@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const char *const only[] = {"a/b", "c", NULL};
-    static const struct target_alias aliases[] = {{"d", "c"}, {NULL, NULL}};
+    static const struct target_alias aliases[] = {{.from = "d", .to = "c"}};
     if (!base)
         make_base();
     if (n < 1 || n > LARGEST)
@@ -84,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (data[0] & 1) { /* a tar header starts with a name: any byte will do */
         o.only = only;
         o.aliases = aliases;
+        o.alias_count = ARRAY_LEN(aliases);
     }
     struct once feed = {.feed = {next}, .left = BYTES(data, n)};
     AUTO(target_counts) counts = {0};

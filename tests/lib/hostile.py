@@ -310,6 +310,33 @@ def frame_that_gives_little(r):
     return with_roots(r, r.add(data, packed=zstd(data), claims=16 << 20, listed=[(r.chunk_id(data, False), 16 << 20)], length=16 << 20), 16 << 20)
 
 @case
+def frames_of_which_little_is_wanted(r):
+    """A few bytes out of each of many frames that are as large as a frame can be."""
+    refs, rest = b"", (16 << 20) - 4
+    for i in range(40):
+        data = struct.pack("<I", i)
+        ids = [(r.chunk_id(data, False), 4), (os.urandom(20), rest)]
+        refs += r.add(data, packed=zstd(data + bytes(rest)), claims=16 << 20, listed=ids)
+    return with_roots(r, r.add(refs, tree=True), 160, depth=1, chunks=40)
+
+def flood(r, ids):
+    """A small snapshot, and a pack that files these ids, which are found in no time all the same."""
+    data = b"x" * 1000
+    ref = r.add(data)
+    r.pack()
+    data = bytes(len(ids))
+    r.add(data, packed=zstd(data), listed=[(i, 1) for i in ids])
+    return with_roots(r, ref, 1000)
+
+@case
+def frame_of_one_id(r):
+    return flood(r, [bytes(20)] * 600000)
+
+@case
+def frame_of_ids_alike(r):
+    return flood(r, [bytes(8) + struct.pack("<Q", i) + bytes(4) for i in range(600000)])
+
+@case
 def frame_too_large(r):
     data = b"x"
     return with_roots(r, r.add(data, packed=zstd(data), claims=2**32 - 1, listed=[(r.chunk_id(data, False), 2**32 - 1)]), 1)
@@ -352,6 +379,7 @@ for _name, _f in {
         "year_1": absurd(time="0001-01-01T00:00:00.000Z"),
         "host": absurd(host="\x1b[31m\n../../x" + "h" * 5000),
         "type": absurd({"type": "x" * 10000}),
+        "type_terminal": absurd({"type": "\x1b[2J"}),
         "name_out": absurd(named="../../escaped"),
         "name_dots": absurd(named=".."),
         "name_slash": absurd(named="/tmp/lifeboat-escaped"),
@@ -415,6 +443,32 @@ def index_that_lies(r):
     put(struct.pack("<II", 0, 1) + os.urandom(32) + struct.pack("<QI", 2**63, 8) + struct.pack("<II", 0, 0))
     put(b"")
     return newest(r)
+
+
+def index_of_all(r, change):
+    """The newest index, which supersedes the others, with changed tables of sound packs."""
+    names, packs = os.listdir(f"{r.store}/index"), b""
+    count = 0
+    for name in names:
+        data = open(f"{r.store}/index/{name}", "rb").read()
+        additional = b"index".ljust(16, b"\0") + struct.pack("<II", 1, 1) + r.id
+        plain = sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(data[32:], additional, data[8:32], r.key(18))
+        at = 4 + 32 * struct.unpack_from("<I", plain)[0] + 4
+        while at < len(plain):
+            size, length = struct.unpack_from("<QI", plain, at + 32)
+            table = change(plain[at + 44:at + 44 + length])
+            packs += plain[at:at + 32] + struct.pack("<QI", size, len(table)) + table
+            at, count = at + 44 + length, count + 1
+    r.put_sealed("index", "index", struct.pack("<I", len(names)) + b"".join(map(bytes.fromhex, names)) + struct.pack("<I", count) + packs)
+    return newest(r)
+
+@case
+def index_that_leaves_all_out(r):
+    return index_of_all(r, lambda table: struct.pack("<II", 0, 0))
+
+@case
+def index_with_other_slots(r):
+    return index_of_all(r, lambda table: table[:30] + bytes([table[30] ^ 1]) + table[31:])
 
 
 if __name__ == "__main__":

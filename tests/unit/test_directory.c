@@ -432,13 +432,14 @@ static void test_aliases(void **state)
     struct world *w = *state;
     struct tar t;
     const char *const only[] = {"b", NULL};
-    const struct target_alias aliases[] = {{"a/big", "b/one"}, {NULL, NULL}};
+    const struct target_alias aliases[] = {{.from = "a/big", .to = "b/one"}};
     build_parts(&t);
     w->o.only = only;
     assert_int_equal(world_stream(w, test_tar_end(&t)), -1); /* never without a word */
     assert_text(w->e, "b/one: is a hard link to a/big, which was not restored");
     w->o.overwrite = true;
     w->o.aliases = aliases;
+    w->o.alias_count = ARRAY_LEN(aliases);
     world_stream_ok(w, &t);
     assert_file_content(w, "b/one", "bytes");
     assert_int_equal(world_stat(w, "b/two").st_ino, world_stat(w, "b/one").st_ino);
