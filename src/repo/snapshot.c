@@ -194,6 +194,17 @@ int snapshot_decode(struct bytes text, struct snapshot *out, struct err *e)
     return err_set(e, ERR_DAMAGED, "is not a snapshot that this program understands");
 }
 
+/* JSON holds no text that is not UTF-8: what cannot be said would be left out without a word. */
+static bool says_all(struct bytes text, const struct snapshot *s)
+{
+    struct err ignored = ERR_INIT;
+    AUTO(snapshot) read = {0};
+    bool all = snapshot_decode(text, &read, &ignored) == 0 && read.source_count == s->source_count;
+    for (size_t i = 0; all && i < s->source_count; i++)
+        all = read.sources[i].stream_count == s->sources[i].stream_count;
+    return all;
+}
+
 int snapshot_put(struct repo *r, struct snapshot *s, struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
@@ -204,6 +215,10 @@ int snapshot_put(struct repo *r, struct snapshot *s, struct err *e)
             "the snapshot would describe more than 64 KiB allow (%zu streams or reasons too many): "
             "back up fewer sources or databases in one run",
             text.n);
+    if (!says_all(buf_bytes(&text), s))
+        return err_set(
+            e, ERR_FAILED,
+            "the snapshot cannot be written down: a name in it is not UTF-8, or none that is allowed");
     return object_put(r, "snapshots/", OBJECT_SNAPSHOT, buf_bytes(&text), &s->id, e);
 }
 

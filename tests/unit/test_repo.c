@@ -548,6 +548,29 @@ static void a_superseded_index_is_not_taken(void **state)
     test_repo_free(&t);
 }
 
+/* No stream or source is left out because its name is no text. */
+static void what_cannot_be_said_is_no_snapshot(void **state)
+{
+    (void)state;
+    struct test_repo t;
+    AUTO(snapshot) good = {0};
+    test_repo_new(&t, NULL);
+    test_backup(&t, BYTES("content", 7), &good);
+    for (int which = 0; which < 3; which++) {
+        struct err e = ERR_INIT;
+        AUTO(snapshot) s = {0};
+        test_backup(&t, BYTES("content", 7), &s);
+        if (which == 0)
+            strcpy(s.sources[0].streams[0].name, "data:\xe9");
+        else if (which == 1)
+            strcpy(s.sources[0].name, "\xe9"); /* "s" */
+        assert_int_equal(snapshot_put(t.repo, &s, &e), which == 2 ? 0 : -1);
+        if (which < 2)
+            assert_text(e, "not UTF-8");
+    }
+    test_repo_free(&t);
+}
+
 static void many_snapshots(void **state)
 {
     (void)state;
@@ -606,6 +629,7 @@ int main(void)
         cmocka_unit_test(the_writer_key_reads_no_content),
         cmocka_unit_test(readers),
         cmocka_unit_test(a_superseded_index_is_not_taken),
+        cmocka_unit_test(what_cannot_be_said_is_no_snapshot),
         cmocka_unit_test(many_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
