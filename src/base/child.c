@@ -145,6 +145,7 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     int in = o->in == CHILD_PIPE      ? p->in[0]
              : o->in == CHILD_FD      ? o->in_fd
              : o->in == CHILD_INHERIT ? 0
@@ -278,6 +279,9 @@ static void sleep_ms(long ms)
     nanosleep(&t, NULL);
 }
 
+/* Where SIGCHLD is ignored there is none: nobody knows how it ended, so it is not taken for a good end. */
+#define LOST_STATUS (255 << 8)
+
 /* Reaps within `ms` milliseconds (forever when negative); looks at the time limit and at stop_requested. */
 static bool reap(struct child *c, long ms, int *status)
 {
@@ -286,6 +290,8 @@ static bool reap(struct child *c, long ms, int *status)
         bool just_wait = ms < 0 && !c->time_limit_s && !stop_requested && !service_is_watched();
         pid_t got = waitpid(c->pid, status, just_wait ? 0 : WNOHANG);
         service_tick();
+        if (got < 0 && errno != EINTR)
+            *status = LOST_STATUS;
         if (got == c->pid || (got < 0 && errno != EINTR)) {
             c->pid = 0;
             return true;

@@ -58,6 +58,7 @@ static int become_command(const struct cli *c, struct err *e)
 {
     fflush(NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     umask(c->umask);
     execvp(c->arguments[0], c->arguments);
     return err_errno(e, ERR_FAILED, "%s", c->arguments[0]);
