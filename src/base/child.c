@@ -139,7 +139,7 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
                              char **env)
 {
     int null = open("/dev/null", O_RDWR);
-    int why = null < 0 ? errno : 0;
+    int why = null < 0 ? -errno : 0;
     setpgid(0, 0);
     sigset_t none;
     sigemptyset(&none);
@@ -196,7 +196,9 @@ int child_start(struct child *c, const struct child_options *o, struct err *e)
     if (got == sizeof why) {
         waitpid(pid, NULL, 0);
         close_all(&p);
-        errno = why;
+        errno = abs(why);
+        if (why < 0)
+            return err_errno(e, ERR_FAILED, "%s: /dev/null, which it needs", argv[0]);
         if (why == ENOENT)
             return err_set(e, ERR_USAGE, "%s: no such program (looked in PATH=%s)", argv[0],
                            getenv("PATH") ? getenv("PATH") : "");
