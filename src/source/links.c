@@ -24,9 +24,19 @@ static uint64_t check_of(const struct first *f, const char *path)
     return XXH3_64bits_withSeed(path, f->length, XXH3_64bits(f, offsetof(struct first, check)));
 }
 
+/* Names of one file say the same of it. With its number alone, a file that got the number of one that was
+ * deleted meanwhile, or files of which a file system has no number, would be taken for names of another, and
+ * their content would be lost. Not the ctime: making and removing links changes it. */
 static void key_of(const struct stat *st, uint8_t key[BIGMAP_KEY])
 {
-    const uint64_t file[2] = {st->st_dev, st->st_ino};
+    const uint64_t file[] = {st->st_dev,
+                             st->st_ino,
+                             st->st_mode,
+                             (uint64_t)st->st_uid << 32 | st->st_gid,
+                             (uint64_t)st->st_size,
+                             (uint64_t)st->st_mtim.tv_sec,
+                             (uint64_t)st->st_mtim.tv_nsec,
+                             st->st_rdev};
     XXH128_hash_t h = XXH3_128bits(file, sizeof file);
     memcpy(key, &h, BIGMAP_KEY);
 }

@@ -129,10 +129,12 @@ int pg_setup_database(struct pg_restore *r, struct err *e)
 
 /* Whether what was restored may take the place of another database: pg_restore's exit status is one word,
  * that the tables are there, and have rows where the archive has some, is another. By number: names have
- * encodings, and rows may be hidden from this role. */
+ * encodings, and rows may be hidden from this role. Rows of a partition may have gone into another: by the
+ * hash of an enum, which differs from database to database. */
 static const char there_sql[] =
     "SELECT pg_catalog.count(*),"
-    "       pg_catalog.count(*) FILTER (WHERE relkind = 'r' AND pg_catalog.pg_relation_size(c.oid) > 0)"
+    "       pg_catalog.count(*) FILTER (WHERE relkind = 'r' AND"
+    "                                    (relispartition OR pg_catalog.pg_relation_size(c.oid) > 0))"
     "  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace"
     " WHERE relkind IN ('r', 'p', 'm', 'f') AND nspname !~ '^pg_' AND nspname <> 'information_schema'";
 

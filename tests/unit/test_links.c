@@ -42,8 +42,36 @@ static void any_changed_byte_is_noticed(void **state)
     test_remove(folder);
 }
 
+/* They have one number on a file system that has no numbers, or one after the other where numbers are used
+ * again. */
+static void files_that_differ_are_no_links(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    struct stat others[] = {file, file, file, file, file};
+    others[0].st_size = 1;
+    others[1].st_mtim.tv_nsec = 1;
+    others[2].st_mode = S_IFREG | 0600;
+    others[3].st_uid = 1;
+    others[4].st_gid = 1;
+    AUTO(links) l = LINKS_IN(folder);
+    struct err e = ERR_INIT;
+    char *first = NULL;
+    uint64_t run;
+    assert_ok(links_meet(&l, &file, "a", 1, &first, &run, &e));
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        assert_ok(links_meet(&l, &others[i], "b", 1, &first, &run, &e));
+        assert_null(first);
+    }
+    assert_ok(meet(&l, &first, &e));
+    assert_string_equal(first, "a");
+    free(first);
+    test_remove(folder);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(any_changed_byte_is_noticed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_changed_byte_is_noticed),
+                                       cmocka_unit_test(files_that_differ_are_no_links)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
