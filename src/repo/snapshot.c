@@ -197,6 +197,8 @@ int snapshot_decode(struct bytes text, struct snapshot *out, struct err *e)
 int snapshot_put(struct repo *r, struct snapshot *s, struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
+    AUTO(snapshot) again = {0};
+    struct err why = ERR_INIT;
     snapshot_encode(s, &text);
     if (text.n > SNAPSHOT_MAX)
         return err_set(
@@ -204,6 +206,9 @@ int snapshot_put(struct repo *r, struct snapshot *s, struct err *e)
             "the snapshot would describe more than 64 KiB allow (%zu streams or reasons too many): "
             "back up fewer sources or databases in one run",
             text.n);
+    if (snapshot_decode(buf_bytes(&text), &again, &why))
+        return err_set(e, ERR_FAILED,
+                       "the snapshot could not be read again (%s): is this machine's clock right?", why.text);
     return object_put(r, "snapshots/", OBJECT_SNAPSHOT, buf_bytes(&text), &s->id, e);
 }
 

@@ -274,6 +274,21 @@ static void a_snapshot_that_was_not_stored_is_not_reported(void **state)
     scene_free(&s);
 }
 
+/* A clock in the year 9999: the nanoseconds overflow, and such a time is not understood. */
+static void a_snapshot_that_cannot_be_read_is_not_stored(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    scene_new(&s, 3);
+    AUTO(snapshot) two = {.host = xstrdup("here"), .time_ns = INT64_MIN};
+    assert_ok(repo_load(s.h.repo, &e));
+    assert_int_equal(snapshot_commit(s.h.repo, &two, &e), COMMIT_FAILED);
+    assert_text(e, "is this machine's clock right?");
+    assert_int_equal(count_objects(&s.w, "snapshots/"), 1);
+    scene_free(&s);
+}
+
 static void packs_of_a_writer_at_work_stay(void **state)
 {
     (void)state;
@@ -397,6 +412,7 @@ int main(void)
         cmocka_unit_test(others_prune_at_any_moment_of_a_backup),
         cmocka_unit_test(a_young_view_costs_one_request),
         cmocka_unit_test(a_snapshot_that_was_not_stored_is_not_reported),
+        cmocka_unit_test(a_snapshot_that_cannot_be_read_is_not_stored),
         cmocka_unit_test(packs_of_a_writer_at_work_stay),
         cmocka_unit_test(a_restore_goes_on_in_the_new_packs),
         cmocka_unit_test(a_prune_may_be_killed_anywhere),
