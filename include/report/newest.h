@@ -11,6 +11,7 @@ struct newest_of { /* one source */
     uint64_t sequence;
     int64_t time_ns;    /* the snapshot's */
     int64_t written_ns; /* when this host put it; 0: it has been listed since */
+    bool unlisted;      /* not listed, but there by its name; found out by who asks the store, not kept */
     bool lost;          /* it is gone, and nobody has said that it may; a newer one may stand beside it */
 };
 struct newest {

@@ -13,12 +13,13 @@
 struct source_env {
     struct writer *writer;
     /* Volumes, with writer NULL: takes the tar stream, of which nothing is kept: no catalog, no run cache.
-     * `cache_dir` is for temporary files then. Not 0 with *e ends the backup. */
+     * Not 0 with *e ends the backup. */
     int (*sink)(void *ctx, struct bytes b, struct err *e);
     void *sink_ctx;
     const struct config *config;
     const struct config_source *source;
     const struct pg_container *container; /* databases: that the server runs in, or NULL */
+    const char *temp_dir;                 /* volumes: for temporary files */
     const char *cache_dir; /* of this repository: volumes keep their run cache here; may be lost any time */
     const uint8_t *run_cut_key; /* 32 bytes, volumes: ends runs and keys the run cache */
     struct chunk_params volume_params, database_params; /* chunk sizes, as configured or the type\'s own */

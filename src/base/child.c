@@ -139,7 +139,7 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
                              char **env)
 {
     int null = open("/dev/null", O_RDWR);
-    int why = null < 0 ? errno : 0;
+    int why = null < 0 ? -errno : 0;
     setpgid(0, 0);
     sigset_t none;
     sigemptyset(&none);
@@ -196,7 +196,9 @@ int child_start(struct child *c, const struct child_options *o, struct err *e)
     if (got == sizeof why) {
         waitpid(pid, NULL, 0);
         close_all(&p);
-        errno = why;
+        errno = abs(why);
+        if (why < 0)
+            return err_errno(e, ERR_FAILED, "%s: /dev/null, which it needs", argv[0]);
         if (why == ENOENT)
             return err_set(e, ERR_USAGE, "%s: no such program (looked in PATH=%s)", argv[0],
                            getenv("PATH") ? getenv("PATH") : "");
@@ -279,6 +281,9 @@ static void sleep_ms(long ms)
     nanosleep(&t, NULL);
 }
 
+/* Where SIGCHLD is ignored there is none: nobody knows how it ended, so it is not taken for a good end. */
+#define LOST_STATUS (255 << 8)
+
 /* Reaps within `ms` milliseconds (forever when negative); looks at the time limit and at stop_requested. */
 static bool reap(struct child *c, long ms, int *status)
 {
@@ -287,6 +292,8 @@ static bool reap(struct child *c, long ms, int *status)
         bool just_wait = ms < 0 && !c->time_limit_s && !stop_requested && !service_is_watched();
         pid_t got = waitpid(c->pid, status, just_wait ? 0 : WNOHANG);
         service_tick();
+        if (got < 0 && errno != EINTR)
+            *status = LOST_STATUS;
         if (got == c->pid || (got < 0 && errno != EINTR)) {
             c->pid = 0;
             return true;

@@ -12,6 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
+static int write_error(const char *what, struct err *e)
+{
+    const char *advice = errno == EFBIG ? " (beyond ulimit -f, or what the file system can hold)" : "";
+    return err_errno(e, ERR_IO, "%s: write%s", what, advice);
+}
+
 int fd_write_all(int fd, struct bytes b, const char *what, struct err *e)
 {
     while (b.n) {
@@ -19,7 +25,7 @@ int fd_write_all(int fd, struct bytes b, const char *what, struct err *e)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_errno(e, ERR_IO, "%s: write", what);
+            return write_error(what, e);
         b.p += n;
         b.n -= (size_t)n;
     }
@@ -33,7 +39,7 @@ int fd_pwrite_all(int fd, struct bytes b, uint64_t offset, const char *what, str
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_errno(e, ERR_IO, "%s: write", what);
+            return write_error(what, e);
         b.p += n;
         b.n -= (size_t)n;
         offset += (uint64_t)n;

@@ -35,19 +35,15 @@ static void open_standard_files(void)
             _exit(EXIT_FAILED);
 }
 
-static void make_process_safe(void)
+/* Whoever started us may have changed what signals do. Without SIGCHLD no program that we run would have an
+ * exit status. A file that grows beyond RLIMIT_FSIZE is an error like a full disk, and not the end of us. */
+static void set_signals(void)
 {
     static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
-    struct rlimit no_core = {0, 0};
-    open_standard_files();
-    mallopt(M_MMAP_THRESHOLD, BIG_BUFFER); /* left alone, it grows, and what was freed stays as holes */
-    cli.umask = umask(077);
-    getrlimit(RLIMIT_CORE, &no_core); /* the hard limit stays: guard runs a command of the user's */
-    no_core.rlim_cur = 0;
-    setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
-    prctl(PR_SET_DUMPABLE, 0);
+    sigset_t none;
+    signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of that file */
+    signal(SIGXFSZ, SIG_IGN);
     /* Once: a second one ends us as it would any program. Calls that wait are interrupted. */
     struct sigaction once = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
     for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
@@ -56,6 +52,21 @@ static void make_process_safe(void)
         if (now.sa_handler != SIG_IGN) /* nohup */
             sigaction(stops[i], &once, NULL);
     }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void make_process_safe(void)
+{
+    struct rlimit no_core = {0, 0};
+    open_standard_files();
+    mallopt(M_MMAP_THRESHOLD, BIG_BUFFER); /* left alone, it grows, and what was freed stays as holes */
+    cli.umask = umask(077);
+    getrlimit(RLIMIT_CORE, &no_core); /* the hard limit stays: guard runs a command of the user's */
+    no_core.rlim_cur = 0;
+    setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
+    prctl(PR_SET_DUMPABLE, 0);
+    set_signals();
 }
 
 static int exit_code(const struct err *e)

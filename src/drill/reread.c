@@ -21,7 +21,7 @@ static int run_source(const struct reread_options *o, int (*sink)(void *ctx, str
     const struct source_env env = {.sink = sink,
                                    .sink_ctx = ctx,
                                    .source = &source,
-                                   .cache_dir = o->place,
+                                   .temp_dir = o->place,
                                    .run_cut_key = o->run_cut_key,
                                    .progress = o->progress,
                                    .progress_ctx = o->progress_ctx};

@@ -117,6 +117,16 @@ static int note_time(void *ctx, const struct store_object *o, struct err *e)
     return 1;
 }
 
+/* A listing may not show it yet. One that is not there by its name, either, was never stored. */
+static int check_unlisted(struct repo *r, const char *name, struct err *e)
+{
+    uint64_t size;
+    int rc = store_size(r->store, name, &size, e);
+    if (rc == STORE_ABSENT)
+        return err_set(e, ERR_FAILED, "%s: the store said that it was stored, and does not have it", name);
+    return rc == STORE_FAILED ? -1 : 0;
+}
+
 /* W7: how old the view was when the snapshot was put, by the store's clock. A listing that does not show it
  * yet says what time it is now, which is later. */
 static int check_time(struct repo *r, const struct snapshot *s, bool *late, struct err *e)
@@ -126,7 +136,8 @@ static int check_time(struct repo *r, const struct snapshot *s, bool *late, stru
     object_name(name, "snapshots/", &s->id);
     if (store_list(r->store, name, note_time, &put_ns, NULL, e))
         return -1;
-    if (put_ns == INT64_MIN && store_list(r->store, "lifeboat", no_object, NULL, &now_ns, e))
+    if (put_ns == INT64_MIN &&
+        (check_unlisted(r, name, e) || store_list(r->store, "lifeboat", no_object, NULL, &now_ns, e)))
         return -1;
     if (put_ns == INT64_MIN)
         put_ns = now_ns;
@@ -143,7 +154,7 @@ int snapshot_commit(struct repo *r, struct snapshot *s, struct err *e)
     if (snapshot_put(r, s, e))
         return COMMIT_FAILED;
     if (check_time(r, s, &late, e))
-        return err_wrap(e, "the snapshot was put, but whether in time is not known");
+        return err_wrap(e, "whether the snapshot counts is not known");
     if (!late)
         return COMMIT_DONE;
     log_warn(

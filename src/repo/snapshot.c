@@ -194,15 +194,22 @@ int snapshot_decode(struct bytes text, struct snapshot *out, struct err *e)
     return err_set(e, ERR_DAMAGED, "is not a snapshot that this program understands");
 }
 
-/* JSON holds no text that is not UTF-8: what cannot be said would be left out without a word. */
-static bool says_all(struct bytes text, const struct snapshot *s)
+/* A clock beyond what can be said, and text that is not UTF-8, which JSON leaves out without a word. */
+static int check_encoded(struct bytes text, const struct snapshot *s, struct err *e)
 {
-    struct err ignored = ERR_INIT;
+    struct err why = ERR_INIT;
     AUTO(snapshot) read = {0};
-    bool all = snapshot_decode(text, &read, &ignored) == 0 && read.source_count == s->source_count;
+    if (snapshot_decode(text, &read, &why))
+        return err_set(e, ERR_FAILED,
+                       "the snapshot could not be read again (%s): is this machine's clock right, and is "
+                       "each name in it UTF-8?",
+                       why.text);
+    bool all = read.source_count == s->source_count;
     for (size_t i = 0; all && i < s->source_count; i++)
         all = read.sources[i].stream_count == s->sources[i].stream_count;
-    return all;
+    return all ? 0
+               : err_set(e, ERR_FAILED,
+                         "the snapshot cannot be written down: a name of a source or stream is not UTF-8");
 }
 
 int snapshot_put(struct repo *r, struct snapshot *s, struct err *e)
@@ -215,10 +222,8 @@ int snapshot_put(struct repo *r, struct snapshot *s, struct err *e)
             "the snapshot would describe more than 64 KiB allow (%zu streams or reasons too many): "
             "back up fewer sources or databases in one run",
             text.n);
-    if (!says_all(buf_bytes(&text), s))
-        return err_set(
-            e, ERR_FAILED,
-            "the snapshot cannot be written down: a name in it is not UTF-8, or none that is allowed");
+    if (check_encoded(buf_bytes(&text), s, e))
+        return -1;
     return object_put(r, "snapshots/", OBJECT_SNAPSHOT, buf_bytes(&text), &s->id, e);
 }
 

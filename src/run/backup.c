@@ -143,6 +143,7 @@ static int take_source(struct backing_up *b, const struct config_source *s, size
     const struct source_env env = {.writer = b->writer,
                                    .config = b->o->config,
                                    .source = s,
+                                   .temp_dir = b->state_dir,
                                    .cache_dir = b->cache_dir,
                                    .run_cut_key = keyring_current(b->repo.keys)->run_cut,
                                    .volume_params = params_for(s, VOLUME_MEAN),
@@ -192,8 +193,10 @@ static int prepare(struct backing_up *b, struct err *e)
     const struct config *c = b->o->config;
     b->state_dir = xasprintf("%s/%s", c->state_dir, b->repo.id);
     b->cache_dir = xasprintf("%s/%s", c->cache_dir, b->repo.id);
-    if (dir_make(b->state_dir, 0700, e) || dir_make(b->cache_dir, 0700, e))
+    struct err lost = ERR_INIT; /* told by who misses it */
+    if (dir_make(b->state_dir, 0700, e))
         return -1;
+    (void)!dir_make(b->cache_dir, 0700, &lost);
     if (snapshots_load(b->repo.repo, &b->before, e))
         return -1;
     say_unreadable(&b->before);

@@ -14,17 +14,21 @@ static char *folder_of(const struct run_repo *r, const struct config *c)
     return xasprintf("%s/%s", c->state_dir, r->id);
 }
 
-/* Whether listings may lag behind it: it was put just now, and can be had under its name. */
-static bool is_just_not_listed(const struct run_repo *r, const struct newest_of *one)
+static bool is_there(const struct run_repo *r, const struct newest_of *one)
 {
     char hex[SHA_HEX];
     struct err ignored = ERR_INIT;
     uint64_t size;
-    int64_t age_ns = time_now_ns() - one->written_ns;
     sha_hex(hex, &one->snapshot);
     AUTO_CHAR name = xasprintf("snapshots/%s", hex);
-    return one->written_ns && age_ns >= 0 && age_ns < YOUNG_NS &&
-           store_size(r->store, name, &size, &ignored) == STORE_DONE;
+    return store_size(r->store, name, &size, &ignored) == STORE_DONE;
+}
+
+/* Whether listings may lag behind it: it was put just now. */
+static bool is_young(const struct newest_of *one)
+{
+    int64_t age_ns = time_now_ns() - one->written_ns;
+    return one->written_ns && age_ns >= 0 && age_ns < YOUNG_NS;
 }
 
 void run_newest(const struct run_repo *r, const struct config *c, const struct snapshots *all,
@@ -36,9 +40,11 @@ void run_newest(const struct run_repo *r, const struct config *c, const struct s
     AUTO_CHAR folder = folder_of(r, c);
     newest_load(out, folder, c->host);
     newest_compare(out, all, c->host);
-    for (size_t i = 0; i < out->n; i++)
-        if (out->v[i].lost && is_just_not_listed(r, &out->v[i]))
-            out->v[i].lost = false;
+    for (size_t i = 0; i < out->n; i++) {
+        struct newest_of *one = &out->v[i];
+        one->unlisted = one->lost && is_there(r, one);
+        one->lost = one->lost && !(one->unlisted && is_young(one));
+    }
 }
 
 void newest_keep(const struct run_repo *r, const struct config *c, struct newest *n)

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,13 @@ static char *spool_folder(const struct run_access *a, enum run_need need, struct
         const char *state = a->config->state_dir;
         if (dir_make(state, 0700, &why) == 0 && access(state, W_OK) == 0)
             return xstrdup(state);
+        const char *advice =
+            errno == EROFS ? "mount it read-write" : "run lifeboat as the user it belongs to";
+        if (!err_is_set(&why))
+            err_errno(&why, ERR_USAGE, "cannot be written to");
         if (need == RUN_WRITE)
-            return err_set(
-                       e, ERR_USAGE,
-                       "[state] directory %s%s%s: run lifeboat as the user it belongs to (this is user %u)",
-                       state, err_is_set(&why) ? ": " : " cannot be written to", why.text,
-                       (unsigned)geteuid()),
+            return err_set(e, ERR_USAGE, "[state] directory %s: %s: %s (this is user %u)", state, why.text,
+                           advice, (unsigned)geteuid()),
                    NULL;
     }
     const char *tmp = getenv("TMPDIR");

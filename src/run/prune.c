@@ -190,18 +190,36 @@ static int prune_mirrors(struct pruning *p, struct err *e)
 }
 
 /* ---- the run ---- */
+/* What a snapshot needs that is there, and that the listing does not show, would be taken for garbage: at
+ * once by an exclusive prune, in time by any when the listing does not just lag behind. */
+static int check_listed(const struct pruning *p, const struct newest_of *one, struct err *e)
+{
+    char hex[SHA_HEX];
+    if (!one->unlisted || !(p->o->exclusive || one->lost))
+        return 0;
+    sha_hex(hex, &one->snapshot);
+    return err_set(
+        e, ERR_FAILED,
+        "snapshot %.8s of %s is in the store, and its listing does not show it: what it needs would be "
+        "deleted. Nothing was; run this again in a few hours, and mend the store if it is the same then",
+        hex, one->source);
+}
+
 /* Before anything goes: what was forgotten is nobody's loss, and what is lost wants a person. */
-static void look_for_lost(struct pruning *p)
+static int look_for_lost(struct pruning *p, struct err *e)
 {
     AUTO(newest) newest = {0};
     run_newest(&p->repo, p->o->config, &p->retaining.all, &newest);
     for (size_t i = 0; i < newest.n; i++) {
+        if (check_listed(p, &newest.v[i], e))
+            return -1;
         AUTO_CHAR why = newest.v[i].lost ? newest_explain(&newest.v[i]) : NULL;
         if (why)
             strings_add_fmt(&p->out->alarms, "%s: %s", newest.v[i].source, why);
     }
     if (!p->o->dry_run)
         newest_keep(&p->repo, p->o->config, &newest);
+    return 0;
 }
 
 static int prune(struct pruning *p, struct err *e)
@@ -216,9 +234,8 @@ static int prune(struct pruning *p, struct err *e)
     if (p->o->exclusive && lock < 0)
         return -1;
     if (retaining_load(t, p->o->config, p->repo.repo, e) || check_exclusive(p, e) ||
-        retaining_decide(t, p->out, e))
+        retaining_decide(t, p->out, e) || look_for_lost(p, e))
         return -1;
-    look_for_lost(p);
     retaining_alarms(t, last_prune(p->o->config, p->repo.id, NULL), &p->out->alarms);
     p->out->stopped = p->out->alarms.n && !p->o->yes && !p->o->dry_run;
     if (p->out->stopped)

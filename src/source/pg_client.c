@@ -13,6 +13,8 @@
 
 /* ---- connecting ---- */
 
+#define BLOCKED "somebody has held a lock for more than 60 s: look into pg_stat_activity and pg_locks"
+
 /* What goes wrong most often, in the words of libpq and the server, and what helps. The first that matches.
  */
 static const struct {
@@ -40,7 +42,8 @@ static const struct {
      "this role lacks a right; one that backs up needs pg_read_all_data and SELECT on each "
      "large object"},
     {"row-level security", "a role that backs up needs BYPASSRLS"},
-    {"lock timeout", "somebody has held a lock for more than 60 s: look into pg_stat_activity and pg_locks"},
+    {"lock timeout", BLOCKED},
+    {"statement timeout", BLOCKED}, /* so pg_dump waits for locks; it has no other */
     {"unsupported startup parameter", "this is a pooler: connect to the server itself"},
     {"already exists", NULL},
     {"invalid locale name", "the server's machine does not have that locale: dpkg-reconfigure locales, then "

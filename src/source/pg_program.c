@@ -379,6 +379,18 @@ void pg_program_warnings(const struct buf *said, struct strings *out)
     collect_lines(said, "warning: ", out);
 }
 
+/* Such a program ends with 1 when it says "error". One that does not (a wrapper, a broken build) is not taken
+ * at its exit status. */
+static int check_words(const struct pg_program *g, const struct buf *said, struct err *e)
+{
+    AUTO(strings) errors = STRINGS_NONE;
+    AUTO_CHAR sign = xasprintf("%s: error: ", short_name(g));
+    collect_lines(said, sign, &errors);
+    return errors.n ? err_set(e, ERR_FAILED, "%s: exit status 0, but it said: error: %s", short_name(g),
+                              errors.v[0])
+                    : 0;
+}
+
 int pg_program_wait(const struct pg_program *g, struct child *c, struct err *e)
 {
     struct err last = ERR_INIT;
@@ -386,7 +398,7 @@ int pg_program_wait(const struct pg_program *g, struct child *c, struct err *e)
     AUTO(buf) text = BUF_NONE;
     int status;
     if (child_wait(c, short_name(g), &status, &last) == 0)
-        return 0;
+        return check_words(g, &c->err_text, e);
     if (stop_check(e)) /* child_wait() ended it for that */
         return -1;
     if (g->container && WIFEXITED(status) && !c->timed_out &&

@@ -305,20 +305,25 @@ static int dump_database(struct job *j, const char *name, struct err *e)
 
 /* ---- the whole server ---- */
 
-/* Connects to ask for more than one database: a connection that names none means "postgres" then, not one of
- * the user's name. */
-static int connect_to_server(const struct job *j, struct pg *p, struct err *e)
+/* To ask for more than one database: a connection that names none means "postgres" then, not one of the
+ * user's name. */
+static int connect_to_any(const char *connection, struct pg *p, struct err *e)
 {
-    const char *connection = j->env->source->connection;
-    const struct strings *asked = &j->env->source->databases;
-    if (!j->many)
-        return pg_connect(p, connection, asked->n ? asked->v[0] : NULL, e);
     AUTO_CHAR named = pg_connection_setting(connection, "dbname", e);
     AUTO_CHAR service = pg_connection_setting(connection, "service", e); /* may name one */
     if (err_is_set(e))
         return -1;
     bool is_named = named || service || getenv("PGDATABASE") || getenv("PGSERVICE");
     return pg_connect(p, connection, is_named ? NULL : "postgres", e);
+}
+
+static int connect_to_server(const struct job *j, struct pg *p, struct err *e)
+{
+    const char *connection = j->env->source->connection;
+    const struct strings *asked = &j->env->source->databases;
+    int rc = j->many ? connect_to_any(connection, p, e)
+                     : pg_connect(p, connection, asked->n ? asked->v[0] : NULL, e);
+    return rc ? -1 : pg_without_limits(p, e); /* the size of a database may take its time */
 }
 
 static int take_globals(struct job *j, struct err *e)

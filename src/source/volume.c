@@ -420,7 +420,7 @@ int source_volume(const struct source_env *env, struct source_result *out, struc
     struct volume v = {.env = env,
                        .out = out,
                        .started_ns = time_monotonic_ns(),
-                       .links = LINKS_IN(env->cache_dir),
+                       .links = LINKS_IN(env->temp_dir),
                        .pending_cap = PENDING,
                        .pending = xcalloc(PENDING, sizeof *v.pending)};
     int rc = back_up(&v, e);

@@ -228,7 +228,21 @@ static int keep_existing(struct local *l, const char *name, struct err *e)
     return sync_name(l, name, e);
 }
 
-static int rename_temp(struct local *l, const char *temporary, const char *name, struct err *e)
+/* The last word on a put: a network file system may say yes to what it does not do. */
+static int settle(struct local *l, const char *name, uint64_t size, struct err *e)
+{
+    if (sync_name(l, name, e))
+        return STORE_FAILED;
+    if (is_there(l, name, size))
+        return STORE_DONE;
+    return err_set(
+        e, ERR_IO,
+        "the file system said that it was stored, and it is not there, or not with its %llu bytes: do "
+        "not keep backups on this file system before it is mended",
+        (unsigned long long)size);
+}
+
+static int rename_temp(struct local *l, const char *temporary, const char *name, uint64_t size, struct err *e)
 {
     if (renameat(l->dirfd, temporary, l->dirfd, name) != 0) {
         local_errno(l, e, "rename");
@@ -236,14 +250,14 @@ static int rename_temp(struct local *l, const char *temporary, const char *name,
         return STORE_FAILED;
     }
     fd_cache_forget(l->files, name);
-    return sync_name(l, name, e);
+    return settle(l, name, size, e);
 }
 
 /* Puts a file without a name over a torn object. */
-static int replace(struct local *l, int fd, const char *name, struct err *e)
+static int replace(struct local *l, int fd, const char *name, uint64_t size, struct err *e)
 {
     AUTO_CHAR temporary = temp_name();
-    return link_unnamed(fd, l->dirfd, temporary) == 0 ? rename_temp(l, temporary, name, e)
+    return link_unnamed(fd, l->dirfd, temporary) == 0 ? rename_temp(l, temporary, name, size, e)
                                                       : local_errno(l, e, "link");
 }
 
@@ -268,12 +282,12 @@ static int publish(struct local *l, int fd, const char *name, uint64_t size, boo
     if (fsync(fd) != 0)
         return local_errno(l, e, "fsync");
     if (temporary)
-        return rename_temp(l, temporary, name, e);
+        return rename_temp(l, temporary, name, size, e);
     if (link_unnamed(fd, l->dirfd, name) == 0)
-        return sync_name(l, name, e);
+        return settle(l, name, size, e);
     if (errno != EEXIST)
         return local_errno(l, e, "link");
-    return keep && is_there(l, name, size) ? keep_existing(l, name, e) : replace(l, fd, name, e);
+    return keep && is_there(l, name, size) ? keep_existing(l, name, e) : replace(l, fd, name, size, e);
 }
 
 int local_put_file(struct store *s, const char *name, int fd, uint64_t size, struct err *e)

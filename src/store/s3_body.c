@@ -48,7 +48,20 @@ static int hash_both(const struct s3_body *b, struct sha_stream *sha, char **md5
     return rc;
 }
 
-int s3_body_hash(const struct s3_body *b, char hex[SHA_HEX], char **md5, struct err *e)
+/* What comes from a file has been on a disk of ours meanwhile. */
+static int check_name(const char *name, const struct sha *sha, struct err *e)
+{
+    const char *hex = name ? strrchr(name, '/') : NULL;
+    struct sha named;
+    if (!hex || !sha_parse(&named, hex + 1, strlen(hex + 1)) || sha_equal(&named, sha))
+        return 0;
+    return err_set(
+        e, ERR_IO,
+        "its temporary file gives back other bytes than were written there: does the disk of [state] "
+        "directory fail?");
+}
+
+int s3_body_hash(const struct s3_body *b, const char *name, char hex[SHA_HEX], char **md5, struct err *e)
 {
     struct sha_stream stream;
     struct sha sha;
@@ -57,6 +70,8 @@ int s3_body_hash(const struct s3_body *b, char hex[SHA_HEX], char **md5, struct 
     if (b && hash_both(b, &stream, md5, e))
         return -1;
     sha_end(&stream, &sha);
+    if (b && b->fd >= 0 && check_name(name, &sha, e))
+        return -1;
     sha_hex(hex, &sha);
     return 0;
 }

@@ -11,7 +11,9 @@ struct s3_body {
 };
 /* n bytes at `offset`, which lie inside. */
 int s3_body_read(const struct s3_body *b, void *p, size_t n, uint64_t offset, struct err *e) MUST_CHECK;
-/* The SHA-256 in hex and the MD5 in base64 (free()); of NULL the SHA-256 of nothing, and no MD5. */
-int s3_body_hash(const struct s3_body *b, char sha[SHA_HEX], char **md5, struct err *e) MUST_CHECK;
+/* The SHA-256 in hex and the MD5 in base64 (free()); of NULL the SHA-256 of nothing, and no MD5. ERR_IO when
+ * it comes from a file and the name of the object (NULL: none) is another SHA-256. */
+int s3_body_hash(const struct s3_body *b, const char *name, char sha[SHA_HEX], char **md5,
+                 struct err *e) MUST_CHECK;
 
 #endif

@@ -362,7 +362,7 @@ int s3_exchange(struct s3 *s, const struct s3_request *r, const char *region, st
     AUTO(buf) path = BUF_NONE;
     AUTO(buf) query = BUF_NONE;
     char range[64];
-    if (s3_body_hash(r->body, sha, &md5, e))
+    if (s3_body_hash(r->body, r->name, sha, &md5, e))
         return STORE_FAILED;
     buf_add_str(&path, s->base_path);
     if (r->name ||

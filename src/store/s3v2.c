@@ -265,7 +265,7 @@ static int put_body(struct s3v2 *s, const char *name, const struct s3_body *body
     AUTO(call) c = call_new(s, STORE_PUT, name);
     char sha[SHA_HEX];
     AUTO_CHAR md5 = NULL;
-    if (s3_body_hash(body, sha, &md5, e))
+    if (s3_body_hash(body, name, sha, &md5, e))
         return STORE_FAILED;
     const S3PutProperties properties = {.md5 = md5, .expires = -1};
     c.body = body;

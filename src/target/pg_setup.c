@@ -127,6 +127,42 @@ int pg_setup_database(struct pg_restore *r, struct err *e)
                    advice ? "; " : "", advice ? advice : "");
 }
 
+/* Whether what was restored may take the place of another database: pg_restore's exit status is one word,
+ * that the tables are there, and have rows where the archive has some, is another. By number: names have
+ * encodings, and rows may be hidden from this role. Rows of a partition may have gone into another: by the
+ * hash of an enum, which differs from database to database. */
+static const char there_sql[] =
+    "SELECT pg_catalog.count(*),"
+    "       pg_catalog.count(*) FILTER (WHERE relkind = 'r' AND"
+    "                                    (relispartition OR pg_catalog.pg_relation_size(c.oid) > 0))"
+    "  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace"
+    " WHERE relkind IN ('r', 'p', 'm', 'f') AND nspname !~ '^pg_' AND nspname <> 'information_schema'";
+
+int pg_setup_verify(struct pg_restore *r, struct err *e)
+{
+    AUTO(pg) p = PG_NONE;
+    AUTO_RESULT there = NULL;
+    size_t tables = 0, filled = 0;
+    if (pg_restore_has_tables(r) || r->o->report || r->error_count)
+        return 0;
+    for (size_t i = 0; i < pg_archive_table_count(r->archive); i++) {
+        struct pg_table t = pg_archive_table(r->archive, i);
+        tables += t.kind != NULL;
+        filled += t.kind && t.rows > 0;
+    }
+    if (pg_connect(&p, r->o->connection, r->into, e) || pg_without_limits(&p, e) ||
+        pg_query(&p, there_sql, NULL, &there, e))
+        return err_wrap(e, "look at what was restored");
+    size_t tables_there = strtoul(PQgetvalue(there, 0, 0), NULL, 10),
+           filled_there = strtoul(PQgetvalue(there, 0, 1), NULL, 10);
+    if (tables_there >= tables && filled_there >= filled)
+        return 0;
+    return err_set(e, ERR_FAILED,
+                   "pg_restore reported success, but the database has %zu of %zu tables, and %zu of %zu that "
+                   "have rows: is it PostgreSQL's own?",
+                   tables_there, tables, filled_there, filled);
+}
+
 /* Owner, settings, comment, privileges. */
 int pg_setup_finish(struct pg_restore *r, struct err *e)
 {

@@ -190,9 +190,9 @@ static bool collect_errors(struct pg_restore *r, struct buf *said)
 static int wait_pg_restore(struct pg_restore *r, const struct pg_program *g, struct child *c, struct err *e)
 {
     struct err why = ERR_INIT;
-    if (pg_program_wait(g, c, &why) && (why.kind == ERR_STOPPED || !collect_errors(r, &c->err_text)))
-        return blame(r, &why, e);
-    return 0;
+    int rc = pg_program_wait(g, c, &why);
+    bool refused = collect_errors(r, &c->err_text);
+    return rc && (why.kind == ERR_STOPPED || !refused) ? blame(r, &why, e) : 0;
 }
 
 static int spool_rest(struct pg_restore *r, struct err *e)

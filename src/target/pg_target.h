@@ -155,6 +155,7 @@ int pg_choose_check(struct pg_restore *r,
 int pg_setup_roles(struct pg_restore *r, struct err *e) MUST_CHECK;    /* runs the globals */
 int pg_setup_read(struct pg_restore *r, struct err *e) MUST_CHECK;     /* fills create and about */
 int pg_setup_database(struct pg_restore *r, struct err *e) MUST_CHECK; /* makes it */
+int pg_setup_verify(struct pg_restore *r, struct err *e) MUST_CHECK;   /* is it all there? */
 int pg_setup_finish(struct pg_restore *r,
                     struct err *e) MUST_CHECK; /* owner, settings, comment, privileges */
 

@@ -191,7 +191,7 @@ static int restore(struct pg_restore *r, struct err *e)
     r->spool = file_spool(r->o->spool_dir, e);
     if (r->spool < 0 || look(r, e) || pg_stream_contents(r, e) || pg_setup_read(r, e) ||
         pg_choose_entries(r, e) || pg_choose_check(r, e) || pg_setup_roles(r, e) || pg_setup_database(r, e) ||
-        pg_stream_restore(r, e) || pg_stream_late(r, e) || pg_setup_finish(r, e))
+        pg_stream_restore(r, e) || pg_setup_verify(r, e) || pg_stream_late(r, e) || pg_setup_finish(r, e))
         return -1;
     struct target_postgres_report *report = r->o->report;
     if (report && !r->o->schema_only)

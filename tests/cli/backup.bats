@@ -245,3 +245,13 @@ small_disk() { # SIZE
     expect 2 lb backup
     says "is the disk mounted?"
 }
+
+@test "a cache that cannot be: a note, and the next backup reads everything again" {
+    ln "$T/files/one.txt" "$T/files/hard"
+    init
+    sed -i "s|^cache = .*|cache = $T/lifeboat.conf/cache|" "$T/lifeboat.conf"
+    expect 0 lb backup
+    prints "note: no cache of unchanged files"
+    expect 0 lb restore latest:files files --to "$T/back"
+    same_files "$T/back"
+}

@@ -336,3 +336,20 @@ load ../lib/bucket.bash
     expect 0 lb restore latest files --to "$T/back"
     same_files "$T/back"
 }
+
+@test "a listing that does not show what is there: prune deletes nothing for it" {
+    init
+    backup
+    through_proxy '{"hide": "/snapshots/"}'
+    expect 1 lb prune --exclusive --yes
+    says "snapshot ${ID:0:8} of files is in the store, and its listing does not show it"
+    expect 0 lb prune # which touches nothing so young
+    sed -i 's/"written": *[0-9]*/"written":1/g' "$T"/state/*/newest.json
+    expect 1 lb prune --yes # it does not just lag behind
+    says "its listing does not show it"
+    plan '{}'
+    expect 0 lb prune --exclusive --yes
+    expect 0 lb check --read-data
+    expect 0 lb restore "$ID" files --to "$T/back"
+    same_files "$T/back"
+}

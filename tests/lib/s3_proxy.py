@@ -3,8 +3,8 @@
 
 It writes FOLDER/port when it listens, a line "METHOD CLASS STATUS" for each request to FOLDER/log (classes as lifeboat
 counts them; STATUS is the fault's name where one struck), and looks into FOLDER/plan for each request:
-{"delay_ms": 50, "faults": {"500": 0.1, ...}, "seed": 1, "refuse": "PUT .*/packs/", "clock_s": 900}: the last moves the
-dates of the replies. Without a plan it only logs. The Host header is passed on as it is, so signatures hold. Runs until
+{"delay_ms": 50, "faults": {"500": 0.1, ...}, "seed": 1, "refuse": "PUT .*/packs/", "clock_s": 900, "hide":
+"/snapshots/"}: the last two move the dates of the replies, and leave keys out of listings. Without a plan it only logs. The Host header is passed on as it is, so signatures hold. Runs until
 it is killed."""
 import email.utils
 import json
@@ -23,6 +23,7 @@ folder = sys.argv[2]
 lock = threading.Lock()
 log = open(os.path.join(folder, "log"), "a", buffering=1)
 clock_s = 0
+hide = None
 dice = None
 plan_text = ""
 
@@ -84,7 +85,7 @@ def class_of(method, path):
 
 def choose(request):
     """The delay of this request, and its fault or None."""
-    global clock_s, dice, plan_text
+    global clock_s, dice, hide, plan_text
     try:
         with open(os.path.join(folder, "plan"), encoding="ascii") as f:
             text = f.read()
@@ -92,6 +93,7 @@ def choose(request):
         return 0, None
     plan = json.loads(text)
     clock_s = plan.get("clock_s", 0)
+    hide = plan.get("hide")
     with lock:
         if text != plan_text:
             dice, plan_text = random.Random(plan.get("seed", 1)), text
@@ -141,6 +143,39 @@ def send_chunks(client, server):
             return
 
 
+def gather(server, answer):
+    """A body, in one piece."""
+    body = bytearray()
+    size = None if header(answer, b"transfer-encoding") else int(header(answer, b"content-length") or 0)
+    while size is None or len(body) < size:
+        left = size
+        if left is None:
+            while b"\r\n" not in server.rest:
+                server.rest += server.sock.recv(BLOCK) or server.reset()
+            line, _, server.rest = server.rest.partition(b"\r\n")
+            left = int(line.split(b";")[0], 16) + 2
+            last = left == 2
+        while left > 0:
+            piece = server.read(left)
+            body += piece
+            left -= len(piece)
+        if size is None:
+            del body[-2:]
+            if last:
+                break
+    return bytes(body)
+
+
+def send_part_of_list(client, server, answer):
+    """A listing without what the plan hides."""
+    body = gather(server, answer)
+    for entry in re.findall(rb"<Contents>.*?</Contents>", body, re.S):
+        if re.search(hide.encode(), re.search(rb"<Key>(.*?)</Key>", entry)[1]):
+            body = body.replace(entry, b"")
+    head = [line for line in answer.split(b"\r\n") if not re.match(rb"(?i)(transfer-encoding|content-length):", line)]
+    client.sock.sendall(b"\r\n".join(head) + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
 def send_down(client, server, method, answer, fault):
     size = int(header(answer, b"content-length") or 0)
     status = answer.split(b" ", 2)[1]
@@ -180,6 +215,8 @@ def exchange(client, server, head):
         if answer is None:
             raise Gone
         status = status or answer.split(b" ", 2)[1].decode()
+        if hide and class_of(method, path) == "list":
+            return send_part_of_list(client, server, answer)
         send_down(client, server, method, answer, fault)
         if (header(answer, b"connection") or "").lower() == "close":
             raise Gone

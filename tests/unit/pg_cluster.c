@@ -280,3 +280,23 @@ void dump(const char *database, struct buf *out)
     backup_read(&b, "data", out);
     backup_free(&b);
 }
+
+char *cluster_fake(const char *program, const char *script)
+{
+    char *before = xstrdup(getenv("PATH"));
+    AUTO_CHAR path = xasprintf("%s/fake:%s", home, before);
+    AUTO_CHAR real = cluster_shell(". '%s/lib/pg.sh'; printf %%s \"$(pg_bin)/%s\"", helpers(), program);
+    free(cluster_shell("mkdir -p %s/fake && cat > %s/fake/%s <<'END'\n#!/bin/sh\nreal=%s\n"
+                       "[ \"$1\" = --version ] && exec $real --version\n%s\nEND\nchmod 755 %s/fake/%s",
+                       home, home, program, real, script, home, program));
+    setenv("PATH", path, 1);
+    return before;
+}
+
+void cluster_fake_end(const char *program, char *path)
+{
+    AUTO_CHAR fake = xasprintf("%s/fake/%s", home, program);
+    assert_int_equal(unlink(fake), 0);
+    setenv("PATH", path, 1);
+    free(path);
+}

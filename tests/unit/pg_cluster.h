@@ -38,6 +38,11 @@ void backup_read(struct pg_backup *b, const char *stream, struct buf *out);
 /* The fingerprint of a database as it is now; free(). */
 char *fingerprint_now(const char *database);
 
+/* Puts a script before a program of PostgreSQL ("pg_dump"), which it finds as $real. Returns what PATH was.
+ */
+char *cluster_fake(const char *program, const char *script);
+void cluster_fake_end(const char *program, char *path); /* frees it */
+
 /* ---- restores ---- */
 struct memory_feed {
     struct feed base;

@@ -374,19 +374,11 @@ static void test_time_limit(void **state)
 
 /* ---- a pg_dump that does not do what it says ---- */
 
-/* Puts a script before the real pg_dump, which it finds as $real. */
 static void backup_by(struct pg_backup *b, const char *script)
 {
-    AUTO_CHAR before = xstrdup(getenv("PATH"));
-    AUTO_CHAR path = xasprintf("%s/fake:%s", cluster_folder(), before);
-    AUTO_CHAR real = cluster_shell(". '%s/lib/pg.sh'; printf %%s \"$(pg_bin)/pg_dump\"",
-                                   getenv("TESTS") ? getenv("TESTS") : "tests");
-    free(cluster_shell("mkdir -p %s/fake && cat > %s/fake/pg_dump <<'END'\n#!/bin/sh\nreal=%s\n"
-                       "[ \"$1\" = --version ] && exec $real --version\n%s\nEND\nchmod 755 %s/fake/pg_dump",
-                       cluster_folder(), cluster_folder(), real, script, cluster_folder()));
-    setenv("PATH", path, 1);
+    char *path = cluster_fake("pg_dump", script);
     backup_run(b);
-    setenv("PATH", before, 1);
+    cluster_fake_end("pg_dump", path);
 }
 
 static void test_lying_pg_dump(void **state)
@@ -402,6 +394,8 @@ static void test_lying_pg_dump(void **state)
         {"$real \"$@\"; exit 1", "pg_dump: exit status 1"},
         {"$real \"$@\"; kill -9 $$", "pg_dump: killed by signal 9"},
         {"echo 'pg_dump: error: no luck' >&2; exit 3", "pg_dump: exit status 3: no luck"},
+        {"echo 'pg_dump: error: out of luck' >&2; exec $real \"$@\"",
+         "pg_dump: exit status 0, but it said: error: out of luck"},
         {"true", "pg_dump wrote nothing"},
     };
     struct pg_backup b;
@@ -422,6 +416,25 @@ static void test_lying_pg_dump(void **state)
     cluster_sql("small", "GRANT EXECUTE ON FUNCTION pg_export_snapshot() TO PUBLIC");
     assert_sentence(&b.result.notes, "the snapshot cannot be shared");
     assert_text(b.e, lies[0].text);
+    backup_free(&b);
+}
+
+/* What it leaves out of the roles is seen where they are needed, if not now. */
+static void test_lying_pg_dumpall(void **state)
+{
+    (void)state;
+    static const char *const lies[] = {"true", "$real \"$@\" | head -c 300",
+                                       "$real \"$@\"; echo 'pg_dumpall: error: no luck' >&2"};
+    struct pg_backup b;
+    backup_init(&b, "small");
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        char *path = cluster_fake("pg_dumpall", lies[i]);
+        backup_run(&b);
+        cluster_fake_end("pg_dumpall", path);
+        assert_int_equal(b.rc, 0);
+        assert_int_equal(b.result.verdict, VERDICT_DEGRADED);
+        assert_sentence(&b.result.reasons, "roles and tablespaces are not in it: pg_dumpall");
+    }
     backup_free(&b);
 }
 
@@ -545,23 +558,15 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unreachable),
-        cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_empty_database),
-        cmocka_unit_test(test_what_is_gone),
-        cmocka_unit_test(test_fewer_rows),
-        cmocka_unit_test(test_many_databases),
-        cmocka_unit_test(test_all_databases),
-        cmocka_unit_test(test_excluded_rows),
-        cmocka_unit_test(test_no_shared_snapshot),
-        cmocka_unit_test(test_pg_dump_is_killed),
-        cmocka_unit_test(test_session_is_ended),
-        cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_time_limit),
-        cmocka_unit_test(test_lying_pg_dump),
-        cmocka_unit_test(test_one_moment),
-        cmocka_unit_test(test_choice_of_client),
-        cmocka_unit_test(test_no_password_in_arguments),
+        cmocka_unit_test(test_unreachable),        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_empty_database),     cmocka_unit_test(test_what_is_gone),
+        cmocka_unit_test(test_fewer_rows),         cmocka_unit_test(test_many_databases),
+        cmocka_unit_test(test_all_databases),      cmocka_unit_test(test_excluded_rows),
+        cmocka_unit_test(test_no_shared_snapshot), cmocka_unit_test(test_pg_dump_is_killed),
+        cmocka_unit_test(test_session_is_ended),   cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_time_limit),         cmocka_unit_test(test_lying_pg_dump),
+        cmocka_unit_test(test_lying_pg_dumpall),   cmocka_unit_test(test_one_moment),
+        cmocka_unit_test(test_choice_of_client),   cmocka_unit_test(test_no_password_in_arguments),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

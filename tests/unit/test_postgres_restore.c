@@ -97,6 +97,36 @@ static void test_clean_swaps(void **state)
     assert_string_equal(still, "changed");
 }
 
+/* The live database stays whatever pg_restore says of its success. */
+static void test_lying_pg_restore(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *text;
+    } lies[] = {
+        {"case \"$*\" in *--list*|*--file*) exec $real \"$@\";; *) cat >/dev/null;; esac",
+         "pg_restore reported success, but the database has 0 of 2 tables, and 0 of 2 that have rows"},
+        {"case \"$*\" in *--list*|*--file*) exec $real \"$@\";; *) exec $real --schema-only \"$@\";; esac",
+         "the database has 2 of 2 tables, and 0 of 2 that have rows"},
+        {"$real \"$@\"; echo 'pg_restore: error: no luck' >&2; exit 0", "but it said: error: no luck"},
+        {"$real \"$@\"; case \"$*\" in *--list*|*--file*) ;; *) echo 'pg_restore: warning: errors ignored on "
+         "restore: 7' >&2;; esac; exit 0",
+         "the server refused 7 of the statements (the database is as it was)"},
+    };
+    AUTO(buf) data = BUF_NONE;
+    make_small("trusting");
+    dump("trusting", &data);
+    cluster_sql("trusting", "UPDATE t SET v = 'live'");
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        AUTO(restoring) r = {.o = {.clean = true}};
+        char *path = cluster_fake("pg_restore", lies[i].script);
+        assert_not_restored(r, buf_bytes(&data), "trusting", lies[i].text);
+        cluster_fake_end("pg_restore", path);
+        AUTO_CHAR still = cluster_value("trusting", "SELECT min(v) FROM t");
+        assert_string_equal(still, "live");
+    }
+}
+
 /* Clients that come back at once, as pools do. */
 static void test_clean_under_load(void **state)
 {
@@ -344,13 +374,21 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_other_encoding),     cmocka_unit_test(test_not_over_what_is_there),
-        cmocka_unit_test(test_no_database_named),  cmocka_unit_test(test_clean_swaps),
-        cmocka_unit_test(test_clean_under_load),   cmocka_unit_test(test_clean_with_subscription),
-        cmocka_unit_test(test_stopped_restore),    cmocka_unit_test(test_cut_streams),
-        cmocka_unit_test(test_refused_statements), cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_one_table),          cmocka_unit_test(test_table_that_does_not_fit),
-        cmocka_unit_test(test_missing_extension),  cmocka_unit_test(test_event_triggers_come_last),
+        cmocka_unit_test(test_other_encoding),
+        cmocka_unit_test(test_not_over_what_is_there),
+        cmocka_unit_test(test_no_database_named),
+        cmocka_unit_test(test_clean_swaps),
+        cmocka_unit_test(test_lying_pg_restore),
+        cmocka_unit_test(test_clean_under_load),
+        cmocka_unit_test(test_clean_with_subscription),
+        cmocka_unit_test(test_stopped_restore),
+        cmocka_unit_test(test_cut_streams),
+        cmocka_unit_test(test_refused_statements),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_one_table),
+        cmocka_unit_test(test_table_that_does_not_fit),
+        cmocka_unit_test(test_missing_extension),
+        cmocka_unit_test(test_event_triggers_come_last),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

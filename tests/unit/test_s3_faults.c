@@ -78,6 +78,16 @@ static int put_object_file(struct store *s, struct err *e)
     return store_put_file(s, name, fd, object.n, e);
 }
 
+/* A disk changes a byte of a pack that waits there to be sent. */
+static int put_spoiled_file(struct store *s, struct err *e)
+{
+    AUTO_FD fd = store_tempfile(s, e);
+    if (fd < 0 || fd_write_all(fd, buf_bytes(&object), "spool", e) ||
+        fd_pwrite_all(fd, BYTES_STR("!"), SIZE / 2, "spool", e))
+        return -1;
+    return store_put_file(s, name, fd, object.n, e);
+}
+
 static int get_object(struct store *s, struct err *e)
 {
     AUTO(buf) out = BUF_NONE;
@@ -243,6 +253,8 @@ static void test_what_does_not_pass(void **state)
 {
     (void)state;
     static const struct trouble cases[] = {
+        {"ok", put_spoiled_file, "its temporary file gives back other bytes than were written there",
+         "does the disk of [state] directory fail?", false},
         {"500", put_object, "HTTP 500 InternalError", "", true},
         {"502", get_object, "HTTP 502", "", true},
         {"slow", put_object, "HTTP 503 SlowDown: Please reduce your request rate.", "", true},

@@ -243,6 +243,52 @@ static void a_young_view_costs_one_request(void **state)
     scene_free(&s);
 }
 
+static int delete_other(void *ctx, const struct store_object *o, struct err *e)
+{
+    struct scene *s = ctx;
+    char one[SHA_HEX];
+    sha_hex(one, &s->one.id);
+    return strstr(o->name, one) ? 0 : store_delete(s->w.store, o->name, e);
+}
+
+/* As a store that says yes to what it does not keep. */
+static void lose_snapshots(struct host *h)
+{
+    struct err e = ERR_INIT;
+    struct scene *s = CONTAINER(h, struct scene, h);
+    assert_ok(store_list(s->w.store, "snapshots/", delete_other, s, NULL, &e));
+}
+
+static void a_snapshot_that_was_not_stored_is_not_reported(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    scene_new(&s, 3);
+    AUTO(snapshot) two = {.host = xstrdup("here"), .time_ns = s.w.now_ns};
+    assert_ok(repo_load(s.h.repo, &e));
+    s.h.before = lose_snapshots;
+    assert_int_equal(snapshot_commit(s.h.repo, &two, &e), COMMIT_FAILED);
+    assert_text(e, "the store said that it was stored, and does not have it");
+    s.h.before = NULL;
+    scene_free(&s);
+}
+
+/* A clock in the year 9999: the nanoseconds overflow, and such a time is not understood. */
+static void a_snapshot_that_cannot_be_read_is_not_stored(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    scene_new(&s, 3);
+    AUTO(snapshot) two = {.host = xstrdup("here"), .time_ns = INT64_MIN};
+    assert_ok(repo_load(s.h.repo, &e));
+    assert_int_equal(snapshot_commit(s.h.repo, &two, &e), COMMIT_FAILED);
+    assert_text(e, "is this machine's clock right?");
+    assert_int_equal(count_objects(&s.w, "snapshots/"), 1);
+    scene_free(&s);
+}
+
 static void packs_of_a_writer_at_work_stay(void **state)
 {
     (void)state;
@@ -365,6 +411,8 @@ int main(void)
         cmocka_unit_test(own_packs_are_looked_at_again),
         cmocka_unit_test(others_prune_at_any_moment_of_a_backup),
         cmocka_unit_test(a_young_view_costs_one_request),
+        cmocka_unit_test(a_snapshot_that_was_not_stored_is_not_reported),
+        cmocka_unit_test(a_snapshot_that_cannot_be_read_is_not_stored),
         cmocka_unit_test(packs_of_a_writer_at_work_stay),
         cmocka_unit_test(a_restore_goes_on_in_the_new_packs),
         cmocka_unit_test(a_prune_may_be_killed_anywhere),

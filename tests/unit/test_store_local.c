@@ -24,6 +24,18 @@ ssize_t pread(int fd, void *p, size_t n, off_t at)
     return syscall(SYS_pread64, fd, p, n, at);
 }
 
+static bool names_get_lost; /* link and rename say yes, and do nothing */
+
+int linkat(int from, const char *old, int to, const char *new, int flags)
+{
+    return names_get_lost ? 0 : (int)syscall(SYS_linkat, from, old, to, new, flags);
+}
+
+int renameat(int from, const char *old, int to, const char *new)
+{
+    return names_get_lost ? 0 : (int)syscall(SYS_renameat2, from, old, to, new, 0);
+}
+
 static const char *root_of(void **state)
 {
     return local_of(store_of(state))->path;
@@ -416,13 +428,32 @@ static void test_left_temporary_file(void **state)
     test_remove(folder);
 }
 
+/* As a network file system does that has lost its server. */
+static void test_names_that_get_lost(void **state)
+{
+    struct store *s = store_of(state);
+    struct err e = ERR_INIT;
+    put(s, "packs/aa/x", "1"); /* it knows how files get their names here */
+    names_get_lost = true;
+    int by_bytes = store_put(s, "packs/aa/y", BYTES_STR("2"), &e);
+    assert_text(e, "the file system said that it was stored, and it is not there");
+    e = (struct err)ERR_INIT;
+    int by_file = put_by_file(s, "packs/aa/z", "3", 1, &e);
+    assert_text(e, "the file system said that it was stored, and it is not there");
+    names_get_lost = false;
+    assert_int_equal(by_bytes, STORE_FAILED);
+    assert_int_equal(by_file, STORE_FAILED);
+    expect_list(s, "packs/", "packs/aa/x 1");
+}
+
 /* clang-format off */
 #define DIRECTORY(set_up) \
     cmocka_unit_test_setup_teardown(test_torn_object_is_replaced, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_bad_sector, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_temporary_files, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_foreign_files, set_up, tear_down), \
-    cmocka_unit_test_setup_teardown(test_descriptors, set_up, tear_down)
+    cmocka_unit_test_setup_teardown(test_descriptors, set_up, tear_down), \
+    cmocka_unit_test_setup_teardown(test_names_that_get_lost, set_up, tear_down)
 /* clang-format on */
 
 int main(void)

@@ -55,7 +55,7 @@ int scene_try_backup(struct err *e)
     source_result_free(&scene.result);
     scene.env.writer = w;
     scene.env.source = &scene.source;
-    scene.env.cache_dir = scene.cache;
+    scene.env.temp_dir = scene.env.cache_dir = scene.cache;
     scene.env.run_cut_key = run_cut_key;
     scene.env.volume_params = (struct chunk_params){16384, 65536, 262144};
     scene.env.volume_level = 1;
