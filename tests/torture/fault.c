@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -53,9 +54,66 @@ struct plan {
     atomic_uint hits;
     uint32_t kind, at, until; /* the calls from number `at` to `until` */
     uint32_t mode, error;
-    char what[96]; /* the first call that was hit */
+    char what[96];      /* the first call that was hit */
+    char crashed[4000]; /* for each frame of a thread that crashed a line: object, offset, a name near it */
 };
 static struct plan *plan;
+
+/* ---- crashes ---- */
+/* No printf: it may be malloc that is being hit. */
+static char *add(char *to, const char *end, const char *text)
+{
+    while (*text && to < end)
+        *to++ = *text++;
+    *to = 0;
+    return to;
+}
+
+static char *add_hex(char *to, const char *end, uintptr_t n)
+{
+    char text[2 * sizeof n + 1], *at = text + sizeof text - 1;
+    *at = 0;
+    do
+        *--at = "0123456789abcdef"[n % 16];
+    while (n /= 16);
+    return add(add(to, end, "0x"), end, at);
+}
+
+static char *add_frame(char *to, const char *end, void *address)
+{
+    Dl_info at = {0};
+    dladdr(address, &at);
+    to = add(add(to, end, at.dli_fname ? at.dli_fname : "nowhere"), end, " ");
+    to = add(add_hex(to, end, (uintptr_t)address - (uintptr_t)at.dli_fbase), end, " ");
+    return add(add(to, end, at.dli_sname ? at.dli_sname : ""), end, "\n");
+}
+
+/* Its own frame and the one that the kernel made for it come first. Then it returns, to crash for good;
+ * another thread that crashes meanwhile waits for that. */
+static void crashes(int number)
+{
+    static atomic_flag once = ATOMIC_FLAG_INIT;
+    while (atomic_flag_test_and_set(&once))
+        pause();
+    void *frames[24];
+    int n = backtrace(frames, 24);
+    char *to = plan->crashed, *end = plan->crashed + sizeof plan->crashed - 1;
+    for (int i = 2; i < n; i++)
+        to = add_frame(to, end, frames[i]);
+    signal(number, SIG_DFL);
+}
+
+/* A sanitizer tells of them by itself. */
+static void watch_crashes(void)
+{
+    static const int all[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    struct sigaction now;
+    void *frame;
+    backtrace(&frame, 1); /* it loads what it needs */
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        if (sigaction(all[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+            signal(all[i], crashes);
+}
 
 /* ---- the plan ---- */
 static bool is_counted(void)
@@ -75,21 +133,19 @@ __attribute__((constructor)) static void begin(void)
     if (fd < 0)
         return;
     void *p = (void *)syscall(SYS_mmap, NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    plan = p == MAP_FAILED ? NULL : p;
     syscall(SYS_close, fd);
+    if (p == MAP_FAILED)
+        return;
+    watch_crashes();
+    plan = p;
 }
 
-/* No printf here: it may be malloc that is being hit. */
 static void note(const char *call, const char *object)
 {
-    char *to = plan->what, *end = plan->what + sizeof plan->what - 1;
-    while (*call && to < end)
-        *to++ = *call++;
-    if (object && to < end)
-        *to++ = ' ';
-    while (object && *object && to < end)
-        *to++ = *object++;
-    *to = 0;
+    const char *end = plan->what + sizeof plan->what - 1;
+    char *to = add(plan->what, end, call);
+    if (object)
+        add(add(to, end, " "), end, object);
 }
 
 static bool hits(enum kind kind, const char *call, const char *object)
