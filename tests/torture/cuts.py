@@ -154,7 +154,7 @@ class Recording:
             env = {"LD_PRELOAD": BUILD + "/torture/record.so", "TORTURE_RECORD": record, "TORTURE_BELOW": case.path}
             for words in script.runs:
                 r = case.torture(env, *(w.format(case.path) for w in words))
-                must(r.code == 0, "%s, recorded: %s" % (" ".join(words), r))
+                must(r.code == script.scene.ends, "%s, recorded: %s" % (" ".join(words), r))
                 if "backup" in words:
                     self.reported.append((len(self.read(record)), read_json(r.out)["snapshot"]))
             self.entries = self.read(record)
@@ -239,7 +239,8 @@ def one_cut(world, scene, which, at, way, seed):
 SCRIPTS = (Script(scenes.First(), ("-q", "init", "--kit", "{}/kit"), ("--json", "backup"), ("--json", "backup")),
            Script(scenes.Backup(), ("--json", "backup"), ("--json", "backup", "--read-all")), Script(scenes.Copy(), ("copy",)),
            Script(scenes.Prune(), ("prune", "--yes")), Script(scenes.PruneExclusive(), ("prune", "--exclusive", "--yes")),
-           Script(scenes.Repair(), ("repair",)))
+           Script(scenes.Repair(), ("repair",)), Script(scenes.Restore(), ("restore", "latest", "files", "--to", "{}/target")),
+           Script(scenes.Drill(), ("drill",)), Script(scenes.DrillDamaged(), ("drill",)))
 
 
 def cut_cases(world, wanted):

@@ -1,6 +1,6 @@
 """What is tortured: a command on a copy of a repository; what it has done when it said that it was well, and what holds
 whatever it said."""
-from world import ROUNDS, Case, must, other_attributes, same_tree
+from world import ROUNDS, Case, must, other_attributes, read_json, same_tree
 
 
 class Scene:
@@ -13,6 +13,7 @@ class Scene:
     kinds = None  # of calls that are hit; all
     programs = "lifeboat"
     most = 10**6  # calls of a kind that are hit
+    ends = 0  # its exit status, undisturbed
 
     def case(self, world):
         return Case(world, self.template, **self.configuration)
@@ -38,7 +39,7 @@ class Scene:
         case.restores_days(*self.days)
         case.age_temporaries()
         r = case.look(*self.again(case))
-        must(r.code == 0, "the next run: %s" % r)
+        must(r.code == self.ends, "the next run: %s" % r)
         self.good(case)
         case.nothing_left()
 
@@ -145,6 +146,55 @@ class MirroredBackup(Backup):
         Copy.good(self, case)
 
 
+class ToldBackup(Backup):
+    """A dead-man's switch hears of it, and so does a webhook."""
+    name = "backup that is told"
+    configuration = {"told": True}
+    most = 25
+
+    @staticmethod
+    def pings(case, end=""):
+        return case.world.listener.bodies("/ping/" + case.name + end)
+
+    def after(self, case, run):
+        if self.pings(case):
+            self.good(case)
+        must(not run or run.code or self.pings(case) or "[notify] ping-url: " in run.err, "neither told nor said that it was not: %s" % run)
+        Backup.after(self, case, run)
+        must(self.pings(case), "the next run is not told")
+
+
+class FailingBackup(ToldBackup):
+    """One of its sources fails, until it is healed."""
+    name = "backup that fails"
+    configuration = {"told": True, "fragile": True}
+    ends = 1
+
+    @staticmethod
+    def news(case, event):
+        return [text for text in map(read_json, case.world.listener.bodies("/hook/" + case.name)) if text["event"] == event]
+
+    def good(self, case):
+        """Its end is in healed()."""
+
+    def healed(self, case):
+        with open(case.path + "/healed", "w", encoding="ascii") as f:
+            f.write("well")
+        r = case.look("backup")
+        must(r.code == 0, "the run that is healed: %s" % r)
+        Backup.good(self, case)
+        must(self.pings(case) == [""], "the switch is not told that it is well, once")
+        must(self.news(case, "end"), "its end is no news")
+
+    def after(self, case, run):
+        must(not run or run.code not in (0, 3), "what fails ends well: %s" % run)
+        Backup.after(self, case, run)
+        must(not self.pings(case), "the switch is told that it is well")
+        must(self.pings(case, "/fail"), "the switch is not told that it failed")
+        must(any("problem: backup fragile: failed" in n["text"] for n in self.news(case, "problem")), "the problem is no news, also of the next run")
+        self.healed(case)
+
+
 class Copy(Scene):
     name = "copy"
     template = "mirrored"
@@ -240,6 +290,38 @@ class Drill(Scene):
     words = ("--json", "drill")
     most = 40
 
+    def good(self, case):
+        must(case.snapshots()[-1]["proven"], "not listed as proven")
+
+
+class DrillDamaged(Scene):
+    """Nothing says that it was proven, at no moment."""
+    name = "drill of what is damaged"
+    words = ("--json", "drill")
+    days = ()
+    most = 40
+    ends = 4
+
+    def case(self, world):
+        case = Scene.case(self, world)
+        world.damage(case.path + "/store/packs", 1)
+        return case
+
+    def good(self, case):
+        must(not any(s["proven"] for s in case.snapshots()), "listed as proven")
+
+    def whole(self, case):
+        self.good(case)
+
+    def after(self, case, run):
+        must(not run or run.code, "what is damaged is proven: %s" % run)
+        self.whole(case)
+        case.age_temporaries()
+        r = case.look(*self.words)
+        must(r.code == self.ends, "the next drill: %s" % r)
+        self.good(case)
+        case.nothing_left()
+
 
 class DrillDatabase(Scene):
     name = "drill of a database"
@@ -251,5 +333,5 @@ class DrillDatabase(Scene):
     most = 12
 
 
-SCENES = (First(), Backup(), BackupToBucket(), BackupDatabase(), MirroredBackup(), Copy(), Prune(), PruneExclusive(), Check(), Repair(), Restore(), RestoreDatabase(),
-          Drill(), DrillDatabase())
+SCENES = (First(), Backup(), BackupToBucket(), BackupDatabase(), MirroredBackup(), ToldBackup(), FailingBackup(), Copy(), Prune(), PruneExclusive(), Check(), Repair(),
+          Restore(), RestoreDatabase(), Drill(), DrillDamaged(), DrillDatabase())
