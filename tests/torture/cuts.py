@@ -12,9 +12,13 @@ import struct
 import scenes
 from world import BUILD, ROUNDS, SEED, Case, Failed, must, read_json
 
-DATA, SIZE, SYNC, NAME, GONE, RENAMED, FOLDER = range(1, 8)  # record.c
+DATA, SIZE, SYNC, NAME, GONE, RENAMED, FOLDER, SYMLINK = range(1, 9)  # record.c
 ENTRY = struct.Struct("<4I 4Q")
 WAYS = ("lost", "empty", "zeros", "torn", "kept", "mixed", "mixed", "mixed", "mixed", "mixed")
+
+
+class Link(bytes):
+    """What a symbolic link has for data: where it leads to."""
 
 
 class File:
@@ -68,7 +72,9 @@ class Disk:
 
     def take(self, path):
         st = os.lstat(path)
-        if os.path.isdir(path):
+        if os.path.islink(path):
+            self.inodes[st.st_ino] = File(Link(os.fsencode(os.readlink(path))))
+        elif os.path.isdir(path):
             self.inodes[st.st_ino] = {name: self.take("%s/%s" % (path, name)) for name in os.listdir(path)}
         else:
             with open(path, "rb") as f:
@@ -94,6 +100,8 @@ class Disk:
                 self.inodes[inode] = {}
             elif kind == NAME:
                 self.inodes.setdefault(inode, File())
+            elif kind == SYMLINK:
+                self.inodes[inode] = File(Link(data))
             self.changes.append(Change(folder, name, inode if kind != GONE else None))
 
     def keep(self, c):
@@ -195,6 +203,9 @@ def write_tree(tree, times, to):
         if data is None:
             os.makedirs(to + path)
             continue
+        if isinstance(data, Link):
+            os.symlink(data, to + path)
+            continue
         with open(to + path, "wb") as f:
             f.write(data)
         os.chmod(to + path, 0o600)
@@ -240,7 +251,7 @@ SCRIPTS = (Script(scenes.First(), ("-q", "init", "--kit", "{}/kit"), ("--json", 
            Script(scenes.Backup(), ("--json", "backup"), ("--json", "backup", "--read-all")), Script(scenes.Copy(), ("copy",)),
            Script(scenes.Prune(), ("prune", "--yes")), Script(scenes.PruneExclusive(), ("prune", "--exclusive", "--yes")),
            Script(scenes.Repair(), ("repair",)), Script(scenes.Restore(), ("restore", "latest", "files", "--to", "{}/target")),
-           Script(scenes.Drill(), ("drill",)), Script(scenes.DrillDamaged(), ("drill",)))
+           Script(scenes.RestoreOver(), ("restore", "latest", "files", "--to", "{}/target", "--overwrite")), Script(scenes.Drill(), ("drill",)), Script(scenes.DrillDamaged(), ("drill",)))
 
 
 def cut_cases(world, wanted):

@@ -258,6 +258,17 @@ class Restore(Scene):
         must(not different, "not what was backed up: " + different[:300])
 
 
+class RestoreOver(Restore):
+    """What is there is of an older day."""
+    name = "restore over another"
+
+    def case(self, world):
+        case = Scene.case(self, world)
+        r = case.look("restore", world.ids[0], "files", "--to", case.path + "/target")
+        must(r.code == 0, "restore of day 1: %s" % r)
+        return case
+
+
 class RestoreDatabase(Scene):
     name = "restore of a database"
     needs_database = True
@@ -334,4 +345,4 @@ class DrillDatabase(Scene):
 
 
 SCENES = (First(), Backup(), BackupToBucket(), BackupDatabase(), MirroredBackup(), ToldBackup(), FailingBackup(), Copy(), Prune(), PruneExclusive(), Check(), Repair(),
-          Restore(), RestoreDatabase(), Drill(), DrillDamaged(), DrillDatabase())
+          Restore(), RestoreOver(), RestoreDatabase(), Drill(), DrillDamaged(), DrillDatabase())
