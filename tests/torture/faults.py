@@ -4,7 +4,7 @@ import os
 import random
 import struct
 import time
-from signal import SIGSEGV
+from signal import SIGABRT, SIGSEGV
 
 from scenes import SCENES
 from world import BUILD, CODES, LIFEBOAT, SANITIZED, SEED, Failed, must
@@ -53,7 +53,7 @@ class Plan:
     def crashed(self):
         """The frames of a thread that crashed, the innermost first: [object, offset, a name near it]."""
         with open(self.path, "rb") as f:
-            return [line.split(" ") for line in text_of(PLAN.unpack(f.read())[-1]).splitlines()]
+            return [line.rsplit(" ", 2) for line in text_of(PLAN.unpack(f.read())[-1]).split("\n")[:-1]]
 
 
 COUNTED = {}
@@ -88,10 +88,16 @@ def no_sanitizer(run):
     must("Sanitizer" not in run.err, "the sanitizer: " + run.err[:1500])
 
 
-def in_libarchive(frames):
-    """It has places of its own where it crashes without memory; what of the C library it called there does not count."""
-    callers = [os.path.basename(frame[0]) for frame in frames]
-    return next((c.startswith("libarchive.so") for c in callers if not c.startswith(("libc.so", "fault.so"))), False)
+def known_crash(frames):
+    """Where a library crashed of which that is known: libarchive (what of the C library it called there does not count), and the look-up
+    of users in the C library. The nearest exported name is told."""
+    for path, offset, name in frames:
+        library = os.path.basename(path)
+        if library.startswith("libc.so") and name.startswith("getpw"):
+            return "libc: " + name
+        if not library.startswith(("libc.so", "fault.so")):
+            return "libarchive: " + (name or offset) if library.startswith("libarchive.so") else None
+    return None
 
 
 def one_fault(world, scene, kind, errors, n):
@@ -107,15 +113,16 @@ def one_fault(world, scene, kind, errors, n):
         r = case.torture({**plan.env, "TORTURE_PROGRAMS": programs}, *scene.arguments(case), program=program)
         _, hits, what = plan.get()
         no_sanitizer(r)
-        crashed = kind == "alloc" and r.code == -SIGSEGV and in_libarchive(plan.crashed())
+        crashed = known_crash(plan.crashed()) if kind == "alloc" and r.code in (-SIGSEGV, -SIGABRT) else None
         must(r.code in CODES or crashed, "%s\n%s" % (r, plan.shown()))
         if r.code not in (0, scene.ends) and not crashed:
             must(hits, "fails without a fault: %s" % r)
             must(names_cause(kind, error, r), "does not name the cause: %s" % r)
+            must(kind != "alloc" or (r.code != 5 and '"differs"' not in r.out), "takes the want of memory for damage: %s" % r)
         elif not crashed:
             scene.good(case)
         scene.after(case, r)
-        return ("crashed in libarchive" if crashed else "refused" if r.code != scene.ends else "harmless") if hits else None
+        return ("crashed in " + crashed if crashed else "refused" if r.code != scene.ends else "harmless") if hits else None
     except Failed as e:
         raise Failed("%s: %s number %d says %s (%s): %s" % (scene.name, kind, n, errors, what, e)) from None
     finally:
