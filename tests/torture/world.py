@@ -279,10 +279,10 @@ class World:
         time.sleep(GRACE + 0.5)
 
     @staticmethod
-    def damage(packs, step=2):
-        """Half of the packs, or all (1): one byte each, or the whole."""
+    def damage(packs):
+        """Half of the packs: one byte each, or the whole."""
         paths = sorted(os.path.join(d, f) for d, _, files in os.walk(packs) for f in files)
-        for n, path in enumerate(paths[::step]):
+        for n, path in enumerate(paths[::2]):
             if n % 2:
                 os.remove(path)
                 continue
