@@ -58,7 +58,7 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(TEST_HELP:%.c=$(O)/%.o) $(O)/liblifeboat.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 # What is preloaded to see and to disturb a program's calls.
-$(O)/torture/%.so: tests/torture/%.c
+$(O)/torture/%.so: tests/torture/%.c $(wildcard tests/torture/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -g -fPIC -shared -o $@ $<
 

@@ -87,6 +87,8 @@ void *xrealloc(void *p, size_t n, size_t size) __attribute__((returns_nonnull));
 char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *fmt, ...) __attribute__((malloc, returns_nonnull)) PRINTF_LIKE(1, 2);
+/* jansson and libcrypto ask here, too, from now on. Before they are used; once in a process. */
+void memory_for_libraries(void);
 
 /* ---- bytes: borrowed; buf: owned and growing ---- */
 struct bytes {

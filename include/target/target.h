@@ -58,6 +58,14 @@ int target_directory_check(const struct target_directory_options *o, struct err 
 int target_directory(struct feed *in, const struct target_directory_options *o, struct target_counts *counts,
                      struct err *e) MUST_CHECK;
 
+/* ---- tar streams ---- */
+struct archive; /* libarchive's */
+/* A reader of tar, to be opened; archive_read_free() it. No memory: the end of the process. */
+struct archive *target_tar_reader(void) __attribute__((returns_nonnull));
+/* What a call said that failed. *kind: ERR_DAMAGED, or ERR_FAILED when memory was all that was wanting.
+ * Caller frees. */
+char *target_tar_failure(struct archive *a, enum err_kind *kind);
+
 /* An extended attribute's name from what tar writers make of it: "%XX" for the bytes that a pax keyword
  * cannot hold, and for "%" itself. Caller frees. */
 char *target_xattr_name(const char *archived);

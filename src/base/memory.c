@@ -1,6 +1,8 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +59,32 @@ char *xasprintf(const char *fmt, ...)
     int n = vasprintf(&out, fmt, ap);
     va_end(ap);
     return or_die(n < 0 ? NULL : out);
+}
+
+static void *crypto_malloc(size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return xmalloc(n);
+}
+
+static void *crypto_realloc(void *p, size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return xrealloc(p, n, 1);
+}
+
+static void crypto_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(p);
+}
+
+/* jansson would call it a fault of what was read. libcrypto 3.0 crashes: when one of the first fifty calls of
+ * EVP_CipherInit_ex() for memory fails, a later one takes a lock that is NULL. */
+void memory_for_libraries(void)
+{
+    json_set_alloc_funcs(xmalloc, free);
+    CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free);
 }
 
 void char_auto(char **p)

@@ -155,7 +155,7 @@ static int run(int argc, char **argv, struct err *e)
 int main(int argc, char **argv)
 {
     struct err e = ERR_INIT;
-    json_set_alloc_funcs(xmalloc, free); /* no memory: not a fault of what was read */
+    memory_for_libraries();
     make_process_safe();
     service_start();
     ui_start();

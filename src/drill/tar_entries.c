@@ -70,16 +70,14 @@ static int failed(struct tar_entries *t, const char *where, struct err *e)
 {
     if (err_is_set(e)) /* the feed's own error says more */
         return -1;
-    const char *why = archive_error_string(t->a);
-    return err_set(e, ERR_DAMAGED, "%s: the archive is damaged here (%s)", where,
-                   why ? why : "unknown error");
+    enum err_kind kind;
+    AUTO_CHAR why = target_tar_failure(t->a, &kind);
+    return err_set(e, kind, "%s: %s", where, why);
 }
 
 int tar_entries_open(struct tar_entries *t, struct feed *in, struct err *e)
 {
-    *t = (struct tar_entries){.in = in, .a = archive_read_new(), .path = xstrdup(""), .e = e};
-    archive_read_support_format_tar(t->a);
-    archive_read_support_format_empty(t->a);
+    *t = (struct tar_entries){.in = in, .a = target_tar_reader(), .path = xstrdup(""), .e = e};
     return archive_read_open(t->a, t, NULL, pull, NULL) == ARCHIVE_OK ? 0 : failed(t, "its start", e);
 }
 

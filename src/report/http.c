@@ -30,6 +30,7 @@ struct transfer {
     CURL *easy;
     struct curl_slist *headers;
     struct http_post *post;
+    bool is_judged;
 };
 
 static bool set_up(struct transfer *t, struct http_post *post, const char *ca_file)
@@ -60,6 +61,7 @@ static void judge(struct transfer *t, CURLcode rc)
 {
     AUTO_CHAR host = http_host(t->post->url);
     long status = 0;
+    t->is_judged = true;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     if (rc != CURLE_OK) /* not curl's longer text: it may quote the URL */
         err_set(&t->post->why, ERR_NET, "%s: %s", host, curl_easy_strerror(rc));
@@ -80,10 +82,8 @@ static void finish_some(CURLM *multi)
 
 void http_post_all(struct http_post *v, size_t n, const char *ca_file)
 {
-    if (n == 0 || curl_global_init(CURL_GLOBAL_DEFAULT))
-        return;
     struct transfer *all = xcalloc(n, sizeof *all);
-    CURLM *multi = curl_multi_init();
+    CURLM *multi = n && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
     for (size_t i = 0; i < n; i++)
         if (!multi || !set_up(&all[i], &v[i], ca_file) ||
             curl_multi_add_handle(multi, all[i].easy) != CURLM_OK)
@@ -96,6 +96,8 @@ void http_post_all(struct http_post *v, size_t n, const char *ca_file)
         finish_some(multi);
     }
     for (size_t i = 0; i < n; i++) {
+        if (!all[i].is_judged)
+            err_set(&v[i].why, ERR_FAILED, "libcurl gave up: out of memory?");
         if (all[i].easy)
             curl_multi_remove_handle(multi, all[i].easy);
         curl_easy_cleanup(all[i].easy);

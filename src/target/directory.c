@@ -30,14 +30,14 @@ static la_ssize_t pull(struct archive *a, void *ctx, const void **p)
 
 int unpack_stream_failed(struct unpacking *u, const char *shown, struct err *e)
 {
-    const char *why = archive_error_string(u->a);
+    enum err_kind kind;
     if (err_is_set(u->e)) { /* the feed's own error says more */
         if (e != u->e)
             *e = *u->e;
         return err_wrap(e, "%s: the restore is not complete", shown);
     }
-    return err_set(e, ERR_DAMAGED, "%s: the archive is damaged here (%s): the restore is not complete", shown,
-                   why ? why : "unknown error");
+    AUTO_CHAR why = target_tar_failure(u->a, &kind);
+    return err_set(e, kind, "%s: %s: the restore is not complete", shown, why);
 }
 
 /* A tar stream ends with empty blocks. libarchive does not ask for them, but without them a stream that was
@@ -246,8 +246,6 @@ static int open_all(struct unpacking *u, struct err *e)
         return err_errno(e, ERR_IO, "%s", u->o->path);
     if (folders_open(&u->folders, root, e))
         return err_wrap(e, "%s", u->o->path);
-    archive_read_support_format_tar(u->a);
-    archive_read_support_format_empty(u->a);
     if (archive_read_open(u->a, u, NULL, pull, NULL) != ARCHIVE_OK)
         return unpack_stream_failed(u, u->o->path, e);
     return 0;
@@ -256,7 +254,7 @@ static int open_all(struct unpacking *u, struct err *e)
 int target_directory(struct feed *in, const struct target_directory_options *o, struct target_counts *counts,
                      struct err *e)
 {
-    struct unpacking u = {.o = o, .counts = counts, .in = in, .e = e, .a = archive_read_new()};
+    struct unpacking u = {.o = o, .counts = counts, .in = in, .e = e, .a = target_tar_reader()};
     size_t n = 0;
     while (o->only && o->only[n])
         n++;

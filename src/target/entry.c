@@ -11,12 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #define PARENT_MODE 0755 /* of a missing folder that the archive says nothing of */
-#define NAME_TRIES  8
 
 /* A thing in the making. It comes under its own name when that is free; what is there already is replaced in
  * one step by a thing that was made beside it. */
@@ -49,17 +48,18 @@ static int create(struct making *m, const char *name)
     return mknodat(dirfd, name, type | 0600, type == AE_IFIFO ? 0 : dev);
 }
 
+/* Beside it under a name that is the same each time: what a restore that was killed left there goes now. */
 static int create_here_or_beside(struct making *m)
 {
     int rc = create(m, m->name);
-    for (unsigned tries = 0; rc != 0 && errno == EEXIST && tries < NAME_TRIES; tries++) {
-        uint64_t random;
-        if (getrandom(&random, sizeof random, 0) != sizeof random)
-            return -1;
-        snprintf(m->temporary, sizeof m->temporary, ".lifeboat-%016llx", (unsigned long long)random);
-        rc = create(m, m->temporary);
-    }
-    return rc;
+    if (rc == 0 || errno != EEXIST)
+        return rc;
+    snprintf(m->temporary, sizeof m->temporary, ".lifeboat-%016llx",
+             (unsigned long long)XXH3_64bits(m->name, strlen(m->name)));
+    rc = create(m, m->temporary);
+    if (rc == 0 || errno != EEXIST || unlinkat(m->folder->fd, m->temporary, 0) != 0)
+        return rc;
+    return create(m, m->temporary);
 }
 
 /* Gives a thing its name, or, when it did not become whole, takes it away again. */

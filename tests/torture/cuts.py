@@ -12,9 +12,13 @@ import struct
 import scenes
 from world import BUILD, ROUNDS, SEED, Case, Failed, must, read_json
 
-DATA, SIZE, SYNC, NAME, GONE, RENAMED, FOLDER = range(1, 8)  # record.c
+DATA, SIZE, SYNC, NAME, GONE, RENAMED, FOLDER, SYMLINK = range(1, 9)  # record.c
 ENTRY = struct.Struct("<4I 4Q")
 WAYS = ("lost", "empty", "zeros", "torn", "kept", "mixed", "mixed", "mixed", "mixed", "mixed")
+
+
+class Link(bytes):
+    """What a symbolic link has for data: where it leads to."""
 
 
 class File:
@@ -68,7 +72,9 @@ class Disk:
 
     def take(self, path):
         st = os.lstat(path)
-        if os.path.isdir(path):
+        if os.path.islink(path):
+            self.inodes[st.st_ino] = File(Link(os.fsencode(os.readlink(path))))
+        elif os.path.isdir(path):
             self.inodes[st.st_ino] = {name: self.take("%s/%s" % (path, name)) for name in os.listdir(path)}
         else:
             with open(path, "rb") as f:
@@ -94,6 +100,8 @@ class Disk:
                 self.inodes[inode] = {}
             elif kind == NAME:
                 self.inodes.setdefault(inode, File())
+            elif kind == SYMLINK:
+                self.inodes[inode] = File(Link(data))
             self.changes.append(Change(folder, name, inode if kind != GONE else None))
 
     def keep(self, c):
@@ -154,7 +162,7 @@ class Recording:
             env = {"LD_PRELOAD": BUILD + "/torture/record.so", "TORTURE_RECORD": record, "TORTURE_BELOW": case.path}
             for words in script.runs:
                 r = case.torture(env, *(w.format(case.path) for w in words))
-                must(r.code == 0, "%s, recorded: %s" % (" ".join(words), r))
+                must(r.code == script.scene.ends, "%s, recorded: %s" % (" ".join(words), r))
                 if "backup" in words:
                     self.reported.append((len(self.read(record)), read_json(r.out)["snapshot"]))
             self.entries = self.read(record)
@@ -194,6 +202,9 @@ def write_tree(tree, times, to):
     for path, data in tree.items():
         if data is None:
             os.makedirs(to + path)
+            continue
+        if isinstance(data, Link):
+            os.symlink(data, to + path)
             continue
         with open(to + path, "wb") as f:
             f.write(data)
@@ -239,7 +250,8 @@ def one_cut(world, scene, which, at, way, seed):
 SCRIPTS = (Script(scenes.First(), ("-q", "init", "--kit", "{}/kit"), ("--json", "backup"), ("--json", "backup")),
            Script(scenes.Backup(), ("--json", "backup"), ("--json", "backup", "--read-all")), Script(scenes.Copy(), ("copy",)),
            Script(scenes.Prune(), ("prune", "--yes")), Script(scenes.PruneExclusive(), ("prune", "--exclusive", "--yes")),
-           Script(scenes.Repair(), ("repair",)))
+           Script(scenes.Repair(), ("repair",)), Script(scenes.Restore(), ("restore", "latest", "files", "--to", "{}/target")),
+           Script(scenes.RestoreOver(), ("restore", "latest", "files", "--to", "{}/target", "--overwrite")), Script(scenes.Drill(), ("drill",)), Script(scenes.DrillDamaged(), ("drill",)))
 
 
 def cut_cases(world, wanted):

@@ -2,6 +2,8 @@
  * fail, or kills the program at it. What shall happen, and what did, is a struct plan in the file that
  * TORTURE_PLAN names: the whole tree of processes counts in it. TORTURE_PROGRAMS: the names of those that are
  * counted. */
+#include "crashes.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -53,7 +55,8 @@ struct plan {
     atomic_uint hits;
     uint32_t kind, at, until; /* the calls from number `at` to `until` */
     uint32_t mode, error;
-    char what[96]; /* the first call that was hit */
+    char what[96];      /* the first call that was hit */
+    char crashed[4000]; /* for each frame of a thread that crashed a line: object, offset, a name near it */
 };
 static struct plan *plan;
 
@@ -75,21 +78,20 @@ __attribute__((constructor)) static void begin(void)
     if (fd < 0)
         return;
     void *p = (void *)syscall(SYS_mmap, NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    plan = p == MAP_FAILED ? NULL : p;
     syscall(SYS_close, fd);
+    if (p == MAP_FAILED)
+        return;
+    struct plan *mapped = p;
+    watch_crashes(mapped->crashed, sizeof mapped->crashed);
+    plan = mapped; /* counts from here on */
 }
 
-/* No printf here: it may be malloc that is being hit. */
 static void note(const char *call, const char *object)
 {
-    char *to = plan->what, *end = plan->what + sizeof plan->what - 1;
-    while (*call && to < end)
-        *to++ = *call++;
-    if (object && to < end)
-        *to++ = ' ';
-    while (object && *object && to < end)
-        *to++ = *object++;
-    *to = 0;
+    const char *end = plan->what + sizeof plan->what - 1;
+    char *to = add(plan->what, end, call);
+    if (object)
+        add(add(to, end, " "), end, object);
 }
 
 static bool hits(enum kind kind, const char *call, const char *object)

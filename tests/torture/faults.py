@@ -4,14 +4,14 @@ import os
 import random
 import struct
 import time
-from signal import SIGSEGV
+from signal import SIGABRT, SIGSEGV
 
 from scenes import SCENES
 from world import BUILD, CODES, LIFEBOAT, SANITIZED, SEED, Failed, must
 
 KINDS = ("write sync rename open fork pipe read mkdir unlink mmap alloc truncate poll net sql curl thread stat attribute change").split()
 COUNT, FAIL, SHORT, KILL = range(4)
-PLAN = struct.Struct("<32I I I I I I I 96s")
+PLAN = struct.Struct("<32I I I I I I I 96s 4000s")
 FOREVER = 2**32 - 1
 MOST = {"alloc": 400, "stat": 150, "read": 400}  # of so many calls of a run a sample is hit
 
@@ -27,6 +27,10 @@ WORDS = {"curl": ("connect", "memory"), "attribute": (": mode ", ": time ", ": o
          "thread": ("thread",), "write": ("too short", "unexpected end")}
 
 
+def text_of(field):
+    return field.split(b"\0")[0].decode(errors="replace")
+
+
 class Plan:
     def __init__(self, case):
         self.path = case.path + "/plan"
@@ -35,13 +39,21 @@ class Plan:
 
     def set(self, kind="", mode=COUNT, at=0, until=0, error=0):
         with open(self.path, "wb") as f:
-            f.write(PLAN.pack(*[0] * 32, 0, KINDS.index(kind) if kind else 0, at, until, mode, error, b""))
+            f.write(PLAN.pack(*[0] * 32, 0, KINDS.index(kind) if kind else 0, at, until, mode, error, b"", b""))
         os.chmod(self.path, 0o666)
 
     def get(self):
         with open(self.path, "rb") as f:
             values = PLAN.unpack(f.read())
-        return dict(zip(KINDS, values)), values[32], values[-1].split(b"\0")[0].decode(errors="replace")
+        return dict(zip(KINDS, values)), values[32], text_of(values[-2])
+
+    def shown(self):
+        return "crashed at: " + " < ".join("%s+%s %s" % (os.path.basename(f[0]), f[1], f[2]) for f in self.crashed())
+
+    def crashed(self):
+        """The frames of a thread that crashed, the innermost first: [object, offset, a name near it]."""
+        with open(self.path, "rb") as f:
+            return [line.rsplit(" ", 2) for line in text_of(PLAN.unpack(f.read())[-1]).split("\n")[:-1]]
 
 
 COUNTED = {}
@@ -58,7 +70,7 @@ def counts_of(world, scene):
         began = time.monotonic()
         r = case.torture({**plan.env, "TORTURE_PROGRAMS": scene.programs}, *scene.arguments(case))
         seconds = time.monotonic() - began
-        must(r.code == 0, "%s, without a fault: %s" % (scene.name, r))
+        must(r.code == scene.ends, "%s, without a fault: %s" % (scene.name, r))
         scene.good(case)
         COUNTED[scene.name] = plan.get()[0], seconds
         return COUNTED[scene.name]
@@ -76,6 +88,18 @@ def no_sanitizer(run):
     must("Sanitizer" not in run.err, "the sanitizer: " + run.err[:1500])
 
 
+def known_crash(frames):
+    """Where a library crashed of which that is known: libarchive (what of the C library it called there does not count), and the look-up
+    of users in the C library. The nearest exported name is told."""
+    for path, offset, name in frames:
+        library = os.path.basename(path)
+        if library.startswith("libc.so") and name.startswith("getpw"):
+            return "libc: " + name
+        if not library.startswith(("libc.so", "fault.so")):
+            return "libarchive: " + (name or offset) if library.startswith("libarchive.so") else None
+    return None
+
+
 def one_fault(world, scene, kind, errors, n):
     """Hits call number n. What happened: refused, or harmless; None: the run makes fewer calls."""
     case = scene.case(world)
@@ -89,15 +113,16 @@ def one_fault(world, scene, kind, errors, n):
         r = case.torture({**plan.env, "TORTURE_PROGRAMS": programs}, *scene.arguments(case), program=program)
         _, hits, what = plan.get()
         no_sanitizer(r)
-        crashed = kind == "alloc" and r.code == -SIGSEGV  # libarchive does, in functions of its own
-        must(r.code in CODES or crashed, str(r))
-        if r.code and not crashed:
+        crashed = known_crash(plan.crashed()) if kind == "alloc" and r.code in (-SIGSEGV, -SIGABRT) else None
+        must(r.code in CODES or crashed, "%s\n%s" % (r, plan.shown()))
+        if r.code not in (0, scene.ends) and not crashed:
             must(hits, "fails without a fault: %s" % r)
             must(names_cause(kind, error, r), "does not name the cause: %s" % r)
+            must(kind != "alloc" or (r.code != 5 and '"differs"' not in r.out), "takes the want of memory for damage: %s" % r)
         elif not crashed:
             scene.good(case)
         scene.after(case, r)
-        return ("crashed in a library" if crashed else "refused" if r.code else "harmless") if hits else None
+        return ("crashed in " + crashed if crashed else "refused" if r.code != scene.ends else "harmless") if hits else None
     except Failed as e:
         raise Failed("%s: %s number %d says %s (%s): %s" % (scene.name, kind, n, errors, what, e)) from None
     finally:

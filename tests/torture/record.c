@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { DATA = 1, SIZE, SYNC, NAME, GONE, RENAMED, FOLDER }; /* cuts.py has the same list */
+enum { DATA = 1, SIZE, SYNC, NAME, GONE, RENAMED, FOLDER, SYMLINK }; /* cuts.py has the same list */
 
 struct entry {
     uint32_t kind, name_n, data_n, unused;
@@ -215,6 +215,23 @@ int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
     int rc = (int)syscall(SYS_linkat, from_fd, from, to_fd, to, flags);
     if (rc == 0)
         record_name(NAME, folder, last, inode_at(to_fd, to, AT_SYMLINK_NOFOLLOW));
+    leave(entered);
+    return rc;
+}
+
+int symlinkat(const char *target, int dirfd, const char *path)
+{
+    const char *last = NULL;
+    uint64_t folder = record >= 0 ? folder_of(dirfd, path, &last) : 0;
+    bool entered = folder && enter();
+    int rc = (int)syscall(SYS_symlinkat, target, dirfd, path);
+    if (rc == 0 && folder)
+        put((struct entry){.kind = SYMLINK,
+                           .folder = folder,
+                           .inode = inode_at(dirfd, path, AT_SYMLINK_NOFOLLOW),
+                           .name_n = (uint32_t)strlen(last),
+                           .data_n = (uint32_t)strlen(target)},
+            last, target);
     leave(entered);
     return rc;
 }

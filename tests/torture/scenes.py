@@ -1,6 +1,9 @@
 """What is tortured: a command on a copy of a repository; what it has done when it said that it was well, and what holds
 whatever it said."""
-from world import ROUNDS, Case, must, other_attributes, same_tree
+import json
+import os
+
+from world import ROUNDS, Case, must, other_attributes, read_json, same_tree
 
 
 class Scene:
@@ -13,6 +16,7 @@ class Scene:
     kinds = None  # of calls that are hit; all
     programs = "lifeboat"
     most = 10**6  # calls of a kind that are hit
+    ends = 0  # its exit status, undisturbed
 
     def case(self, world):
         return Case(world, self.template, **self.configuration)
@@ -38,7 +42,7 @@ class Scene:
         case.restores_days(*self.days)
         case.age_temporaries()
         r = case.look(*self.again(case))
-        must(r.code == 0, "the next run: %s" % r)
+        must(r.code == self.ends, "the next run: %s" % r)
         self.good(case)
         case.nothing_left()
 
@@ -145,6 +149,55 @@ class MirroredBackup(Backup):
         Copy.good(self, case)
 
 
+class ToldBackup(Backup):
+    """A dead-man's switch hears of it, and so does a webhook."""
+    name = "backup that is told"
+    configuration = {"told": True}
+    most = 25
+
+    @staticmethod
+    def pings(case, end=""):
+        return case.world.listener.bodies("/ping/" + case.name + end)
+
+    def after(self, case, run):
+        if self.pings(case):
+            self.good(case)
+        must(not run or run.code or self.pings(case) or "[notify] ping-url: " in run.err, "neither told nor said that it was not: %s" % run)
+        Backup.after(self, case, run)
+        must(self.pings(case), "the next run is not told")
+
+
+class FailingBackup(ToldBackup):
+    """One of its sources fails, until it is healed."""
+    name = "backup that fails"
+    configuration = {"told": True, "fragile": True}
+    ends = 1
+
+    @staticmethod
+    def news(case, event):
+        return [text for text in map(read_json, case.world.listener.bodies("/hook/" + case.name)) if text["event"] == event]
+
+    def good(self, case):
+        """Its end is in healed()."""
+
+    def healed(self, case):
+        with open(case.path + "/healed", "w", encoding="ascii") as f:
+            f.write("well")
+        r = case.look("backup")
+        must(r.code == 0, "the run that is healed: %s" % r)
+        Backup.good(self, case)
+        must(self.pings(case) == [""], "the switch is not told that it is well, once")
+        must(self.news(case, "end"), "its end is no news")
+
+    def after(self, case, run):
+        must(not run or run.code not in (0, 3), "what fails ends well: %s" % run)
+        Backup.after(self, case, run)
+        must(not self.pings(case), "the switch is told that it is well")
+        must(self.pings(case, "/fail"), "the switch is not told that it failed")
+        must(any("problem: backup fragile: failed" in n["text"] for n in self.news(case, "problem")), "the problem is no news, also of the next run")
+        self.healed(case)
+
+
 class Copy(Scene):
     name = "copy"
     template = "mirrored"
@@ -208,6 +261,17 @@ class Restore(Scene):
         must(not different, "not what was backed up: " + different[:300])
 
 
+class RestoreOver(Restore):
+    """What is there is of an older day."""
+    name = "restore over another"
+
+    def case(self, world):
+        case = Scene.case(self, world)
+        r = case.look("restore", world.ids[0], "files", "--to", case.path + "/target")
+        must(r.code == 0, "restore of day 1: %s" % r)
+        return case
+
+
 class RestoreDatabase(Scene):
     name = "restore of a database"
     needs_database = True
@@ -235,10 +299,53 @@ class RestoreDatabase(Scene):
         case.remove()
 
 
+def proofs(case):
+    """Of the sources that are drilled, in the newest snapshot."""
+    r = case.look("--json", "show", case.world.ids[-1])
+    must(r.code == 0, "show: %s" % r)
+    return [s["proof"] for s in json.loads(r.out)["sources"] if s["type"] != "postgres"]
+
+
 class Drill(Scene):
     name = "drill"
     words = ("--json", "drill")
     most = 40
+
+    def good(self, case):
+        must(all(p and p["proven"] for p in proofs(case)), "not shown as proven")
+
+
+class DrillDamaged(Scene):
+    """Nothing says that it was proven, at no moment."""
+    name = "drill of what is damaged"
+    words = ("--json", "drill")
+    days = ()
+    most = 40
+    ends = 4
+
+    def case(self, world):
+        case = Scene.case(self, world)
+        for where, _, files in os.walk(case.path + "/store/packs"):
+            for path in ("%s/%s" % (where, name) for name in files):
+                os.chmod(path, 0o600)
+                with open(path, "r+b") as f:
+                    f.write(bytes(os.path.getsize(path)))
+        return case
+
+    def good(self, case):
+        must(not any(p and p["proven"] for p in proofs(case)), "shown as proven")
+
+    def whole(self, case):
+        self.good(case)
+
+    def after(self, case, run):
+        must(not run or run.code, "what is damaged is proven: %s" % run)
+        self.whole(case)
+        case.age_temporaries()
+        r = case.look(*self.words)
+        must(r.code == self.ends, "the next drill: %s" % r)
+        self.good(case)
+        case.nothing_left()
 
 
 class DrillDatabase(Scene):
@@ -251,5 +358,5 @@ class DrillDatabase(Scene):
     most = 12
 
 
-SCENES = (First(), Backup(), BackupToBucket(), BackupDatabase(), MirroredBackup(), Copy(), Prune(), PruneExclusive(), Check(), Repair(), Restore(), RestoreDatabase(),
-          Drill(), DrillDatabase())
+SCENES = (First(), Backup(), BackupToBucket(), BackupDatabase(), MirroredBackup(), ToldBackup(), FailingBackup(), Copy(), Prune(), PruneExclusive(), Check(), Repair(),
+          Restore(), RestoreOver(), RestoreDatabase(), Drill(), DrillDamaged(), DrillDatabase())

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -126,6 +127,37 @@ class Bucket:
         self.call("ceph_stop " + self.folder)
 
 
+class Listener:
+    """Where [notify] posts to. What came is kept: lines of JSON."""
+
+    def __init__(self, folder):
+        self.folder = folder + "/web"
+        os.mkdir(self.folder)
+        os.mkfifo(self.folder + "/port")
+        with open(self.folder + "/mode", "w", encoding="ascii") as f:
+            f.write("200")
+        for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            os.environ.pop(name, None)
+        self.process = subprocess.Popen([sys.executable, HERE + "/../lib/listener.py", self.folder], stdin=subprocess.DEVNULL)
+        with open(self.folder + "/port", encoding="ascii") as f:
+            self.url = "http://127.0.0.1:" + f.readline().strip()
+
+    def lines(self, path):
+        name = os.path.basename(path)
+        return ["[notify]", "insecure = yes", "ping-url = %s/ping/%s" % (self.url, name), "webhook-url = %s/hook/%s" % (self.url, name)]
+
+    def bodies(self, path):
+        """Of the posts to a path, the first one first. A line without an end is still being written."""
+        with open(self.folder + "/requests", "a+", encoding="utf-8") as f:
+            f.seek(0)
+            posts = [json.loads(line) for line in f if line.endswith("\n")]
+        return [p["body"] for p in posts if p["path"] == path]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 # ---- running the program ----
 class Run:
     def __init__(self, code, out, err):
@@ -155,25 +187,26 @@ class World:
         self.disk = tempfile.mkdtemp(prefix="lifeboat-torture-")  # drills are not for tmpfs
         os.chmod(self.folder, 0o755)
         os.chmod(self.disk, 0o755)
-        self.database, self.bucket = None, None
+        self.database, self.bucket, self.listener = None, None, None
         self.numbers = itertools.count()
         try:
             self.database = Database(self.folder) if servers else None
             self.bucket = Bucket(self.folder) if servers and Bucket.is_installed() else None
+            self.listener = Listener(self.folder)
             self.make_templates()
         except BaseException:
             self.remove()
             raise
 
     def remove(self):
-        for server in (self.database, self.bucket):
+        for server in (self.database, self.bucket, self.listener):
             if server:
                 server.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.rmtree(self.disk, ignore_errors=True)
 
     # -- configurations --
-    def configure(self, path, mirror=False, db=False, files=True, bucket=False):
+    def configure(self, path, mirror=False, db=False, files=True, bucket=False, fragile=False, told=False):
         lines = self.bucket.lines(path) if bucket else ["[store main]", "url = file://%s/store" % path, "min-free = 0"]
         if mirror:
             lines += ["[store away]", "url = file://%s/away" % path, "min-free = 0"]
@@ -186,8 +219,13 @@ class World:
                       "[source numbers]", "type = command", "command = seq 1 20000", 'restore-command = cat >"$LIFEBOAT_TARGET"/numbers']
         if db:
             lines += ["[source db]", "type = postgres", "connection = host=%s dbname=app user=postgres" % self.database.folder]
+        if fragile:
+            lines += ["[source fragile]", "type = command", "command = cat %s/healed" % path, "restore-command = cat >/dev/null"]
+        if told:
+            lines += self.listener.lines(path)
         with open(path + "/conf", "w", encoding="ascii") as f:
             f.write("\n".join(lines) + "\n")
+        os.chmod(path + "/conf", 0o600)  # URLs of [notify] are secrets
 
     def disk_of(self, path):
         return "%s/%s" % (self.disk, os.path.basename(path))

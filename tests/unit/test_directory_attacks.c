@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- nothing leaves the folder ---- */
@@ -269,11 +270,61 @@ static void test_too_large(void **state)
     test_tar_done(&t);
 }
 
+/* ---- a restore that was killed ---- */
+static int next_or_die(struct feed *f, struct bytes *out, struct err *e)
+{
+    struct slices *s = CONTAINER(f, struct slices, base);
+    (void)e;
+    if (s->left.n == 0)
+        _exit(0);
+    *out = s->left;
+    s->left = BYTES("", 0);
+    return 0;
+}
+
+static void die_after(struct world *w, struct bytes b)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct slices s = {.base = {next_or_die}, .left = b};
+        _exit(target_directory(&s.base, &w->o, &w->counts, &w->e) ? 2 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+#define BIG 70000
+static void test_killed(void **state)
+{
+    struct world *w = *state;
+    struct tar t;
+    AUTO_CHAR big = xcalloc(1, BIG + 1);
+    memset(big, 'x', BIG);
+    test_tar_begin(&t);
+    test_tar_add_folder(&t, ".", 0755);
+    test_tar_add_file(&t, "big", big);
+    test_tar_add_file(&t, "small", "text");
+    struct bytes b = test_tar_end(&t);
+    world_stream_ok(w, &t);
+    w->o.overwrite = true;
+    for (int again = 0; again < 2; again++) {
+        die_after(w, BYTES(b.p, b.n / 2));
+        assert_int_equal(count_names_in(w->in), 3); /* what was in the making */
+        assert_int_equal(world_stat(w, "big").st_size, BIG);
+    }
+    world_stream_ok(w, &t);
+    assert_int_equal(count_names_in(w->in), 2);
+    test_tar_done(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_WORLD(test_attacks), WITH_WORLD(test_attacks_from_inside), WITH_WORLD(test_cut_off),
         WITH_WORLD(test_flipped), WITH_WORLD(test_feed_fails),          WITH_WORLD(test_too_large),
+        WITH_WORLD(test_killed),
     };
     return cmocka_run_group_tests_name("directory_attacks", tests, NULL, NULL);
 }
