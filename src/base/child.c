@@ -32,24 +32,28 @@ int stop_check(struct err *e)
 #define PIPE_SIZE   (1 << 20) /* an unprivileged process's most: /proc/sys/fs/pipe-max-size */
 
 /* Drains stderr in a thread of its own, so that a chatty child never blocks, and keeps the end of it. Once
- * the child has ended, whoever else still holds the pipe (a daemon that it started) is not waited for. */
+ * the child has ended, whoever else still holds the pipe (a daemon that it started) is not waited for: not
+ * until it speaks, and not until it is silent. */
 struct reader {
     pthread_t thread;
     int fd;
     atomic_bool ended;
     struct buf text;
 };
-#define LINGER_MS 200
+#define LINGER_MS  200
+#define LONGEST_MS 2000
 
 static void *drain(void *arg)
 {
     struct reader *r = arg;
     uint8_t block[4096];
-    for (;;) {
+    for (uint64_t ended_ns = 0;;) {
         struct pollfd ready = {.fd = r->fd, .events = POLLIN};
         bool last = r->ended;
+        if (last && ended_ns == 0)
+            ended_ns = time_monotonic_ns();
         int some = poll(&ready, 1, LINGER_MS);
-        if (some == 0 && last)
+        if (last && (some == 0 || time_monotonic_ns() - ended_ns > LONGEST_MS * 1000000ull))
             return NULL;
         if (some <= 0)
             continue;
@@ -278,6 +282,8 @@ static void sleep_ms(long ms)
     nanosleep(&t, NULL);
 }
 
+#define STATUS_UNKNOWN (-1) /* waitpid() gives none: neither exited nor killed */
+
 /* Reaps within `ms` milliseconds (forever when negative); looks at the time limit and at stop_requested. */
 static bool reap(struct child *c, long ms, int *status)
 {
@@ -287,6 +293,7 @@ static bool reap(struct child *c, long ms, int *status)
         pid_t got = waitpid(c->pid, status, just_wait ? 0 : WNOHANG);
         service_tick();
         if (got == c->pid || (got < 0 && errno != EINTR)) {
+            *status = got < 0 ? STATUS_UNKNOWN : *status;
             c->pid = 0;
             return true;
         }
@@ -363,6 +370,10 @@ int child_wait(struct child *c, const char *what, int *status, struct err *e)
     if (c->timed_out)
         return err_set(e, ERR_FAILED, "%s: stopped after %u s (its time limit)%s%s", what, c->time_limit_s,
                        colon, said);
+    if (st == STATUS_UNKNOWN)
+        return err_set(e, ERR_FAILED,
+                       "%s: how it ended is not known, so it counts as failed (is SIGCHLD ignored here?)%s%s",
+                       what, colon, said);
     if (WIFSIGNALED(st))
         return err_set(e, ERR_FAILED, "%s: killed by signal %d (%s)%s%s", what, WTERMSIG(st),
                        strsignal(WTERMSIG(st)), colon, said);
@@ -393,6 +404,8 @@ int child_output(const struct child_options *o, const char *what, size_t limit, 
         return -1;
     size_t start = out->n;
     for (;;) {
+        if (child_wait_readable(&c, e))
+            return err_wrap(e, "%s", what);
         ssize_t n = fd_read(c.out, buf_reserve(out, 65536), 65536, what, e);
         if (n < 0)
             return -1;

@@ -47,6 +47,7 @@ static void make_process_safe(void)
     setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
     prctl(PR_SET_DUMPABLE, 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* whoever started us may ignore it: no program's exit status would reach us */
     /* Once: a second one ends us as it would any program. Calls that wait are interrupted. */
     struct sigaction once = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
     for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
