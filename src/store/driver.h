@@ -50,6 +50,14 @@ struct store {
 
 bool store_name_is_valid(const char *name);
 
+/* What a store says of time may be anything: here it lies after 1970 and before 2200, so that a sum or a
+ * difference of two is never too large. */
+static inline int64_t store_time_ns(int64_t seconds, int64_t ns)
+{
+    static const int64_t end = 7258118400; /* 2200-01-01 */
+    return MAX(MAX(MIN(seconds, end), 0) * 1000000000 + (seconds >= 0 && seconds < end ? ns : 0), 1);
+}
+
 /* For wrappers: what the driver does, or what is so where it has no such operation. */
 int driver_replace(struct store *s, const char *name, struct bytes data, struct err *e);
 int driver_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,

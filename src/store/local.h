@@ -37,7 +37,7 @@ static inline struct local *local_of(struct store *s)
 
 static inline int64_t mtime_of(const struct stat *st)
 {
-    return st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec;
+    return store_time_ns(st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 }
 
 /* Like err_errno, and says what helps. */

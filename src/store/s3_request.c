@@ -441,5 +441,5 @@ void s3_reply_free(struct s3_reply *r)
 int64_t s3_reply_time(const struct s3_reply *r)
 {
     time_t t = r->header[S3_DATE] ? curl_getdate(r->header[S3_DATE], NULL) : -1;
-    return t > 0 ? (int64_t)t * 1000000000 : 0;
+    return t > 0 ? store_time_ns(t, 0) : 0;
 }

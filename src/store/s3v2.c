@@ -80,7 +80,7 @@ static S3Status take_properties(const S3ResponseProperties *p, void *ctx)
     struct call *c = ctx;
     c->moved_ns = time_monotonic_ns();
     c->length = p->contentLength;
-    c->mtime_ns = p->lastModified * (int64_t)SECOND;
+    c->mtime_ns = store_time_ns(p->lastModified, 0);
     return S3StatusOK;
 }
 
@@ -134,7 +134,7 @@ static int64_t time_of_entry(int64_t seconds)
 {
     struct tm written;
     time_t t = (time_t)seconds;
-    return localtime_r(&t, &written) ? timegm(&written) * (int64_t)SECOND : 0;
+    return store_time_ns(localtime_r(&t, &written) ? timegm(&written) : 0, 0);
 }
 
 static S3Status take_page(int truncated, const char *next, int count, const S3ListBucketContent *v,
