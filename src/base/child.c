@@ -149,14 +149,11 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    int in = o->in == CHILD_PIPE      ? p->in[0]
-             : o->in == CHILD_FD      ? o->in_fd
-             : o->in == CHILD_INHERIT ? 0
-                                      : null;
-    int out = o->out == CHILD_PIPE      ? p->out[1]
-              : o->out == CHILD_FD      ? o->out_fd
-              : o->out == CHILD_INHERIT ? 1
-                                        : null;
+    int in = o->in == CHILD_PIPE ? p->in[0] : o->in == CHILD_FD ? o->in_fd : null;
+    int out = o->out == CHILD_PIPE ? p->out[1] : o->out == CHILD_FD ? o->out_fd : null;
+    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* libraries do not say it of all that they open */
+    if (o->kept_fd)
+        fcntl(o->kept_fd, F_SETFD, 0);
     if (!why && put_at(in, 0) >= 0 && put_at(out, 1) >= 0 && put_at(p->err[1], 2) >= 0 &&
         (!o->directory || chdir(o->directory) == 0) && (!o->prepare || !(why = o->prepare(o->prepare_ctx)))) {
         environ = env;

@@ -3,7 +3,7 @@
 #include "testing.h"
 
 #include <signal.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 #define SECOND 1000000000ull
 
@@ -89,6 +89,23 @@ static void output(void **state)
     assert_text(e, "more than 5 bytes");
 }
 
+/* Whatever is open here, a program gets 0 to 2, and what it is meant to get. */
+static void descriptors(void **state)
+{
+    (void)state;
+    AUTO(buf) out = BUF_NONE;
+    struct err e = ERR_INIT;
+    int open_here = dup(0), kept = dup(0);
+    AUTO_CHAR shell =
+        xasprintf("for f in 0 1 2 %d %d; do [ ! -e /proc/$$/fd/$f ] || echo $f; done", open_here, kept);
+    AUTO_CHAR wanted = xasprintf("0\n1\n2\n%d\n", kept);
+    const struct child_options o = {.shell = shell, .in = CHILD_NULL, .kept_fd = kept};
+    assert_ok(child_output(&o, "program", 100, &out, &e));
+    assert_string_equal(buf_cstr(&out), wanted);
+    close(open_here);
+    close(kept);
+}
+
 /* What it left behind goes on talking, and holds the pipe. */
 static void a_talking_daemon_is_not_waited_for(void **state)
 {
@@ -109,6 +126,7 @@ int main(void)
         cmocka_unit_test(time_limits_of_output),
         cmocka_unit_test(stops_while_output_is_awaited),
         cmocka_unit_test(output),
+        cmocka_unit_test(descriptors),
         cmocka_unit_test(a_talking_daemon_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
