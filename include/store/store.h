@@ -54,7 +54,7 @@ enum store_addressing {
     STORE_ADDRESSING_VIRTUAL,
 };
 struct store_s3_options {
-    const char *bucket, *prefix; /* store_s3_parse_url(); prefix may be NULL */
+    const char *bucket, *prefix; /* prefix: without slashes at its ends; NULL or "": none */
     const char *endpoint;        /* [https://]HOST[:PORT]; NULL: AWS in that region */
     const char *region;          /* NULL: us-east-1 */
     const struct store_credentials *credentials;
@@ -70,10 +70,6 @@ struct store_s3_options {
 /* A bucket as a store; *o is copied. Nothing is asked of the server yet. Errors that may pass are not tried
  * again: wrap it in store_retry_new(). NULL with *e: ERR_USAGE. */
 struct store *store_s3_new(const struct store_s3_options *o, struct err *e) MUST_CHECK;
-
-/* "s3://BUCKET/PREFIX" in its parts (free() both; *prefix is "" when there is none). ERR_USAGE: it is not
- * one. */
-int store_s3_parse_url(const char *url, char **bucket, char **prefix, struct err *e) MUST_CHECK;
 
 struct store_retry_options {
     /* No new try begins later than this after the first one: until the store has done something for the first
