@@ -44,9 +44,6 @@ void child_withhold(const char *name);
 /* ERR_USAGE when the program is not there ("pg_dump: not found in PATH"). */
 int child_start(struct child *c, const struct child_options *o, struct err *e) MUST_CHECK;
 
-/* Whether its time limit has passed. */
-bool child_is_late(const struct child *c);
-
 /* Makes c->in, a pipe, fit for child_give(): large, and not blocking. */
 void child_give_start(struct child *c);
 /* Writes all of it into c->in. 1: the child reads no more, or its time limit has passed (child_wait() says

@@ -109,11 +109,6 @@ int store_put_file(struct store *s, const char *name, int fd, uint64_t size, str
  * the newest version that has it. */
 int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e) MUST_CHECK;
 
-/* The object's version number `nth`, newest (0, the current one) first, where a store keeps several; markers
- * are not counted. For one whose bytes turned out bad: STORE_ABSENT when there are no more. */
-int store_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                      struct err *e) MUST_CHECK;
-
 /* Exactly n bytes from `offset` into p. An object that ends earlier is ERR_DAMAGED. STORE_ABSENT: *e not set.
  */
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n,

@@ -218,7 +218,8 @@ int child_start(struct child *c, const struct child_options *o, struct err *e)
     return 0;
 }
 
-bool child_is_late(const struct child *c)
+/* Whether its time limit has passed. */
+static bool is_late(const struct child *c)
 {
     return c->time_limit_s && time_monotonic_ns() - c->started_ns > c->time_limit_s * 1000000000ull;
 }
@@ -229,7 +230,7 @@ int child_wait_readable(struct child *c, struct err *e)
         struct pollfd p = {.fd = c->out, .events = POLLIN};
         if (stop_check(e))
             return -1;
-        if (child_is_late(c))
+        if (is_late(c))
             return err_set(e, ERR_FAILED, "stopped after %u s (its time limit)", c->time_limit_s);
         int rc = poll(&p, 1, 250);
         if (rc > 0)
@@ -251,7 +252,7 @@ int child_give(struct child *c, struct bytes b, struct err *e)
         struct pollfd room = {.fd = c->in, .events = POLLOUT};
         if (stop_check(e))
             return -1;
-        if (child_is_late(c))
+        if (is_late(c))
             return 1;
         if (poll(&room, 1, 250) <= 0)
             continue;
@@ -298,7 +299,7 @@ static bool reap(struct child *c, long ms, int *status)
             continue;
         if (ms >= 0 && waited >= ms)
             return false;
-        if (ms < 0 && child_is_late(c)) {
+        if (ms < 0 && is_late(c)) {
             c->timed_out = true;
             return false;
         }
