@@ -1,5 +1,6 @@
 /* child.h - running other programs: argv, never a shell unless asked; stdin, stdout as pipes when wanted;
- * stderr collected apart; the whole process group is ended with the handle. */
+ * stderr collected apart; no other descriptor is inherited, whoever opened it; the whole process group is
+ * ended with the handle. */
 #ifndef LIFEBOAT_BASE_CHILD_H
 #define LIFEBOAT_BASE_CHILD_H
 
@@ -7,7 +8,7 @@
 
 #include <sys/types.h>
 
-enum child_io { CHILD_NULL, CHILD_PIPE, CHILD_INHERIT, CHILD_FD };
+enum child_io { CHILD_NULL, CHILD_PIPE, CHILD_FD };
 struct child_options {
     const char *const *argv;   /* NULL-ended; argv[0] is looked up in PATH; or: */
     const char *shell;         /* run by /bin/sh -c */
@@ -15,6 +16,7 @@ struct child_options {
     const char *directory;     /* working directory, NULL: ours */
     enum child_io in, out;     /* CHILD_FD: in_fd, out_fd (borrowed) */
     int in_fd, out_fd;
+    int kept_fd;           /* one more descriptor that it gets, under its number here; 0: none */
     unsigned time_limit_s; /* 0: none; past it the group gets SIGTERM, 10 s later SIGKILL */
     /* Called in the child right before exec, in its process group, with 0 to 2 in place: async-signal-safe
      * calls only. Not 0 (an errno) gives up: child_start() fails with it. May be NULL. */
@@ -41,9 +43,6 @@ void child_withhold(const char *name);
 
 /* ERR_USAGE when the program is not there ("pg_dump: not found in PATH"). */
 int child_start(struct child *c, const struct child_options *o, struct err *e) MUST_CHECK;
-
-/* Whether its time limit has passed. */
-bool child_is_late(const struct child *c);
 
 /* Makes c->in, a pipe, fit for child_give(): large, and not blocking. */
 void child_give_start(struct child *c);

@@ -67,7 +67,8 @@ struct pg_program {
     char *path;
     int major;
     const struct pg_container *container; /* it runs in this one; NULL: here */
-    char *list;                           /* in there */
+    char *list;                           /* in there; or: */
+    int list_fd;                          /* here, borrowed; 0: none */
     struct strings arguments;
     struct strings environment; /* "NAME=value" or "NAME" to remove */
 };
@@ -87,7 +88,7 @@ int pg_program_connect(struct pg_program *g, const struct pg *p, const char *dat
  * command of the user's. */
 int pg_variables(const struct pg *p, const char *database, struct strings *out, struct err *e) MUST_CHECK;
 void pg_program_add(struct pg_program *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Adds --use-list. `fd` has no close-on-exec, and stays open until the program has ended. */
+/* Adds --use-list. `fd` stays open until the program has ended. */
 int pg_program_use_list(struct pg_program *g, int fd, struct err *e) MUST_CHECK;
 /* Starts it; `o` says where stdin and stdout go and how long it may take. */
 int pg_program_start(const struct pg_program *g, const struct child_options *o, struct child *c,

@@ -54,7 +54,7 @@ enum store_addressing {
     STORE_ADDRESSING_VIRTUAL,
 };
 struct store_s3_options {
-    const char *bucket, *prefix; /* store_s3_parse_url(); prefix may be NULL */
+    const char *bucket, *prefix; /* prefix: without slashes at its ends; NULL or "": none */
     const char *endpoint;        /* [https://]HOST[:PORT]; NULL: AWS in that region */
     const char *region;          /* NULL: us-east-1 */
     const struct store_credentials *credentials;
@@ -70,10 +70,6 @@ struct store_s3_options {
 /* A bucket as a store; *o is copied. Nothing is asked of the server yet. Errors that may pass are not tried
  * again: wrap it in store_retry_new(). NULL with *e: ERR_USAGE. */
 struct store *store_s3_new(const struct store_s3_options *o, struct err *e) MUST_CHECK;
-
-/* "s3://BUCKET/PREFIX" in its parts (free() both; *prefix is "" when there is none). ERR_USAGE: it is not
- * one. */
-int store_s3_parse_url(const char *url, char **bucket, char **prefix, struct err *e) MUST_CHECK;
 
 struct store_retry_options {
     /* No new try begins later than this after the first one: until the store has done something for the first
@@ -112,11 +108,6 @@ int store_put_file(struct store *s, const char *name, int fd, uint64_t size, str
  * set. In a versioned bucket what a marker hides is found all the same, and of a name that ends in a SHA-256
  * the newest version that has it. */
 int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out, struct err *e) MUST_CHECK;
-
-/* The object's version number `nth`, newest (0, the current one) first, where a store keeps several; markers
- * are not counted. For one whose bytes turned out bad: STORE_ABSENT when there are no more. */
-int store_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                      struct err *e) MUST_CHECK;
 
 /* Exactly n bytes from `offset` into p. An object that ends earlier is ERR_DAMAGED. STORE_ABSENT: *e not set.
  */

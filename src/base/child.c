@@ -32,24 +32,28 @@ int stop_check(struct err *e)
 #define PIPE_SIZE   (1 << 20) /* an unprivileged process's most: /proc/sys/fs/pipe-max-size */
 
 /* Drains stderr in a thread of its own, so that a chatty child never blocks, and keeps the end of it. Once
- * the child has ended, whoever else still holds the pipe (a daemon that it started) is not waited for. */
+ * the child has ended, whoever else still holds the pipe (a daemon that it started) is not waited for: not
+ * until it speaks, and not until it is silent. */
 struct reader {
     pthread_t thread;
     int fd;
     atomic_bool ended;
     struct buf text;
 };
-#define LINGER_MS 200
+#define LINGER_MS  200
+#define LONGEST_MS 2000
 
 static void *drain(void *arg)
 {
     struct reader *r = arg;
     uint8_t block[4096];
-    for (;;) {
+    for (uint64_t ended_ns = 0;;) {
         struct pollfd ready = {.fd = r->fd, .events = POLLIN};
         bool last = r->ended;
+        if (last && ended_ns == 0)
+            ended_ns = time_monotonic_ns();
         int some = poll(&ready, 1, LINGER_MS);
-        if (some == 0 && last)
+        if (last && (some == 0 || time_monotonic_ns() - ended_ns > LONGEST_MS * 1000000ull))
             return NULL;
         if (some <= 0)
             continue;
@@ -146,14 +150,11 @@ static _Noreturn void become(const struct child_options *o, const struct pipes *
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
-    int in = o->in == CHILD_PIPE      ? p->in[0]
-             : o->in == CHILD_FD      ? o->in_fd
-             : o->in == CHILD_INHERIT ? 0
-                                      : null;
-    int out = o->out == CHILD_PIPE      ? p->out[1]
-              : o->out == CHILD_FD      ? o->out_fd
-              : o->out == CHILD_INHERIT ? 1
-                                        : null;
+    int in = o->in == CHILD_PIPE ? p->in[0] : o->in == CHILD_FD ? o->in_fd : null;
+    int out = o->out == CHILD_PIPE ? p->out[1] : o->out == CHILD_FD ? o->out_fd : null;
+    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* libraries do not say it of all that they open */
+    if (o->kept_fd)
+        fcntl(o->kept_fd, F_SETFD, 0);
     if (!why && put_at(in, 0) >= 0 && put_at(out, 1) >= 0 && put_at(p->err[1], 2) >= 0 &&
         (!o->directory || chdir(o->directory) == 0) && (!o->prepare || !(why = o->prepare(o->prepare_ctx)))) {
         environ = env;
@@ -220,7 +221,8 @@ int child_start(struct child *c, const struct child_options *o, struct err *e)
     return 0;
 }
 
-bool child_is_late(const struct child *c)
+/* Whether its time limit has passed. */
+static bool is_late(const struct child *c)
 {
     return c->time_limit_s && time_monotonic_ns() - c->started_ns > c->time_limit_s * 1000000000ull;
 }
@@ -231,7 +233,7 @@ int child_wait_readable(struct child *c, struct err *e)
         struct pollfd p = {.fd = c->out, .events = POLLIN};
         if (stop_check(e))
             return -1;
-        if (child_is_late(c))
+        if (is_late(c))
             return err_set(e, ERR_FAILED, "stopped after %u s (its time limit)", c->time_limit_s);
         int rc = poll(&p, 1, 250);
         if (rc > 0)
@@ -253,7 +255,7 @@ int child_give(struct child *c, struct bytes b, struct err *e)
         struct pollfd room = {.fd = c->in, .events = POLLOUT};
         if (stop_check(e))
             return -1;
-        if (child_is_late(c))
+        if (is_late(c))
             return 1;
         if (poll(&room, 1, 250) <= 0)
             continue;
@@ -281,8 +283,7 @@ static void sleep_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-/* Where SIGCHLD is ignored there is none: nobody knows how it ended, so it is not taken for a good end. */
-#define LOST_STATUS (255 << 8)
+#define STATUS_UNKNOWN (-1) /* waitpid() gives none: neither exited nor killed */
 
 /* Reaps within `ms` milliseconds (forever when negative); looks at the time limit and at stop_requested. */
 static bool reap(struct child *c, long ms, int *status)
@@ -292,9 +293,8 @@ static bool reap(struct child *c, long ms, int *status)
         bool just_wait = ms < 0 && !c->time_limit_s && !stop_requested && !service_is_watched();
         pid_t got = waitpid(c->pid, status, just_wait ? 0 : WNOHANG);
         service_tick();
-        if (got < 0 && errno != EINTR)
-            *status = LOST_STATUS;
         if (got == c->pid || (got < 0 && errno != EINTR)) {
+            *status = got < 0 ? STATUS_UNKNOWN : *status;
             c->pid = 0;
             return true;
         }
@@ -302,7 +302,7 @@ static bool reap(struct child *c, long ms, int *status)
             continue;
         if (ms >= 0 && waited >= ms)
             return false;
-        if (ms < 0 && child_is_late(c)) {
+        if (ms < 0 && is_late(c)) {
             c->timed_out = true;
             return false;
         }
@@ -371,6 +371,10 @@ int child_wait(struct child *c, const char *what, int *status, struct err *e)
     if (c->timed_out)
         return err_set(e, ERR_FAILED, "%s: stopped after %u s (its time limit)%s%s", what, c->time_limit_s,
                        colon, said);
+    if (st == STATUS_UNKNOWN)
+        return err_set(e, ERR_FAILED,
+                       "%s: how it ended is not known, so it counts as failed (is SIGCHLD ignored here?)%s%s",
+                       what, colon, said);
     if (WIFSIGNALED(st))
         return err_set(e, ERR_FAILED, "%s: killed by signal %d (%s)%s%s", what, WTERMSIG(st),
                        strsignal(WTERMSIG(st)), colon, said);
@@ -401,6 +405,8 @@ int child_output(const struct child_options *o, const char *what, size_t limit, 
         return -1;
     size_t start = out->n;
     for (;;) {
+        if (child_wait_readable(&c, e))
+            return err_wrap(e, "%s", what);
         ssize_t n = fd_read(c.out, buf_reserve(out, 65536), 65536, what, e);
         if (n < 0)
             return -1;

@@ -29,11 +29,11 @@ static time_t seconds_floor(int64_t ns)
 void time_format_utc(char out[40], int64_t ns)
 {
     time_t s = seconds_floor(ns);
-    unsigned ms = (unsigned)((ns - s * NS) / 1000000);
+    unsigned ms = (unsigned)((ns % NS + NS) % NS / 1000000);
     struct tm tm;
     gmtime_r(&s, &tm);
     size_t n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + n, 8, ".%03uZ", ms % 1000);
+    snprintf(out + n, 8, ".%03uZ", ms);
 }
 
 bool time_parse_utc(const char *text, int64_t *ns)

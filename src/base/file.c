@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -152,15 +153,15 @@ static int publish(int dirfd, const char *temporary, const char *name, bool excl
 
 #define TEMP_AGE_S (24 * 3600) /* no write takes so long */
 
-/* Whether it is ".NAME.PID.tmp", as write_named() calls it. */
+/* Whether it is ".NAME.NUMBER.tmp", as write_named() calls it. */
 static bool is_temporary_of(const char *entry, const char *name)
 {
     size_t n = strlen(name);
     if (entry[0] != '.' || strncmp(entry + 1, name, n) != 0 || entry[n + 1] != '.')
         return false;
-    const char *pid = entry + n + 2;
-    size_t digits = strspn(pid, "0123456789");
-    return digits > 0 && strcmp(pid + digits, ".tmp") == 0;
+    const char *number = entry + n + 2;
+    size_t digits = strspn(number, "0123456789");
+    return digits > 0 && strcmp(number + digits, ".tmp") == 0;
 }
 
 /* A process that was killed left them. That one cannot be removed is no reason not to write. */
@@ -184,8 +185,10 @@ static void remove_old_temporaries(int folder, const char *name)
 static int write_named(int dirfd, const char *name, struct bytes data, mode_t mode, bool exclusive,
                        const char *path, struct err *e)
 {
-    AUTO_CHAR temporary = xasprintf(".%s.%d.tmp", name, (int)getpid());
-    unlinkat(dirfd, temporary, 0);
+    uint32_t number; /* that of the process may be another's, too, in another container */
+    while (getrandom(&number, sizeof number, 0) != sizeof number)
+        ; /* a signal while the machine boots */
+    AUTO_CHAR temporary = xasprintf(".%s.%u.tmp", name, number);
     remove_old_temporaries(dirfd, name);
     AUTO_FD fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
@@ -240,7 +243,7 @@ int dir_sync_above(const char *path, struct err *e)
 int dir_make(const char *path, mode_t mode, struct err *e)
 {
     AUTO_CHAR p = xstrdup(path);
-    for (char *slash = strchr(p + 1, '/');; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(p + (*p == '/'), '/');; slash = strchr(slash + 1, '/')) {
         if (slash)
             *slash = 0;
         struct stat st;
@@ -270,7 +273,7 @@ static bool move_up(struct removing *r, int dirfd, const char *name)
 {
     char to[32];
     int rc;
-    (void)!fchmodat(dirfd, name, 0700, 0); /* its ".." is about to be written */
+    (void)!fchmodat(dirfd, name, 0700, AT_SYMLINK_NOFOLLOW); /* its ".." is about to be written */
     do {
         snprintf(to, sizeof to, ".removing-%u", r->moved++);
         rc = renameat(dirfd, name, r->top, to);
@@ -285,7 +288,7 @@ static int empty_folder(struct removing *r, int dirfd, const char *name, mode_t 
                         struct err *e)
 {
     int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && fchmodat(dirfd, name, 0700, 0) == 0)
+    if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
         fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, ERR_IO, "%s/%s", path, name);

@@ -48,7 +48,10 @@ static void add_line(struct buf *out, const char *name, struct bytes value)
 {
     char hex[DIGITS_MAX + 1];
     hex_encode(hex, value);
-    buf_add_fmt(out, "%s %s\n", name, hex);
+    buf_add_str(out, name);
+    buf_add_u8(out, ' ');
+    buf_add_str(out, hex); /* not by buf_add_fmt(), which would leave a copy behind */
+    buf_add_u8(out, '\n');
     sodium_memzero(hex, sizeof hex);
 }
 
@@ -73,7 +76,8 @@ static void add_rows(struct buf *out, const char *name, struct bytes value)
     for (size_t i = 0; hex[i]; i += GROUP) {
         if (i % ROW == 0)
             buf_add_fmt(out, "%s  %-10s ", i ? "\n" : "", i ? "" : name);
-        buf_add_fmt(out, " %.*s", GROUP, hex + i);
+        buf_add_u8(out, ' ');
+        buf_add(out, BYTES(hex + i, GROUP));
     }
     buf_add_u8(out, '\n');
     sodium_memzero(hex, sizeof hex);

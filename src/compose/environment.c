@@ -7,6 +7,8 @@
 #define NESTED_MOST 16
 #define TEXT_MOST   (1u << 20)
 #define LINES_MOST  10000
+#define LINES_BYTES (16u << 20)
+#define NOTES_MOST  100
 #define BLANKS      " \t\r"
 
 static bool names(const char *line, const char *name, size_t n)
@@ -60,9 +62,11 @@ static int expand(const struct environment *v, const char *text, size_t n, unsig
 
 static void note_unset(const struct environment *v, const char *name)
 {
-    if (!v->notes)
+    if (!v->notes || v->notes->n > NOTES_MOST)
         return;
-    AUTO_CHAR line = xasprintf("the variable %s is not set: taken to be empty", name);
+    AUTO_CHAR line = v->notes->n == NOTES_MOST
+                         ? xstrdup("more variables are not set: taken to be empty")
+                         : xasprintf("the variable %s is not set: taken to be empty", name);
     if (!strings_has(v->notes, line))
         strings_add(v->notes, line);
 }
@@ -250,6 +254,10 @@ static int read_line(struct environment *v, struct lines *l, struct err *e)
         return -1;
     if (v->lines.n == LINES_MOST)
         return err_set(e, ERR_USAGE, "%s: more than %d variables", l->file, LINES_MOST);
+    v->bytes += line.n;
+    if (v->bytes > LINES_BYTES)
+        return err_set(e, ERR_USAGE, "%s: its variables come to more than %u MiB", l->file,
+                       LINES_BYTES >> 20);
     strings_add(&v->lines, buf_cstr(&line));
     return 0;
 }

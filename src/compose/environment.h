@@ -7,7 +7,8 @@
 struct environment {
     const struct strings *outer; /* "NAME=value", goes before */
     struct strings lines;        /* of files; the last that has a name counts */
-    struct strings *notes;       /* gets a line for each name that is used and not set; may be NULL */
+    size_t bytes;                /* of them */
+    struct strings *notes;       /* gets a line for a name that is used and not set; may be NULL */
 };
 const char *environment_get(const struct environment *v, const char *name); /* or NULL */
 void environment_free(struct environment *v);

@@ -225,8 +225,10 @@ static const struct node *with(struct loading *l, const struct node *map, const 
     struct node *m = new_map(l, map, map->n + 1);
     for (size_t i = 0; m && i < map->n; i++)
         map_put(m, map->keys[i], map->items[i]);
-    if (m)
+    if (m) {
+        m->tag = map->tag;
         map_put(m, key, value);
+    }
     return m;
 }
 
@@ -299,6 +301,8 @@ static const struct node *normal_services(struct loading *l, const struct node *
             return NULL;
         map_put(resolved, normal->keys[i], s);
     }
+    if (resolved)
+        resolved->tag = services->tag;
     return resolved ? with(l, whole, "services", resolved) : NULL;
 }
 
@@ -320,6 +324,8 @@ static const struct node *normal_secrets(struct loading *l, const struct node *w
             return NULL;
         map_put(m, secrets->keys[i], s);
     }
+    if (m)
+        m->tag = secrets->tag;
     return m ? with(l, whole, "secrets", m) : NULL;
 }
 

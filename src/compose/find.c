@@ -95,7 +95,9 @@ static const struct {
     {SERVICE_SEARCH, "/bitnami/opensearch", true},
 };
 
-char *image_name(const char *image)
+/* The last word of an image's name: "registry.example.com/x/postgres:15@sha256:..." is "postgres". Caller
+ * frees. */
+static char *image_name(const char *image)
 {
     size_t n = strcspn(image, "@");
     const char *start = image;
@@ -105,7 +107,7 @@ char *image_name(const char *image)
     return xstrndup(start, MIN(strcspn(start, ":@"), (size_t)(image + n - start)));
 }
 
-const char *service_kind_name(enum service_kind k)
+static const char *service_kind_name(enum service_kind k)
 {
     static const char *const names[] = {
         "", "PostgreSQL", "MySQL", "MariaDB", "MongoDB", "Redis", "Elasticsearch/OpenSearch", "a server"};

@@ -15,16 +15,12 @@ enum service_kind {
     SERVICE_WRITER, /* keeps its data in files that it writes all the time */
 };
 enum service_kind service_kind(const struct compose_service *s);
-const char *service_kind_name(enum service_kind k);
 /* Whether it is where a service of that kind keeps its data. */
 bool mount_is_data(const struct compose_service *s, enum service_kind k, const struct compose_mount *m);
 /* What the container gets; "" where compose hands on what is not known. NULL: no such variable. */
 const char *service_variable(const struct compose_service *s, const char *name);
 /* Where Elasticsearch may put its own snapshots: the place that its path.repo names. NULL: nowhere. */
 const struct compose_mount *search_snapshots(const struct compose_service *s);
-/* The last word of an image's name: "registry.example.com/x/postgres:15@sha256:..." is "postgres". Caller
- * frees. */
-char *image_name(const char *image);
 
 /* A place that services mount: a volume, or a folder of this host. */
 struct place {

@@ -37,7 +37,7 @@ void map_put(struct node *map, const char *key, const struct node *value)
 typedef const struct node *merge_fn(struct loading *l, const char *key, const struct node *base,
                                     const struct node *over);
 
-/* Each key of both; `both` says what becomes of one that both have. */
+/* Each key of both; `both` says what becomes of one that both have, unless its tag does. */
 static const struct node *merge_maps(struct loading *l, const struct node *base, const struct node *over,
                                      merge_fn *both)
 {
@@ -47,12 +47,14 @@ static const struct node *merge_maps(struct loading *l, const struct node *base,
     for (size_t i = 0; i < base->n; i++)
         map_put(m, base->keys[i], base->items[i]);
     for (size_t i = 0; i < over->n; i++) {
-        const struct node *old = node_get(m, over->keys[i]);
-        const struct node *value = old ? both(l, over->keys[i], old, over->items[i]) : over->items[i];
+        const struct node *old = node_get(m, over->keys[i]), *value = over->items[i];
+        if (old && value->tag == TAG_NONE)
+            value = both(l, over->keys[i], old, value);
         if (!value)
             return NULL;
         map_put(m, over->keys[i], value);
     }
+    m->tag = over->tag;
     return m;
 }
 
@@ -96,7 +98,7 @@ static const struct node *merge_value(struct loading *l, const char *key, const 
     for (size_t i = 0; i < ARRAY_LEN(whole); i++)
         if (strcmp(key, whole[i]) == 0)
             return over;
-    if (over->tag == TAG_RESET || over->tag == TAG_OVERRIDE || over->kind != base->kind)
+    if (over->kind != base->kind)
         return over;
     if (over->kind == NODE_MAP)
         return merge_maps(l, base, over, replaced);

@@ -27,8 +27,8 @@ static bool parse_local(const char *text, int64_t *ns)
         }
         struct tm asked = tm;
         time_t t = mktime(&tm);
-        if (tm.tm_mday != asked.tm_mday || tm.tm_year < 70)
-            return false; /* the 31st of February */
+        if (tm.tm_mday != asked.tm_mday || tm.tm_year < 70 || tm.tm_year > 300)
+            return false; /* the 31st of February, or no year of ours: as time_parse_utc() has it */
         *ns = (int64_t)t * 1000000000 + 999999999;
         return true;
     }

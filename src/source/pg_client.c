@@ -183,6 +183,12 @@ static int wait_result(struct pg *p, struct err *e)
     return 0;
 }
 
+/* Rows are to be moved, and libpq says the same again and again until that was done. */
+static bool is_copy(ExecStatusType status)
+{
+    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
 /* Leaves the connection usable when the server still answers; otherwise only pg_free() is left to do. */
 static void give_up(struct pg *p)
 {
@@ -195,9 +201,10 @@ static void give_up(struct pg *p)
     PQfreeCancel(c);
     while (wait_result(&last, &ignored) == 0) {
         PGresult *r = PQgetResult(p->conn);
-        if (!r)
-            return;
+        bool more = r && !is_copy(PQresultStatus(r));
         PQclear(r);
+        if (!more)
+            return;
     }
 }
 
@@ -237,6 +244,11 @@ int pg_query(struct pg *p, const char *sql, const char *const *params, PGresult 
         if (!r)
             break;
         ExecStatusType status = PQresultStatus(r);
+        if (is_copy(status)) {
+            PQclear(r);
+            rc = err_set(e, ERR_FAILED, "COPY from or to this program is not for here");
+            break;
+        }
         if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY && rc == 0)
             rc = query_error(p, r, e);
         if (out && status == PGRES_TUPLES_OK && rc == 0) {

@@ -284,6 +284,7 @@ int pg_program_start(const struct pg_program *g, const struct child_options *o, 
 {
     AUTO(strings) words = STRINGS_NONE;
     struct child_options run = *o;
+    run.kept_fd = g->list_fd;
     if (g->container) {
         bool guarded = o->in == CHILD_NULL;
         pg_container_words(g->container, &g->environment, guarded, &words);
@@ -340,10 +341,12 @@ int pg_program_use_list(struct pg_program *g, int fd, struct err *e)
 {
     if (g->container && pg_container_put(g->container, fd, &g->list, e))
         return -1;
-    if (g->container)
+    if (g->container) {
         pg_program_add(g, "--use-list=%s", g->list);
-    else
-        pg_program_add(g, "--use-list=/proc/self/fd/%d", fd);
+        return 0;
+    }
+    g->list_fd = fd;
+    pg_program_add(g, "--use-list=/proc/self/fd/%d", fd);
     return 0;
 }
 

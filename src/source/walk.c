@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -158,10 +159,10 @@ static void drop_cache(struct names *n, int dirfd)
 }
 
 /* ---- entries ---- */
-/* NULL with errno. */
+/* NULL with errno. `size`: what the file system says of it, which may be anything. */
 static char *read_target(int dirfd, const char *name, off_t size)
 {
-    size_t cap = (size_t)MAX(size, (off_t)127) + 1;
+    size_t cap = (size_t)MIN(MAX(size, (off_t)127), (off_t)PATH_MAX) + 1;
     for (;;) {
         char *target = xcalloc(cap + 1, 1);
         ssize_t n = readlinkat(dirfd, name, target, cap);

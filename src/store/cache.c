@@ -201,12 +201,6 @@ static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, s
     return in->ops->space(in, free_bytes, total_bytes, e);
 }
 
-static int get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                       struct err *e)
-{
-    return driver_get_version(inner_of(s), name, nth, limit, out, e);
-}
-
 static int retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
 {
     return driver_retention(inner_of(s), name, until_ns, e);
@@ -245,7 +239,6 @@ static const struct store_ops cache_ops = {.put = put,
                                            .list = list,
                                            .del = del,
                                            .space = space,
-                                           .get_version = get_version,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

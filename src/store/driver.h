@@ -18,14 +18,6 @@ static inline unsigned store_again_after(int rc)
     return (unsigned)(STORE_AGAIN - rc);
 }
 
-/* A time that a store gives, in seconds since 1970: none before then or after 2200, so that ages can be
- * computed. */
-static inline int64_t store_time_ns(int64_t seconds, int64_t ns)
-{
-    const int64_t last = 7258118400;
-    return seconds < 0 ? 0 : seconds >= last ? last * 1000000000 : seconds * 1000000000 + ns;
-}
-
 struct store_ops {
     int (*put)(struct store *s, const char *name, struct bytes data, struct err *e);
     int (*tempfile)(struct store *s, struct err *e);
@@ -42,9 +34,7 @@ struct store_ops {
     int (*space)(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e);
     /* NULL: put replaces in any case. */
     int (*replace)(struct store *s, const char *name, struct bytes data, struct err *e);
-    /* NULL: one version of each object, no locks, nothing to be said of it, no server. */
-    int (*get_version)(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                       struct err *e);
+    /* NULL: no locks, nothing to be said of it, no server. */
     int (*retention)(struct store *s, const char *name, int64_t *until_ns, struct err *e);
     int (*extend)(struct store *s, const char *name, int64_t until_ns, struct err *e);
     int (*traits)(struct store *s, const char *name, struct store_traits *out, struct err *e);
@@ -58,10 +48,16 @@ struct store {
 
 bool store_name_is_valid(const char *name);
 
+/* What a store says of time may be anything: here it lies after 1970 and before 2200, so that a sum or a
+ * difference of two is never too large. */
+static inline int64_t store_time_ns(int64_t seconds, int64_t ns)
+{
+    static const int64_t end = 7258118400; /* 2200-01-01 */
+    return MAX(MAX(MIN(seconds, end), 0) * 1000000000 + (seconds >= 0 && seconds < end ? ns : 0), 1);
+}
+
 /* For wrappers: what the driver does, or what is so where it has no such operation. */
 int driver_replace(struct store *s, const char *name, struct bytes data, struct err *e);
-int driver_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                       struct err *e);
 int driver_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e);
 int driver_extend(struct store *s, const char *name, int64_t until_ns, struct err *e);
 int driver_traits(struct store *s, const char *name, struct store_traits *out, struct err *e);

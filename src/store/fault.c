@@ -96,12 +96,6 @@ static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, s
 }
 
 /* ---- what no test makes fail ---- */
-static int get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                       struct err *e)
-{
-    return driver_get_version(fault_of(s)->inner, name, nth, limit, out, e);
-}
-
 static int retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
 {
     return driver_retention(fault_of(s)->inner, name, until_ns, e);
@@ -140,7 +134,6 @@ static const struct store_ops fault_ops = {.put = put,
                                            .list = list,
                                            .del = del,
                                            .space = space,
-                                           .get_version = get_version,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

@@ -140,12 +140,6 @@ static int get(struct store *s, const char *name, uint64_t limit, struct buf *ou
     TRY(name, (out->n = 0, in->ops->get(in, name, limit, out, &f.why)));
 }
 
-static int get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                       struct err *e)
-{
-    TRY(name, (out->n = 0, driver_get_version(in, name, nth, limit, out, &f.why)));
-}
-
 static int get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
 {
     TRY(name, in->ops->get_range(in, name, offset, p, n, &f.why));
@@ -254,7 +248,6 @@ static const struct store_ops retry_ops = {.put = put,
                                            .list = list,
                                            .del = del,
                                            .space = space,
-                                           .get_version = get_version,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

@@ -136,8 +136,10 @@ int s3_traits(struct store *s, const char *name, struct store_traits *out, struc
 
 /* s3_version.c */
 int s3_delete(struct store *s, const char *name, struct err *e);
+/* The object's version number `nth`, newest (0, the current one) first; markers are not counted.
+ * STORE_ABSENT when there are no more. */
 int s3_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                   struct err *e);
+                   struct err *e) MUST_CHECK;
 /* The id of the nth version that is an object, newest first; STORE_ABSENT: there are not as many. */
 int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version, struct err *e) MUST_CHECK;
 /* After a 404: the newest version below a marker, or STORE_ABSENT. */

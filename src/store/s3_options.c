@@ -11,7 +11,6 @@ void s3_endpoint_free(struct s3_endpoint *p)
     *p = (struct s3_endpoint)S3_ENDPOINT_NONE;
 }
 
-/* ---- the url ---- */
 /* Letters, digits, ".-_" and `more`. */
 static bool are_plain(const char *text, size_t n, const char *more)
 {
@@ -27,23 +26,6 @@ static bool are_plain(const char *text, size_t n, const char *more)
 static bool is_plain(const char *text, const char *more)
 {
     return are_plain(text, strlen(text), more);
-}
-
-int store_s3_parse_url(const char *url, char **bucket, char **prefix, struct err *e)
-{
-    static const char scheme[] = "s3://";
-    const char *p = url + strlen(scheme);
-    if (strncmp(url, scheme, strlen(scheme)) != 0 || *p == 0 || *p == '/' ||
-        !are_plain(p, strcspn(p, "/"), ":"))
-        return err_set(e, ERR_USAGE, "%s: a bucket is given as s3://BUCKET or s3://BUCKET/PREFIX", url);
-    size_t n = strcspn(p, "/");
-    *bucket = xstrndup(p, n);
-    p += n + (p[n] == '/');
-    n = strlen(p);
-    while (n && p[n - 1] == '/')
-        n--;
-    *prefix = xstrndup(p, n);
-    return 0;
 }
 
 char *s3_prefix(const struct store_s3_options *o)

@@ -138,9 +138,9 @@ static size_t receive_header(char *from, size_t size, size_t n, void *ctx)
     struct transfer *t = ctx;
     n *= size;
     if (n > 5 && memcmp(from, "HTTP/", 5) == 0) { /* another reply: what came was a 100 */
+        AUTO_CHAR line = xstrndup(from, n);       /* libcurl promises no NUL behind it */
         s3_reply_free(t->reply);
-        const char *blank = memchr(from, ' ', n);
-        t->reply->status = blank ? strtol(blank, NULL, 10) : 0;
+        t->reply->status = strtol(line + strcspn(line, " "), NULL, 10);
         return n;
     }
     const char *colon = memchr(from, ':', n);
@@ -441,5 +441,5 @@ void s3_reply_free(struct s3_reply *r)
 int64_t s3_reply_time(const struct s3_reply *r)
 {
     time_t t = r->header[S3_DATE] ? curl_getdate(r->header[S3_DATE], NULL) : -1;
-    return t > 0 ? (int64_t)t * 1000000000 : 0;
+    return t > 0 ? store_time_ns(t, 0) : 0;
 }

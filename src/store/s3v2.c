@@ -134,7 +134,7 @@ static int64_t time_of_entry(int64_t seconds)
 {
     struct tm written;
     time_t t = (time_t)seconds;
-    return localtime_r(&t, &written) ? store_time_ns(timegm(&written), 0) : 0;
+    return store_time_ns(localtime_r(&t, &written) ? timegm(&written) : 0, 0);
 }
 
 static S3Status take_page(int truncated, const char *next, int count, const S3ListBucketContent *v,

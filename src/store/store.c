@@ -100,23 +100,6 @@ int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out
     return got(s, s->ops->get(s, name, limit, out, e), "get", name, out, e);
 }
 
-int driver_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                       struct err *e)
-{
-    if (s->ops->get_version)
-        return s->ops->get_version(s, name, nth, limit, out, e);
-    return nth == 0 ? s->ops->get(s, name, limit, out, e) : STORE_ABSENT;
-}
-
-int store_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
-                      struct err *e)
-{
-    out->n = 0;
-    if (!store_name_is_valid(name))
-        return refuse(s, "get", name, e);
-    return got(s, driver_get_version(s, name, nth, limit, out, e), "get a version of", name, out, e);
-}
-
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n, struct err *e)
 {
     if (!store_name_is_valid(name))

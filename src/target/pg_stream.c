@@ -89,7 +89,7 @@ int pg_stream_contents(struct pg_restore *r, struct err *e)
     return 0;
 }
 
-/* A --use-list file that the child opens as /proc/self/fd/N: a copy without close-on-exec. */
+/* A file for --use-list. */
 int pg_stream_list(struct pg_restore *r, struct err *e)
 {
     AUTO(buf) list = BUF_NONE;
@@ -97,8 +97,9 @@ int pg_stream_list(struct pg_restore *r, struct err *e)
     pg_contents_print(&r->contents, &list);
     if (spool < 0 || fd_pwrite_all(spool, buf_bytes(&list), 0, "list of contents", e))
         return -1;
-    int fd = dup(spool);
-    return fd < 0 ? err_errno(e, ERR_IO, "list of contents") : fd;
+    int fd = spool;
+    spool = -1;
+    return fd;
 }
 
 /* ---- pg_restore ---- */

@@ -1,6 +1,6 @@
 /* Whole replies of an S3 server to each request that we make: a letter that says which, then what comes over
  * the wire (world.h: "===" cuts). Any bytes end in an answer or an error. */
-#include "store/store.h"
+#include "store/s3.h"
 #include "world.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static int ask(struct store *s, uint8_t letter, struct err *e)
         rc = store_get(s, name, LIMIT, &out, e);
         break;
     case 'v':
-        rc = store_get_version(s, name, 1, LIMIT, &out, e);
+        rc = s3_get_version(s, name, 1, LIMIT, &out, e);
         break;
     case 'r':
         return store_get_range(s, name, 10, part, sizeof part, e);

@@ -1,4 +1,5 @@
 #include "contract.h"
+#include "base/child.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -243,6 +244,23 @@ void test_space(void **state)
     uint64_t free_bytes = 0, total = 0;
     int rc = store_space(store_of(state), &free_bytes, &total, &e);
     assert_true(rc == STORE_ABSENT || (rc == STORE_DONE && free_bytes <= total && total > 0));
+}
+
+/* What stays open (files, connections) does not reach the programs that are started. */
+void test_nothing_is_inherited(void **state)
+{
+    struct store *s = store_of(state);
+    struct err e = ERR_INIT;
+    const struct child_options ls = {.shell = "ls -l /proc/$$/fd", .in = CHILD_NULL};
+    AUTO(buf) out = BUF_NONE;
+    put(s, "packs/3f/a", "hello");
+    expect(s, "packs/3f/a", "hello");
+    AUTO_FD spool = store_tempfile(s, &e);
+    assert_true(spool >= 0);
+    assert_ok(child_output(&ls, "ls", 10000, &out, &e));
+    if (!strstr(buf_cstr(&out), " 2 -> pipe:") || strstr(buf_cstr(&out), "socket:") ||
+        strstr(buf_cstr(&out), "deleted"))
+        fail_msg("a program gets:\n%s", buf_cstr(&out));
 }
 
 /* Several threads at once: every one puts its own objects and some that all put, and reads what others did.

@@ -15,6 +15,7 @@ void test_list(void **state);
 void test_list_callbacks(void **state);
 void test_hostile_names(void **state);
 void test_space(void **state);
+void test_nothing_is_inherited(void **state);
 void test_threads(void **state);
 
 /* clang-format off */
@@ -30,6 +31,7 @@ void test_threads(void **state);
     cmocka_unit_test_setup_teardown(test_list_callbacks, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_hostile_names, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_space, set_up, tear_down), \
+    cmocka_unit_test_setup_teardown(test_nothing_is_inherited, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down)
 /* clang-format on */
 

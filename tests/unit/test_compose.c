@@ -489,6 +489,32 @@ static void test_several_files(void **state)
     assert_lacks(&f, "[source jobs]");
 }
 
+/* Also of whole services, and of all of them: what is reset is not looked at. */
+static void test_reset_services(void **state)
+{
+    (void)state;
+    const struct file files[] = {
+        {"/srv/app/compose.yml", "services:\n  app: {image: example/app, volumes: ['v:/data']}\n"
+                                 "  old: {image: example/old, volumes: ['w:/data']}\n"
+                                 "volumes: {v: , w: }\n"},
+        {"/srv/app/base.yml", "services: {base: {image: example/base, volumes: ['w:/more']}}\n"},
+        {"/srv/app/one.yml", "services:\n  app: !override {extends: {service: base, file: base.yml}}\n"
+                             "  old: !reset {image: postgres}\n"},
+        {"/srv/app/all.yml", "services: !reset {app: {env_file: [{path: x}]}}\n"},
+        {"/srv/app/other.yml", "services: !override {only: {image: mongo, volumes: ['v:/data/db']}}\n"},
+        {NULL, NULL}};
+    AUTO(found) f = {0};
+    struct err e;
+    find(&f, files, "compose.yml one.yml", NULL);
+    assert_sources(&f, "w:volume compose-files:command");
+    assert_has(&f, "# app_w (app: /more)");
+    found_free(&f);
+    find(&f, files, "compose.yml other.yml", NULL);
+    assert_sources(&f, "only:command compose-files:command");
+    assert_null(load(files, "compose.yml all.yml", NULL, &e));
+    assert_text(e, "it has no \"services:\"");
+}
+
 /* ---- variables ---- */
 static char *interpolated(const char *value, const char *variable, struct err *e)
 {
@@ -600,6 +626,33 @@ static void test_hostile(void **state)
     refuse(buf_cstr(&nested), "nested more than 16 deep");
 }
 
+/* What is noted is noted once, and a flood of it is not; variables that grow out of others are bounded. */
+static void test_floods(void **state)
+{
+    (void)state;
+    struct err e;
+    AUTO(buf) unset = BUF_NONE;
+    buf_add_str(&unset, "services: {a: {image: '");
+    for (int i = 0; i < 20000; i++)
+        buf_add_fmt(&unset, "$u%d", i);
+    buf_add_str(&unset, "'}}");
+    const struct file one[] = {{"/srv/app/compose.yml", buf_cstr(&unset)}, {NULL, NULL}};
+    AUTO_PTR(compose) c = load(one, "", NULL, &e);
+    assert_non_null(c);
+    assert_int_equal(c->notes.n, 101);
+    assert_string_equal(c->notes.v[100], "more variables are not set: taken to be empty");
+    AUTO(buf) variables = BUF_NONE;
+    buf_add_str(&variables, "A=");
+    repeat(&variables, "0123456789", 50000);
+    for (int i = 0; i < 40; i++)
+        buf_add_fmt(&variables, "\nB%d=$A$A", i);
+    const struct file two[] = {{"/srv/app/compose.yml", "services: {a: {image: x}}"},
+                               {"/srv/app/.env", buf_cstr(&variables)},
+                               {NULL, NULL}};
+    assert_null(load(two, "", NULL, &e));
+    assert_text(e, "/srv/app/.env: its variables come to more than 16 MiB");
+}
+
 /* Aliases are shared, so a bomb costs what its text costs; merged ones are copied, and bounded. */
 static void test_bombs(void **state)
 {
@@ -661,9 +714,11 @@ int main(void)
                                        cmocka_unit_test(test_measurements),
                                        cmocka_unit_test(test_mongo_and_redis),
                                        cmocka_unit_test(test_several_files),
+                                       cmocka_unit_test(test_reset_services),
                                        cmocka_unit_test(test_variables),
                                        cmocka_unit_test(test_mistakes),
                                        cmocka_unit_test(test_hostile),
+                                       cmocka_unit_test(test_floods),
                                        cmocka_unit_test(test_bombs),
                                        cmocka_unit_test(test_kept_when_in_doubt),
                                        cmocka_unit_test(test_read_only_volumes),

@@ -372,6 +372,26 @@ static void test_time_limit(void **state)
     backup_free(&b);
 }
 
+/* COPY asks for more than a query gives: a message, and no waiting without end. (A query of the user's may be
+ * one, and a server may say anything.) */
+static void test_copy_is_no_query(void **state)
+{
+    (void)state;
+    static const char *const copies[] = {"COPY t TO STDOUT", "COPY t FROM STDIN",
+                                         "SELECT 1; COPY t TO STDOUT"};
+    for (size_t i = 0; i < ARRAY_LEN(copies); i++) {
+        struct err e = ERR_INIT;
+        AUTO(pg) p = PG_NONE;
+        AUTO_RESULT r = NULL;
+        assert_ok(pg_connect(&p, "", "small", &e));
+        alarm(60); /* it would turn round and round, and not hear a signal */
+        assert_int_equal(pg_query(&p, copies[i], NULL, &r, &e), -1);
+        alarm(0);
+        assert_text(e, "COPY from or to this program is not for here");
+        assert_null(r);
+    }
+}
+
 /* ---- a pg_dump that does not do what it says ---- */
 
 static void backup_by(struct pg_backup *b, const char *script)
@@ -558,15 +578,25 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unreachable),        cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_empty_database),     cmocka_unit_test(test_what_is_gone),
-        cmocka_unit_test(test_fewer_rows),         cmocka_unit_test(test_many_databases),
-        cmocka_unit_test(test_all_databases),      cmocka_unit_test(test_excluded_rows),
-        cmocka_unit_test(test_no_shared_snapshot), cmocka_unit_test(test_pg_dump_is_killed),
-        cmocka_unit_test(test_session_is_ended),   cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_time_limit),         cmocka_unit_test(test_lying_pg_dump),
-        cmocka_unit_test(test_lying_pg_dumpall),   cmocka_unit_test(test_one_moment),
-        cmocka_unit_test(test_choice_of_client),   cmocka_unit_test(test_no_password_in_arguments),
+        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_empty_database),
+        cmocka_unit_test(test_what_is_gone),
+        cmocka_unit_test(test_fewer_rows),
+        cmocka_unit_test(test_many_databases),
+        cmocka_unit_test(test_all_databases),
+        cmocka_unit_test(test_excluded_rows),
+        cmocka_unit_test(test_no_shared_snapshot),
+        cmocka_unit_test(test_pg_dump_is_killed),
+        cmocka_unit_test(test_session_is_ended),
+        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_copy_is_no_query),
+        cmocka_unit_test(test_lying_pg_dump),
+        cmocka_unit_test(test_lying_pg_dumpall),
+        cmocka_unit_test(test_one_moment),
+        cmocka_unit_test(test_choice_of_client),
+        cmocka_unit_test(test_no_password_in_arguments),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -219,8 +219,8 @@ static void test_hidden_objects(void **state)
     expect(s, "index/a", "12345");
     assert_ok(store_get_range(s, "index/a", 2, c, 3, &e));
     assert_memory_equal(c, "345", 3);
-    assert_ok(store_get_version(s, "index/a", 0, 10, &out, &e));
-    assert_int_equal(store_get_version(s, "index/a", 1, 10, &out, &e), STORE_ABSENT);
+    assert_ok(s3_get_version(s, "index/a", 0, 10, &out, &e));
+    assert_int_equal(s3_get_version(s, "index/a", 1, 10, &out, &e), STORE_ABSENT);
     expect_list(s, "", "index/ab 5");
     assert_int_equal(store_delete(s, "index/a", &e), STORE_DONE);
     expect_versions(bucket, "index/a", "v"); /* index/ab's */
@@ -249,9 +249,9 @@ static void test_damaged_object(void **state)
     expect_versions(bucket, name, "vvv");
     assert_ok(store_get(s, name, 10, &out, &e));
     assert_string_equal(buf_cstr(&out), "right");
-    assert_ok(store_get_version(s, name, 1, 10, &out, &e));
+    assert_ok(s3_get_version(s, name, 1, 10, &out, &e));
     assert_string_equal(buf_cstr(&out), "wrong");
-    assert_int_equal(store_get_version(s, name, 3, 10, &out, &e), STORE_ABSENT);
+    assert_int_equal(s3_get_version(s, name, 3, 10, &out, &e), STORE_ABSENT);
     assert_int_equal(store_delete(s, name, &e), STORE_DONE);
     expect_versions(bucket, name, "");
 }

@@ -10,37 +10,6 @@
 
 static const struct store_credentials keys = {(char *)"AK", (char *)"verysecret", NULL};
 
-/* ---- urls ---- */
-static void test_urls(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *url, *bucket, *prefix;
-    } good[] = {{"s3://b", "b", ""},
-                {"s3://b/", "b", ""},
-                {"s3://my.bucket-1/a/b//", "my.bucket-1", "a/b"},
-                {"s3://tenant:b/p", "tenant:b", "p"}};
-    static const char *const bad[] = {"",          "s3:",      "s3://",    "s3:///p",
-                                      "file:///x", "s3://a b", "s3://a?x", "s3://a\r\nb"};
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        struct err e;
-        AUTO_CHAR bucket = NULL;
-        AUTO_CHAR prefix = NULL;
-        assert_ok(store_s3_parse_url(good[i].url, &bucket, &prefix, &e));
-        assert_string_equal(bucket, good[i].bucket);
-        assert_string_equal(prefix, good[i].prefix);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct err e = ERR_INIT;
-        AUTO_CHAR bucket = NULL;
-        AUTO_CHAR prefix = NULL;
-        if (store_s3_parse_url(bad[i], &bucket, &prefix, &e) == 0)
-            fail_msg("was taken: %s", bad[i]);
-        assert_int_equal(e.kind, ERR_USAGE);
-        assert_text(e, "s3://BUCKET");
-    }
-}
-
 /* ---- addresses ---- */
 static void expect_address(const struct store_s3_options *o, const char *url, const char *path,
                            const char *host)
@@ -228,7 +197,6 @@ static void test_environment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_urls),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test_setup_teardown(test_credential_files, set_up, tear_down),

@@ -1,6 +1,7 @@
 /* What S3 servers write: listings, errors, settings; whole, cut off, wrong and hostile. */
 #include "testing.h"
 
+#include "store/s3.h"
 #include "store/s3_reply.h"
 #include "store/s3_xml.h"
 
@@ -122,12 +123,33 @@ static void test_settings(void **state)
     assert_false(s3_setting_is(BYTES_STR(listing), "VersioningConfiguration/Status", "Enabled"));
 }
 
+static void test_dates(void **state)
+{
+    (void)state;
+    const struct {
+        const char *date;
+        int64_t ns;
+    } cases[] = {
+        {"Sun, 01 Mar 2026 02:03:04 GMT", 1772330584ll * 1000000000},
+        {"Fri, 31 Dec 9999 23:59:59 GMT",
+         7258118400ll * 1000000000}, /* not the past, as it would overflow to */
+        {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+        {"yesterday", 0},
+        {"", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct s3_reply r = {.header[S3_DATE] = (char *)cases[i].date};
+        assert_int_equal(s3_reply_time(&r), cases[i].ns);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_page),     cmocka_unit_test(test_cut_off_page),
         cmocka_unit_test(test_versions), cmocka_unit_test(test_wrong_pages),
         cmocka_unit_test(test_errors),   cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

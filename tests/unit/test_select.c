@@ -112,7 +112,8 @@ static void test_narrow(void **state)
     assert_int_equal(left(NULL, NULL, "1970-01-01 00:33"), 2);
     assert_int_equal(left(NULL, NULL, "1970-01-01 00:50:00"), 3);
     assert_int_equal(left(NULL, NULL, "1970-01-01"), 4);
-    static const char *const bad[] = {"yesterday", "", "1970-02-30", "1970-01-01 25:00", "1970-01-01x"};
+    static const char *const bad[] = {"yesterday",   "",          "1970-02-30", "1970-01-01 25:00",
+                                      "1970-01-01x", "2201-01-01"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct err e = ERR_INIT;
         AUTO(snapshots) all;

@@ -160,6 +160,34 @@ static void test_temporary_files(void **state)
         assert_int_equal(mode_of(path, names[i]), 0600);
 }
 
+/* A file may say that it is of any time: the future stays the future, and ages can be reckoned. */
+static int take_time(void *ctx, const struct store_object *o, struct err *e)
+{
+    (void)e;
+    *(int64_t *)ctx = o->mtime_ns;
+    return 0;
+}
+
+static void test_strange_times(void **state)
+{
+    struct fixture *f = *state;
+    struct err e;
+    const char *root = root_of(state);
+    static const time_t seconds[] = {15000000000, INT64_MAX / 4, 0, -1};
+    AUTO_CHAR path = xasprintf("%s/strange", root);
+    write_plain(root, "strange", "x");
+    for (size_t i = 0; i < ARRAY_LEN(seconds); i++) {
+        const struct timespec t[2] = {{.tv_sec = seconds[i]}, {.tv_sec = seconds[i]}};
+        int64_t mtime_ns = 0, now_ns;
+        assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
+        assert_ok(store_list(f->store, "strange", take_time, &mtime_ns, &now_ns, &e));
+        if (seconds[i] > 0)
+            assert_true(mtime_ns > now_ns && mtime_ns < INT64_MAX / 9 * 8);
+        else
+            assert_int_equal(mtime_ns, 1); /* 0 is no time of a listing */
+    }
+}
+
 static void test_foreign_files(void **state)
 {
     struct store *s = store_of(state);
@@ -451,6 +479,7 @@ static void test_names_that_get_lost(void **state)
     cmocka_unit_test_setup_teardown(test_torn_object_is_replaced, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_bad_sector, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_temporary_files, set_up, tear_down), \
+    cmocka_unit_test_setup_teardown(test_strange_times, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_foreign_files, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_descriptors, set_up, tear_down), \
     cmocka_unit_test_setup_teardown(test_names_that_get_lost, set_up, tear_down)

@@ -189,6 +189,25 @@ static void test_rules(void **state)
     }
 }
 
+/* Of anything that a catalog may say. */
+static void test_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ns;
+        const char *text;
+    } cases[] = {
+        {0, "1970-01-01T00:00:00.000Z"},         {1772330584567000000, "2026-03-01T02:03:04.567Z"},
+        {-1, "1969-12-31T23:59:59.999Z"},        {INT64_MAX, "2262-04-11T23:47:16.854Z"},
+        {INT64_MIN, "1677-09-21T00:12:43.145Z"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[40];
+        time_format_utc(text, cases[i].ns);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_unknown_names),
         cmocka_unit_test(test_damaged_files),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
