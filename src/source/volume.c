@@ -15,6 +15,7 @@
 #define CATALOG_BLOCK (256u << 10) /* lines are pushed in pieces of about this */
 #define PENDING       64           /* runs whose references are still on their way, at first */
 #define DAY_NS        86400000000000ll
+#define WORTH_JUDGING (1u << 20) /* smaller folders come and go */
 
 static const struct chunk_params catalog_params = {.min = 2048, .mean = 8192, .max = 32768};
 
@@ -348,6 +349,23 @@ static int finish_streams(struct volume *v, struct err *e)
                : 0;
 }
 
+/* A disk that is not mounted below the folder, a network file system that lists nothing: no call fails then.
+ */
+static void judge_size(struct volume *v)
+{
+    const struct source_env *env = v->env;
+    char now[32], then[32];
+    if (env->last_good_bytes < WORTH_JUDGING || v->bytes >= env->last_good_bytes / 2)
+        return;
+    size_format(now, v->bytes);
+    size_format(then, env->last_good_bytes);
+    (env->source->may_shrink ? source_result_note : source_result_degrade)(
+        v->out,
+        "%s: has %s, less than half of the last good backup (%s): is all of it mounted? (allow-shrink = yes for one "
+        "backup if it was on purpose)",
+        env->source->path, now, then);
+}
+
 static void add_notes(struct volume *v)
 {
     if (walk_sockets(v->walk))
@@ -358,6 +376,8 @@ static void add_notes(struct volume *v)
     if (v->out->files <= 1 && !v->env->source->may_be_empty)
         source_result_degrade(v->out, "%s: is empty (allow-empty = yes if that is as it should be)",
                               v->env->source->path);
+    else
+        judge_size(v);
 }
 
 static int finish(struct volume *v, struct err *e)

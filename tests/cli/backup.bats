@@ -262,3 +262,22 @@ small_disk() { # SIZE
     expect 0 lb restore latest:files files --to "$T/back"
     same_files "$T/back"
 }
+
+@test "a volume that has less than half of the last good one is degraded, until a person says that it is on purpose" {
+    head -c 2000000 /dev/urandom >"$T/files/large"
+    init
+    backup
+    mv "$T/files/large" "$T/elsewhere"
+    for _ in 1 2; do
+        expect 3 lb backup files
+        prints "less than half of the last good backup (2.2 MiB): is all of it mounted?"
+    done
+    mv "$T/elsewhere" "$T/files/large"
+    backup files
+    rm "$T/files/large"
+    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
+    expect 0 lb backup files
+    prints "note: $T/files: has"
+    sed -i '/^allow-shrink/d' "$T/lifeboat.conf"
+    backup files
+}

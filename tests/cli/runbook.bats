@@ -395,7 +395,7 @@ print([r["id"][:8] for r in json.load(sys.stdin)["readers"] if r["label"] == "th
     json 'len(d) == 2'
     query app "DROP TABLE orders"
     expect 3 lifeboat -q backup db
-    block "A database stays degraded because tables or rows are gone" 1
+    block "A source stays degraded because much of it is gone" 1
     expect 0 lifeboat -q backup db
     lifeboat -q forget latest --yes
     block "The wrong snapshot was forgotten" 1
