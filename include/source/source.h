@@ -26,6 +26,7 @@ struct source_env {
     int volume_level, database_level;                   /* zstd */
     bool read_all;                                      /* volumes: do not use the run cache */
     uint64_t last_good_bytes; /* of the last good snapshot of this source on this host; 0: there is none */
+    uint64_t last_good_files; /* the same: entries of a volume */
     struct bytes
         last_good_state; /* what this source kept in `state` then; empty: none. databases: names of tables */
     void (*progress)(void *ctx, uint64_t done_bytes,

@@ -97,17 +97,20 @@ static void on_progress(void *ctx, uint64_t done, uint64_t expected)
 }
 
 /* What former snapshots of this host say of a source. */
-static void look_back(const struct backing_up *b, const char *name, uint64_t *sequence, uint64_t *good_bytes)
+/* What earlier snapshots say of a source: into *env that of the last good one. */
+static void look_back(const struct backing_up *b, const char *name, uint64_t *sequence,
+                      struct source_env *env)
 {
-    *good_bytes = 0;
     *sequence = newest_sequence(&b->out->newest, name); /* a store that was put back does not know */
     for (size_t i = 0; i < b->before.n; i++) {
         const struct snapshot_source *s = snapshot_find_source(&b->before.v[i], name);
         if (!s || b->before.v[i].broken || strcmp(b->before.v[i].host, b->o->config->host) != 0)
             continue;
         *sequence = MAX(*sequence, s->sequence);
-        if (s->verdict == VERDICT_GOOD)
-            *good_bytes = s->bytes; /* they come oldest first */
+        if (s->verdict == VERDICT_GOOD) { /* they come oldest first */
+            env->last_good_bytes = s->bytes;
+            env->last_good_files = s->files;
+        }
     }
 }
 
@@ -137,25 +140,24 @@ static int take_source(struct backing_up *b, const struct config_source *s, size
     struct err why = ERR_INIT;
     AUTO(buf) state = BUF_NONE;
     AUTO(source_result) result = SOURCE_RESULT_NONE;
-    uint64_t sequence, good_bytes, started = time_monotonic_ns();
+    uint64_t sequence, started = time_monotonic_ns();
     last_load(b->state_dir, s->name, &state);
-    look_back(b, s->name, &sequence, &good_bytes);
-    const struct source_env env = {.writer = b->writer,
-                                   .config = b->o->config,
-                                   .source = s,
-                                   .temp_dir = b->state_dir,
-                                   .cache_dir = b->cache_dir,
-                                   .run_cut_key = keyring_current(b->repo.keys)->run_cut,
-                                   .volume_params = params_for(s, VOLUME_MEAN),
-                                   .database_params = params_for(s, DATABASE_MEAN),
-                                   .volume_level = level_for(b->o->config, s, VOLUME_LEVEL),
-                                   .database_level = level_for(b->o->config, s, DATABASE_LEVEL),
-                                   .read_all = b->o->read_all,
-                                   .last_good_bytes = good_bytes,
-                                   .last_good_state = buf_bytes(&state),
-                                   .progress = on_progress,
-                                   .progress_ctx = b};
+    struct source_env env = {.writer = b->writer,
+                             .config = b->o->config,
+                             .source = s,
+                             .temp_dir = b->state_dir,
+                             .cache_dir = b->cache_dir,
+                             .run_cut_key = keyring_current(b->repo.keys)->run_cut,
+                             .volume_params = params_for(s, VOLUME_MEAN),
+                             .database_params = params_for(s, DATABASE_MEAN),
+                             .volume_level = level_for(b->o->config, s, VOLUME_LEVEL),
+                             .database_level = level_for(b->o->config, s, DATABASE_LEVEL),
+                             .read_all = b->o->read_all,
+                             .last_good_state = buf_bytes(&state),
+                             .progress = on_progress,
+                             .progress_ctx = b};
     struct writer_stats before;
+    look_back(b, s->name, &sequence, &env);
     writer_stats(b->writer, &before);
     b->source = s->name;
     b->new_before = before.new_bytes;

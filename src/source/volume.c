@@ -350,20 +350,22 @@ static int finish_streams(struct volume *v, struct err *e)
 }
 
 /* A disk that is not mounted below the folder, a network file system that lists nothing: no call fails then.
- */
+ * One large file that is deleted is everyday life. */
 static void judge_size(struct volume *v)
 {
     const struct source_env *env = v->env;
     char now[32], then[32];
-    if (env->last_good_bytes < WORTH_JUDGING || v->bytes >= env->last_good_bytes / 2)
+    if (env->last_good_bytes < WORTH_JUDGING || v->bytes >= env->last_good_bytes / 2 ||
+        v->out->files >= env->last_good_files / 2)
         return;
     size_format(now, v->bytes);
     size_format(then, env->last_good_bytes);
     (env->source->may_shrink ? source_result_note : source_result_degrade)(
         v->out,
-        "%s: has %s, less than half of the last good backup (%s): is all of it mounted? (allow-shrink = yes for one "
-        "backup if it was on purpose)",
-        env->source->path, now, then);
+        "%s: has %llu entries of %s, and the last good backup had %llu of %s: is all of it mounted? (allow-shrink = "
+        "yes for one backup if it was on purpose)",
+        env->source->path, (unsigned long long)v->out->files, now, (unsigned long long)env->last_good_files,
+        then);
 }
 
 static void add_notes(struct volume *v)

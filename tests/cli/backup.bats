@@ -263,18 +263,24 @@ small_disk() { # SIZE
     same_files "$T/back"
 }
 
-@test "a volume that has less than half of the last good one is degraded, until a person says that it is on purpose" {
-    head -c 2000000 /dev/urandom >"$T/files/large"
+@test "a volume that lost more than half is degraded, until a person says that it is on purpose" {
+    mkdir "$T/files/mounted"
+    for n in {1..50}; do head -c 50000 /dev/urandom >"$T/files/mounted/$n"; done
     init
     backup
-    mv "$T/files/large" "$T/elsewhere"
+    mv "$T/files/mounted" "$T/elsewhere"
     for _ in 1 2; do
         expect 3 lb backup files
-        prints "less than half of the last good backup (2.2 MiB): is all of it mounted?"
+        prints "is all of it mounted?"
     done
-    mv "$T/elsewhere" "$T/files/large"
+    mv "$T/elsewhere" "$T/files/mounted"
+    backup files
+    # One large file that goes is no matter.
+    head -c 9000000 /dev/urandom >"$T/files/large"
     backup files
     rm "$T/files/large"
+    backup files
+    rm -r "$T/files/mounted"
     sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     expect 0 lb backup files
     prints "note: $T/files: has"

@@ -83,7 +83,6 @@ load ../lib/nights
     head -c 3000000 /dev/urandom >"$T/files/large"
     first_night 3
     rm "$T/files/large"
-    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     backup
     expect 0 lb forget "$FIRST"
     days_pass 2.95
@@ -176,7 +175,6 @@ load ../lib/nights
     head -c 3000000 /dev/urandom >"$T/files/large"
     first_night 9
     rm "$T/files/large"
-    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     backup
     expect 0 lb prune
     days_pass 4
@@ -309,7 +307,6 @@ load ../lib/nights
     backup
     cp "$T/files/large" "$T/large"
     head -c 400000 "$T/large" >"$T/files/large"
-    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     backup
     mv "$T/keys/identity.key" "$T/identity.key"
     write_only
