@@ -32,7 +32,7 @@ static int ask(struct store *s, uint8_t letter, struct err *e)
         rc = store_get(s, name, LIMIT, &out, e);
         break;
     case 'v':
-        rc = s3_get_version(s, name, 1, LIMIT, &out, e);
+        rc = MAX(s3_get_version(s, name, 1, LIMIT, &out, e), STORE_FAILED); /* below: when to try again */
         break;
     case 'r':
         return store_get_range(s, name, 10, part, sizeof part, e);
