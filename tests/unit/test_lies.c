@@ -202,6 +202,41 @@ static void a_signal_ends_the_asking(void **state)
     scene_free(&s);
 }
 
+/* Not all places of a chunk are kept in mind, but some of every pack that is there: so none that holds it
+ * looks dead. */
+static size_t places_in(const struct index *x, const struct chunk_id *id, uint32_t pack)
+{
+    uint64_t iter = BIGMAP_START;
+    struct place at;
+    size_t n = 0;
+    while (index_next_place(x, id, &iter, &at))
+        n += index_frame(x, at.frame)->pack == pack;
+    return n;
+}
+
+static void every_pack_that_is_there_keeps_a_place(void **state)
+{
+    (void)state;
+    enum { PACKS = 40, PLACES = 70 };
+    char *folder = test_folder();
+    struct err e = ERR_INIT;
+    struct index x;
+    const struct chunk_id id = {.b = {1}};
+    assert_ok(index_open(&x, folder, &e));
+    for (uint32_t pack = 0; pack < PACKS; pack++) {
+        const struct sha name = {.b = {(uint8_t)pack}};
+        bool there = pack % 20 == 19; /* behind more than a thousand that are not */
+        assert_int_equal(index_add_pack(&x, &name, 1000, there ? PACK_LISTED : 0, &e), pack);
+        uint32_t frame = index_add_frame(&x, &(struct frame_info){.pack = pack}, &e);
+        for (uint32_t i = 0; i < PLACES; i++)
+            assert_ok(index_add_chunk(&x, &id, (struct place){.frame = frame, .offset = i}, &e));
+    }
+    for (uint32_t pack = 0; pack < PACKS; pack++)
+        assert_in_range(places_in(&x, &id, pack), pack % 20 == 19, PLACES - 1);
+    index_free(&x);
+    test_remove(folder);
+}
+
 /* ---- pruning ---- */
 /* Nothing is deleted, and everything can be read, whatever the prune says. */
 static void prunes_lose_nothing(struct lie what, bool can_read, bool exclusive)
@@ -340,6 +375,7 @@ int main(void)
         cmocka_unit_test(other_lengths_hide_nothing),
         cmocka_unit_test(other_sizes_hide_nothing),
         cmocka_unit_test(an_index_that_breaks_off_hides_nothing),
+        cmocka_unit_test(every_pack_that_is_there_keeps_a_place),
         cmocka_unit_test(packs_are_asked_once),
         cmocka_unit_test(a_signal_ends_the_asking),
         cmocka_unit_test(prunes_do_not_move_by_other_slots),
