@@ -352,8 +352,8 @@ static void judge_size(struct volume *v)
     size_format(then, env->last_good_bytes);
     (env->source->may_shrink ? source_result_note : source_result_degrade)(
         v->out,
-        "%s: has %s, less than half of the last good backup (%s): is all of it mounted? (allow-shrink = yes for one "
-        "backup if it was on purpose)",
+        "%s: has %s, less than half of the last good backup (%s): is all of it mounted? (allow-shrink = yes "
+        "for one backup if it was on purpose)",
         env->source->path, now, then);
 }
 
@@ -364,10 +364,11 @@ static void add_notes(struct volume *v)
     if (v->read_again)
         source_result_note(v->out, "unchanged runs of files read again (reread-days): %llu",
                            (unsigned long long)v->read_again);
-    if (v->out->files <= 1 && !v->env->source->may_be_empty)
+    bool is_empty = v->out->files <= 1;
+    if (is_empty && !v->env->source->may_be_empty)
         source_result_degrade(v->out, "%s: is empty (allow-empty = yes if that is as it should be)",
                               v->env->source->path);
-    else
+    if (!is_empty)
         judge_size(v);
 }
 

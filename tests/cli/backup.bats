@@ -267,6 +267,12 @@ small_disk() { # SIZE
     done
     mv "$T/elsewhere" "$T/files/large"
     backup files
+    mkdir "$T/away"
+    mv "$T/files"/* "$T/away"
+    sed -i '/^path = /a allow-empty = yes' "$T/lifeboat.conf"
+    expect 0 lb backup files # which is what that says
+    mv "$T/away"/* "$T/files"
+    backup files
     rm "$T/files/large"
     sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     expect 0 lb backup files
