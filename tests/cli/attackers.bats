@@ -304,6 +304,7 @@ attack() {
     old=$ID
     cp -p "$T/store/snapshots/$old" "$T/replayed"
     rm "$T/files/big"
+    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     backup
     expect 0 lb -q forget "$old" --yes
     for _ in $(seq 50); do

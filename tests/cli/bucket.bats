@@ -81,6 +81,7 @@ load ../lib/bucket.bash
     backup
     first=$ID
     rm "$T/files/big"
+    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     backup
     expect 0 lb forget "$first"
     expect 0 lb undo "$first"
@@ -103,6 +104,7 @@ load ../lib/bucket.bash
     backup
     first=$ID
     rm "$T/files/big"
+    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     backup
     expect 0 lb prune --dry-run
     objects >"$T/before"

@@ -33,6 +33,7 @@ in_days() { date -u -d "+$1 days" +%F; }
     [ "$(requests)" -le 13 ]
     # prune says what it could not delete
     rm "$T/files/big"
+    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     backup
     prune_until 'any("is retained by the store" in n for n in d["notes"])'
     json 'd["swept"]["packs"] == 0'
@@ -168,6 +169,7 @@ PY
     init
     backup
     rm "$T/files/big"
+    sed -i '/^path = /a allow-shrink = yes' "$T/lifeboat.conf"
     backup
     expect 0 lb restore latest files --to "$T/back"
     same_files "$T/back"
