@@ -30,7 +30,7 @@ void slot_cache_free(struct slot_cache *c)
     sodium_free(c);
 }
 
-int slot_key(struct repo *r, uint32_t slot, uint8_t key[SLOT_KEY], struct err *e)
+static int slot_key(struct repo *r, uint32_t slot, uint8_t key[SLOT_KEY], struct err *e)
 {
     size_t i = slot % SLOT_CACHE;
     struct slot_cache *c = r->slot_keys;

@@ -144,9 +144,7 @@ bool pack_ask(struct repo *r, uint32_t pack);
 /* All of them, once: 1 when that has brought up anything. -1 with *e: the store does not answer. */
 int packs_ask_all(struct repo *r, struct err *e) MUST_CHECK;
 
-/* The key of a slot, from a small cache: opening a content slot costs an X25519 operation. Main thread only.
- */
-int slot_key(struct repo *r, uint32_t slot, uint8_t key[SLOT_KEY], struct err *e) MUST_CHECK;
+/* Keys of slots: opening a content slot costs an X25519 operation. */
 struct slot_cache *slot_cache_new(void);
 void slot_cache_free(struct slot_cache *c);
 

@@ -85,6 +85,23 @@ static void put_index(struct scene *s, struct lie what)
 }
 
 /* ---- reading ---- */
+static void assert_no_pack_is_named(const struct check_report *r)
+{
+    for (size_t i = 0; i < r->error_count; i++) {
+        assert_true(strncmp(r->errors[i].object, "packs/", 6) != 0);
+        assert_int_equal(r->errors[i].snapshots.n, 0);
+    }
+}
+
+static void check_finds_all(struct scene *s)
+{
+    struct err e = ERR_INIT;
+    AUTO(check_report) r = {0};
+    const struct check_options quick = {0};
+    assert_ok(repo_check(s->h.repo, &quick, &r, &e));
+    assert_no_pack_is_named(&r);
+}
+
 static void check_names_the_index(struct scene *s)
 {
     struct err e = ERR_INIT;
@@ -95,10 +112,7 @@ static void check_names_the_index(struct scene *s)
     for (size_t i = 0; i < r.error_count; i++)
         named += strncmp(r.errors[i].object, "index/", 6) == 0;
     assert_int_equal(named, 1);
-    for (size_t i = 0; i < r.error_count; i++) {
-        assert_true(strncmp(r.errors[i].object, "packs/", 6) != 0);
-        assert_int_equal(r.errors[i].snapshots.n, 0);
-    }
+    assert_no_pack_is_named(&r);
     assert_int_equal(count_objects(&s->w, "marks/"), 0);
 }
 
@@ -109,6 +123,7 @@ static void an_index_hides_nothing(struct lie what)
     put_index(&s, what);
     assert_restores(&s.w, &s.one, &s.blocks);
     assert_int_equal(count_objects(&s.w, "marks/"), 0); /* the packs are sound */
+    check_finds_all(&s);
     check_names_the_index(&s);
     scene_free(&s);
 }
