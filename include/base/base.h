@@ -87,6 +87,8 @@ void *xrealloc(void *p, size_t n, size_t size) __attribute__((returns_nonnull));
 char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *fmt, ...) __attribute__((malloc, returns_nonnull)) PRINTF_LIKE(1, 2);
+/* A state of xxhash, to be reset; XXH3_freeState() it. */
+struct XXH3_state_s *xxh3_new(void) __attribute__((returns_nonnull));
 /* jansson and libcrypto ask here, too, from now on. Before they are used; once in a process. */
 void memory_for_libraries(void);
 
@@ -177,6 +179,7 @@ bool glob_match(const char *pattern, const char *path); /* see base/glob.c: *, ?
 /* ---- time ---- */
 /* Nanoseconds since 1970 (negative before); every stored time is UTC. */
 int64_t time_now_ns(void);
+int64_t time_ns(int64_t seconds, int64_t ns); /* the sum; the last that can be said when it is too large */
 uint64_t time_monotonic_ns(void);
 void time_format_utc(char out[40], int64_t ns);     /* 2026-03-01T02:03:04.567Z, millisecond precision */
 bool time_parse_utc(const char *text, int64_t *ns); /* what time_format_utc writes; fraction optional */

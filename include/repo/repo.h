@@ -40,10 +40,6 @@ int repo_read_id(struct store *s, char out[REPOSITORY_ID_HEX], struct err *e) MU
  * Objects that do not open are passed over with a warning (check names them): what they described is read
  * from the packs themselves. */
 int repo_load(struct repo *r, struct err *e) MUST_CHECK;
-struct repo_size {
-    uint64_t packs, pack_bytes, chunks, indexes;
-};
-void repo_size(const struct repo *r, struct repo_size *out); /* after repo_load */
 void repo_free(struct repo *r);
 AUTO_PTR_FOR(repo)
 

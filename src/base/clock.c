@@ -21,6 +21,14 @@ uint64_t time_monotonic_ns(void)
     return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
 }
 
+int64_t time_ns(int64_t seconds, int64_t ns)
+{
+    int64_t all;
+    if (__builtin_mul_overflow(seconds, NS, &all) || __builtin_add_overflow(all, ns, &all))
+        return seconds < 0 ? INT64_MIN : INT64_MAX;
+    return all;
+}
+
 static time_t seconds_floor(int64_t ns)
 {
     return ns / NS - (ns % NS < 0);

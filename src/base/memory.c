@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 /* A run that is killed at any instant leaves the repository sound, so the end of memory may be the end of the
  * process: less code, and no path that was never taken. */
@@ -59,6 +60,11 @@ char *xasprintf(const char *fmt, ...)
     int n = vasprintf(&out, fmt, ap);
     va_end(ap);
     return or_die(n < 0 ? NULL : out);
+}
+
+XXH3_state_t *xxh3_new(void)
+{
+    return or_die(XXH3_createState());
 }
 
 static void *crypto_malloc(size_t n, const char *file, int line)

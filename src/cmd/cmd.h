@@ -163,7 +163,6 @@ json_t *time_json(int64_t ns);
 json_t *maybe_time_json(int64_t ns);       /* null for 0 */
 json_t *proof_json(const struct proof *p); /* null: there is none */
 void short_id(char out[9], const struct sha *id);
-void mode_text(char out[11], mode_t mode);
 json_t *entry_json(const struct catalog_entry *e);
 void print_entry(const struct catalog_entry *e);
 /* NULL when standard output took everything. */

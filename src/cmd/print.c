@@ -73,7 +73,7 @@ void short_id(char out[9], const struct sha *id)
     hex_encode(out, BYTES(id->b, 4));
 }
 
-void mode_text(char out[11], mode_t mode)
+static void mode_text(char out[11], mode_t mode)
 {
     static const char bits[] = "rwxrwxrwx";
     out[0] = S_ISDIR(mode)    ? 'd'

@@ -50,14 +50,6 @@ static void forget(struct seen_entry *s)
     *s = (struct seen_entry){0};
 }
 
-static int64_t nanoseconds(time_t s, long ns)
-{
-    int64_t all;
-    if (__builtin_mul_overflow(s, 1000000000ll, &all) || __builtin_add_overflow(all, ns, &all))
-        return s < 0 ? INT64_MIN : INT64_MAX;
-    return all;
-}
-
 static void look_at(struct seen_entry *s, struct archive_entry *ae)
 {
     const char *link = archive_entry_hardlink(ae), *target = archive_entry_symlink(ae);
@@ -67,7 +59,7 @@ static void look_at(struct seen_entry *s, struct archive_entry *ae)
     s->size = (uint64_t)archive_entry_size(ae);
     s->uid = archive_entry_uid(ae);
     s->gid = archive_entry_gid(ae);
-    s->mtime_ns = nanoseconds(archive_entry_mtime(ae), archive_entry_mtime_nsec(ae));
+    s->mtime_ns = time_ns(archive_entry_mtime(ae), archive_entry_mtime_nsec(ae));
     s->has_acl = archive_entry_acl_count(ae, ARCHIVE_ENTRY_ACL_TYPE_ACCESS) > 0;
 }
 

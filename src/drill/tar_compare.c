@@ -100,7 +100,7 @@ static void surplus(struct comparing *c)
 }
 
 /* ---- both streams ---- */
-int next_reread(struct comparing *c, struct err *e)
+static int next_reread(struct comparing *c, struct err *e)
 {
     c->reread_failed = tar_entries_next(&c->reread, e) != 0;
     return c->reread_failed ? -1 : 0;

@@ -32,7 +32,5 @@ bool find_refused(struct comparing *c, struct findings *f, const char *what, int
 /* The two entries at hand, which have the same path. */
 int compare_entries(struct comparing *c, struct findings *f, struct err *e) MUST_CHECK;
 int compare_contents(struct comparing *c, uint64_t size, struct findings *f, struct err *e) MUST_CHECK;
-/* Goes to the next entry of what was read from scratch. */
-int next_reread(struct comparing *c, struct err *e) MUST_CHECK;
 
 #endif

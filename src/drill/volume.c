@@ -59,12 +59,10 @@ static void stored_feed_open(struct stored_feed *s, struct volume_drill *d)
     s->in.progress_ctx = d;
 }
 
-static XXH3_state_t *new_hash(uint64_t seed)
+static XXH3_state_t *new_hash(const struct volume_drill *d)
 {
-    XXH3_state_t *hash = XXH3_createState();
-    if (!hash)
-        die(OUT_OF_MEMORY);
-    XXH3_128bits_reset_withSeed(hash, seed);
+    XXH3_state_t *hash = xxh3_new();
+    XXH3_128bits_reset_withSeed(hash, d->hash_seed);
     return hash;
 }
 
@@ -227,7 +225,7 @@ int volume_drill_restore(struct volume_drill *d, struct err *e)
 {
     uint64_t began = time_monotonic_ns();
     struct err why = ERR_INIT;
-    AUTO(stored_feed) s = {.hash = new_hash(d->hash_seed)};
+    AUTO(stored_feed) s = {.hash = new_hash(d)};
     d->step = "restoring";
     if (mkdir(d->folder, 0700) != 0) {
         err_errno(&why, ERR_IO, "%s", d->folder);
@@ -292,7 +290,7 @@ static int is_equal(struct volume_drill *d, struct err *e)
     AUTO(strings) troubles = STRINGS_NONE;
     struct reread_options o = reread_of(d);
     o.progress = on_progress;
-    XXH3_state_t *hash = new_hash(d->hash_seed);
+    XXH3_state_t *hash = new_hash(d);
     int rc = reread_digest(&o, hash, &troubles, e);
     XXH128_hash_t h = XXH3_128bits_digest(hash);
     XXH3_freeState(hash);

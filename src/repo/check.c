@@ -265,7 +265,7 @@ static int take_pack(struct checking *c, struct pack_check *p, struct err *e)
     pack_name(name, &info->name);
     if (!err_is_set(&p->error)) {
         info->asked = true;
-        (void)pack_was_misread(c->repo, p->pack, buf_bytes(&p->table));
+        (void)pack_was_misread(c->repo, p->pack, p->hashed, buf_bytes(&p->table));
         if (info->marked && !p->hidden && info->size == p->hashed)
             believe(c, info, name);
         return 0;
@@ -365,10 +365,12 @@ static void missing(struct checking *c, const struct chunk_id *id)
 }
 
 /* An index that leaves out what a pack holds hides nothing. */
-static bool has_sound(const struct checking *c, const struct chunk_id *id)
+static int has_sound(const struct checking *c, const struct chunk_id *id, struct err *e)
 {
-    return index_has_sound(&c->repo->index, id) ||
-           (packs_ask_all(c->repo) && index_has_sound(&c->repo->index, id));
+    if (index_has_sound(&c->repo->index, id))
+        return 1;
+    int found = packs_ask_all(c->repo, e);
+    return found > 0 ? index_has_sound(&c->repo->index, id) : found;
 }
 
 static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, bool *whole, struct err *e);
@@ -377,10 +379,10 @@ static int walk_refs(struct checking *c, struct bytes refs, unsigned depth, bool
 {
     for (size_t i = 0; i < refs.n / TABLE_CHUNK_SIZE; i++) {
         struct ref ref = chunk_at(refs, i);
-        if (depth > 0) {
-            if (walk_list(c, &ref, depth - 1, whole, e))
-                return -1;
-        } else if (!has_sound(c, &ref.id)) {
+        int rc = depth > 0 ? walk_list(c, &ref, depth - 1, whole, e) : has_sound(c, &ref.id, e);
+        if (rc < 0)
+            return -1;
+        if (depth == 0 && rc == 0) {
             *whole = false;
             missing(c, &ref.id);
         }

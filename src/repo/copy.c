@@ -145,7 +145,7 @@ int copy_pack(struct copying *c, const struct pack_info *p, struct err *e)
     return transfers_add(&c->sending, name, p->size, replace, e);
 }
 
-int copy_packs(struct copying *c, struct err *e)
+static int copy_packs(struct copying *c, struct err *e)
 {
     const struct index *x = &c->from->index;
     bool *wanted = xcalloc(x->pack_count, sizeof *wanted);

@@ -47,7 +47,8 @@ static int walk_refs(struct copying *c, struct bytes refs, unsigned depth, bool 
     return 0;
 }
 
-int snapshot_is_there(struct copying *c, const struct snapshot *s, bool *whole, struct err *e)
+/* Whether every chunk that the snapshot needs is on `to`, in a pack that may be relied on. */
+static int snapshot_is_there(struct copying *c, const struct snapshot *s, bool *whole, struct err *e)
 {
     *whole = true;
     if (!c->walked && !(c->walked = bigmap_new(c->to->spool_dir, 0, e)))

@@ -25,10 +25,9 @@ void copying_begin(struct copying *c);
 void copying_free(struct copying *c);
 AUTO_FOR(copying)
 
-/* Each walks both stores and sends what `to` lacks. Both repositories are loaded. */
-int copy_packs(struct copying *c, struct err *e) MUST_CHECK;
 /* One pack, put or in place of a bad one; it is in the index of `to` after transfers_finish(). */
 int copy_pack(struct copying *c, const struct pack_info *p, struct err *e) MUST_CHECK;
+/* Each walks both stores and sends what `to` lacks. Both repositories are loaded. */
 /* Those that name packs on `to` that no index there knows. */
 int copy_indexes(struct copying *c, struct err *e) MUST_CHECK;
 int copy_keys(struct copying *c, struct err *e) MUST_CHECK;
@@ -40,9 +39,6 @@ int copy_receipts(struct copying *c, struct err *e) MUST_CHECK;
 int copy_marks(struct copying *c, struct err *e) MUST_CHECK;
 /* Lists the snapshots of `to` into `there`. */
 int list_there(struct copying *c, struct err *e) MUST_CHECK;
-
-/* Whether every chunk that the snapshot needs is on `to`, in a pack that may be relied on. */
-int snapshot_is_there(struct copying *c, const struct snapshot *s, bool *whole, struct err *e) MUST_CHECK;
 
 /* Takes the marks away that call healed packs damaged. What cannot be deleted is a note. */
 int marks_heal(struct copying *c, struct err *e) MUST_CHECK;

@@ -30,7 +30,7 @@ void slot_cache_free(struct slot_cache *c)
     sodium_free(c);
 }
 
-int slot_key(struct repo *r, uint32_t slot, uint8_t key[SLOT_KEY], struct err *e)
+static int slot_key(struct repo *r, uint32_t slot, uint8_t key[SLOT_KEY], struct err *e)
 {
     size_t i = slot % SLOT_CACHE;
     struct slot_cache *c = r->slot_keys;
@@ -227,8 +227,10 @@ int chunk_read(struct repo *r, const struct ref *ref, bool tree, uint32_t not_fr
     bool more = why.kind == ERR_DAMAGED && mirrors_load_indexes(r);
     if (more && read_anywhere(r, ref, tree, not_frame, c, raw, &why) == 0)
         return 0;
-    if (why.kind == ERR_DAMAGED && packs_ask_all(r))
+    int found = why.kind == ERR_DAMAGED ? packs_ask_all(r, e) : 0;
+    if (found > 0)
         return read_anywhere(r, ref, tree, not_frame, c, raw, e);
-    *e = why;
+    if (found == 0)
+        *e = why;
     return -1;
 }

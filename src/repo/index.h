@@ -29,7 +29,7 @@ struct pack_info {
     uint32_t index_object; /* that its table was taken from; INDEX_OBJECT_NONE: from itself, or not at all */
     bool marked;           /* a damaged mark named it when the repository was loaded */
     bool asked;            /* it was compared with its own table */
-    uint32_t first_own;    /* frames below come from an index that lied of the pack */
+    uint32_t first_own;    /* frames below come from an index that lied of the pack, or broke off */
 };
 struct frame_info {
     uint32_t pack, slot;

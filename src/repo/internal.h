@@ -135,18 +135,16 @@ int pack_read_table(struct repo *r, const struct sha *name, uint64_t size, struc
 int pack_read_table_from(struct repo *r, struct store *s, const struct sha *name, uint64_t size,
                          struct buf *out, struct err *e) MUST_CHECK;
 
-/* ---- ask.c: what a pack says of itself counts, whatever an index says of it ---- */
-/* Whether `table`, the pack's own, is not the one that an index gave: then it is added to the index, and the
- * object that lies is among r->bad_objects. */
-bool pack_was_misread(struct repo *r, uint32_t pack, struct bytes table);
+/* ---- ask.c: what a pack says of itself counts, whatever an index says of it. Main thread only ---- */
+/* Whether size and table, the pack's own, are not those that an index gave: then they are taken into the
+ * index, and the object that lies is among r->bad_objects. */
+bool pack_was_misread(struct repo *r, uint32_t pack, uint64_t size, struct bytes table);
 /* Compares a listed pack, once. */
 bool pack_ask(struct repo *r, uint32_t pack);
-/* All of them, once: whether that has brought up anything. */
-bool packs_ask_all(struct repo *r);
+/* All of them, once: 1 when that has brought up anything. -1 with *e: the store does not answer. */
+int packs_ask_all(struct repo *r, struct err *e) MUST_CHECK;
 
-/* The key of a slot, from a small cache: opening a content slot costs an X25519 operation. Main thread only.
- */
-int slot_key(struct repo *r, uint32_t slot, uint8_t key[SLOT_KEY], struct err *e) MUST_CHECK;
+/* Keys of slots: opening a content slot costs an X25519 operation. */
 struct slot_cache *slot_cache_new(void);
 void slot_cache_free(struct slot_cache *c);
 

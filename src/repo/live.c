@@ -19,10 +19,18 @@ struct walk {
 /* How good a place is: the best that a chunk has becomes its home. */
 enum place_class { PLACE_NONE, PLACE_CONDEMNED_BAD, PLACE_CONDEMNED, PLACE_BAD, PLACE_GOOD };
 
+/* Whether it comes from an index that broke off: its pack was read itself, and has frames of its own. One
+ * that is found out while chunks are marked counts as before, so that nothing that is needed looks dead. */
+static bool is_void(const struct index *x, uint32_t frame)
+{
+    const struct pack_info *p = &x->packs[index_frame(x, frame)->pack];
+    return p->first_own != FRAME_NONE && frame < p->first_own;
+}
+
 static enum place_class class_of(const struct index *x, uint32_t frame)
 {
     unsigned state = x->packs[index_frame(x, frame)->pack].state;
-    if (!(state & PACK_LISTED))
+    if (!(state & PACK_LISTED) || is_void(x, frame))
         return PLACE_NONE;
     if (state & PACK_CONDEMNED)
         return state & PACK_DAMAGED ? PLACE_CONDEMNED_BAD : PLACE_CONDEMNED;
@@ -249,6 +257,8 @@ static void sum_packs(struct pruning *p)
         p->packs[i] = (struct pack_sum){.first_frame = FRAME_NONE};
     for (uint32_t f = 0; f < x->frames.n; f++) {
         struct pack_sum *s = &p->packs[index_frame(x, f)->pack];
+        if (is_void(x, f))
+            continue;
         s->first_frame = MIN(s->first_frame, f);
         s->frame_count++;
         s->live += count_of(p, f)->live;

@@ -113,11 +113,17 @@ static int load_pack(void *ctx, const struct sha *name, uint64_t size, struct by
     p->state &= ~(unsigned)PACK_ORPHAN;
     if (p->state & PACK_INDEXED) /* it was read from its tail, and has got an index since */
         return 0;
+    const struct pack_info before = *p;
+    size_t used;
     if (p->size != size)
         p->state |= PACK_DAMAGED;
     p->size = size;
-    size_t used;
-    return index_add_table(x, pack, table, &used, e);
+    if (index_add_table(x, pack, table, &used, e) == 0)
+        return 0;
+    *p = before; /* another index, or the pack itself, says more */
+    p->index_object = INDEX_OBJECT_NONE;
+    p->first_own = (uint32_t)x->frames.n;
+    return -1;
 }
 
 /* Appends the names to *out, which may be NULL. */

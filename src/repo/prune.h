@@ -91,8 +91,6 @@ int prune_merge_indexes(struct pruning *p, struct err *e) MUST_CHECK;
 bool prune_is_listed(const struct pruning *p, const struct sha *pack);
 /* The packs that marks of this kind name, of those marks that are older than age_ns; sorted. */
 void prune_collect(const struct pruning *p, enum mark_kind kind, int64_t age_ns, struct sha_set *out);
-/* Deletes; a mark that is retained or gone is as good. *count goes up when it was there. */
-int prune_delete(struct pruning *p, const char *name, uint64_t *count, struct err *e) MUST_CHECK;
 int prune_tidy(struct pruning *p, struct err *e) MUST_CHECK;
 
 #endif

@@ -142,7 +142,7 @@ static int take_apart(struct repacking *k, struct err *e)
         return -1;
     pack_name(name, &info->name);
     /* Slots, frames and chunks are known by the numbers that an index gave them. */
-    if (pack_was_misread(r, k->pack, buf_bytes(&table)))
+    if (pack_was_misread(r, k->pack, info->size, buf_bytes(&table)))
         return err_set(e, ERR_DAMAGED, "%s: its table is not the one that an index has: nothing is moved",
                        name);
     return table_visit(buf_bytes(&table), info->size, &v, &used, e) ? err_wrap(e, "%s", name) : 0;

@@ -143,16 +143,6 @@ void repo_free(struct repo *r)
     free(r);
 }
 
-void repo_size(const struct repo *r, struct repo_size *out)
-{
-    *out = (struct repo_size){.chunks = bigmap_count(r->index.chunks), .indexes = r->index_object_count};
-    for (uint32_t i = 0; i < r->index.pack_count; i++)
-        if (r->index.packs[i].state & PACK_LISTED) {
-            out->packs++;
-            out->pack_bytes += r->index.packs[i].size;
-        }
-}
-
 /* ---- sealed metadata objects ---- */
 int object_put(struct repo *r, const char *prefix, enum object_type type, struct bytes plain, struct sha *out,
                struct err *e)

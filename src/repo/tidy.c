@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-int prune_delete(struct pruning *p, const char *name, uint64_t *count, struct err *e)
+/* Deletes; a mark that is retained or gone is as good. *count goes up when it was there. */
+static int prune_delete(struct pruning *p, const char *name, uint64_t *count, struct err *e)
 {
     int rc = stop_check(e) ? STORE_FAILED : store_delete(p->repo->store, name, e);
     *count += rc == STORE_DONE;

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *http_host(const char *url)
+/* "https://HOST", to be shown. Caller frees. */
+static char *http_host(const char *url)
 {
     const char *host = strstr(url, "://");
     host = host ? host + 3 : url;

@@ -17,6 +17,4 @@ struct http_post {
 /* Where redirects lead is not followed: a redirect is a failure. */
 void http_post_all(struct http_post *v, size_t n, const char *ca_file);
 
-char *http_host(const char *url); /* "https://HOST", to be shown; caller frees */
-
 #endif

@@ -201,7 +201,8 @@ static int check_listed(const struct pruning *p, const struct newest_of *one, st
     return err_set(
         e, ERR_FAILED,
         "snapshot %.8s of %s is in the store, and its listing does not show it: what it needs would be "
-        "deleted. Nothing was; run this again in a few hours, and mend the store if it is the same then",
+        "deleted. Nothing was; run this again in a few hours. If it is the same then, mend the store: on a "
+        "bucket with versions, remove the delete marker",
         hex, one->source);
 }
 

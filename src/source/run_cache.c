@@ -40,9 +40,7 @@ struct run_cache {
 
 static XXH3_state_t *new_hash(void)
 {
-    XXH3_state_t *hash = XXH3_createState();
-    if (!hash)
-        die(OUT_OF_MEMORY);
+    XXH3_state_t *hash = xxh3_new();
     XXH3_64bits_reset(hash);
     return hash;
 }

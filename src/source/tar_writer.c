@@ -37,8 +37,8 @@ struct tar_writer *tar_writer_new(tar_sink *sink, tar_content *content, void *ct
     t->ctx = ctx;
     t->block = xcalloc(1, TAR_BLOCK);
     t->header = archive_entry_new();
-    t->hash = XXH3_createState();
-    if (!t->header || !t->hash)
+    t->hash = xxh3_new();
+    if (!t->header)
         die(OUT_OF_MEMORY);
     t->plain = open_archive(t, false);
     t->binary = open_archive(t, true);

@@ -168,15 +168,6 @@ static int flush_lines(struct volume *v, size_t above, struct err *e)
     return rc;
 }
 
-/* Clamped: a file may say it is from the year 2400. */
-static int64_t nanoseconds(const struct timespec *t)
-{
-    int64_t ns;
-    if (__builtin_mul_overflow(t->tv_sec, 1000000000ll, &ns) || __builtin_add_overflow(ns, t->tv_nsec, &ns))
-        return t->tv_sec < 0 ? INT64_MIN : INT64_MAX;
-    return ns;
-}
-
 static void list_entry(struct volume *v, const struct entry *e)
 {
     v->out->files++;
@@ -190,7 +181,7 @@ static void list_entry(struct volume *v, const struct entry *e)
                                     .size = S_ISREG(e->st.st_mode) ? (uint64_t)e->st.st_size : 0,
                                     .uid = e->st.st_uid,
                                     .gid = e->st.st_gid,
-                                    .mtime_ns = nanoseconds(&e->st.st_mtim),
+                                    .mtime_ns = time_ns(e->st.st_mtim.tv_sec, e->st.st_mtim.tv_nsec),
                                     .run = v->run_number};
     catalog_add_entry(&v->lines, &c);
 }
@@ -375,10 +366,11 @@ static void add_notes(struct volume *v)
     if (v->read_again)
         source_result_note(v->out, "unchanged runs of files read again (reread-days): %llu",
                            (unsigned long long)v->read_again);
-    if (v->out->files <= 1 && !v->env->source->may_be_empty)
+    bool is_empty = v->out->files <= 1;
+    if (is_empty && !v->env->source->may_be_empty)
         source_result_degrade(v->out, "%s: is empty (allow-empty = yes if that is as it should be)",
                               v->env->source->path);
-    else
+    if (!is_empty)
         judge_size(v);
 }
 

@@ -130,11 +130,13 @@ int pg_setup_database(struct pg_restore *r, struct err *e)
 /* Whether what was restored may take the place of another database: pg_restore's exit status is one word,
  * that the tables are there, and have rows where the archive has some, is another. By number: names have
  * encodings, and rows may be hidden from this role. Rows of a partition may have gone into another: by the
- * hash of an enum, which differs from database to database. */
+ * hash of an enum, which differs from database to database. Who knows where an access method other than heap
+ * (number 2) keeps them. */
 static const char there_sql[] =
     "SELECT pg_catalog.count(*),"
     "       pg_catalog.count(*) FILTER (WHERE relkind = 'r' AND"
-    "                                    (relispartition OR pg_catalog.pg_relation_size(c.oid) > 0))"
+    "                                    (relispartition OR relam NOT IN (0, 2) OR"
+    "                                     pg_catalog.pg_relation_size(c.oid) > 0))"
     "  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace"
     " WHERE relkind IN ('r', 'p', 'm', 'f') AND nspname !~ '^pg_' AND nspname <> 'information_schema'";
 
@@ -159,7 +161,7 @@ int pg_setup_verify(struct pg_restore *r, struct err *e)
         return 0;
     return err_set(e, ERR_FAILED,
                    "pg_restore reported success, but the database has %zu of %zu tables, and %zu of %zu that "
-                   "have rows: is it PostgreSQL's own?",
+                   "have rows: is that pg_restore PostgreSQL's own?",
                    tables_there, tables, filled_there, filled);
 }
 

@@ -167,17 +167,3 @@ load ../lib/common
     diff -r "$T/files" "$T/back"
     expect 0 lb check --read-data
 }
-
-@test "a file that may not grow so large is the loss of that file, and programs that are run are told by a signal as ever" {
-    head -c 3000000 /dev/zero >"$T/files/large"
-    printf 'before = sh -c "kill -XFSZ $$; true"\n' >>"$T/lifeboat.conf"
-    init
-    expect 1 lb backup numbers
-    sed -i '/^before/d' "$T/lifeboat.conf"
-    backup
-    (ulimit -f 2000 && expect 1 lb restore latest files --to "$T/back")
-    says "large: "
-    says "File too large"
-    says "everything else was"
-    cmp "$T/files/sub/noise" "$T/back/sub/noise"
-}

@@ -515,6 +515,28 @@ static void test_reset_services(void **state)
     assert_text(e, "it has no \"services:\"");
 }
 
+/* Of secrets, too: what is gone is not among the files of the set-up. */
+static void test_override_secrets(void **state)
+{
+    (void)state;
+    const struct file files[] = {
+        {"/srv/app/compose.yml", "services: {app: {image: example/app, volumes: ['v:/data'], secrets: [a]}}\n"
+                                 "volumes: {v: }\nsecrets: {a: {file: a.txt}, b: {file: b.txt}}\n"},
+        {"/srv/app/more.yml", "secrets: {a: {file: c.txt}}\n"},
+        {"/srv/app/other.yml", "secrets: !override {a: {file: c.txt}}\n"},
+        {"/srv/app/a.txt", "a"},
+        {"/srv/app/b.txt", "b"},
+        {"/srv/app/c.txt", "c"},
+        {NULL, NULL}};
+    AUTO(found) f = {0};
+    find(&f, files, "compose.yml more.yml", NULL);
+    assert_has(&f, "srv/app/b.txt");
+    found_free(&f);
+    find(&f, files, "compose.yml other.yml", NULL);
+    assert_has(&f, "srv/app/c.txt");
+    assert_lacks(&f, "srv/app/b.txt");
+}
+
 /* ---- variables ---- */
 static char *interpolated(const char *value, const char *variable, struct err *e)
 {
@@ -715,6 +737,7 @@ int main(void)
                                        cmocka_unit_test(test_mongo_and_redis),
                                        cmocka_unit_test(test_several_files),
                                        cmocka_unit_test(test_reset_services),
+                                       cmocka_unit_test(test_override_secrets),
                                        cmocka_unit_test(test_variables),
                                        cmocka_unit_test(test_mistakes),
                                        cmocka_unit_test(test_hostile),

@@ -1,6 +1,7 @@
 /* Files and folders, and what others may do to them meanwhile. */
 #include "testing.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -34,6 +35,16 @@ int openat(int dirfd, const char *name, int flags, ...)
     return (int)syscall(SYS_openat, dirfd, name, flags, mode);
 }
 
+static unsigned changes; /* of modes, by name */
+
+int fchmodat(int dirfd, const char *name, mode_t mode, int flags)
+{
+    __typeof__(&fchmodat) real = (__typeof__(&fchmodat))dlsym(RTLD_NEXT, "fchmodat");
+    changes++;
+    assert_int_equal(flags, AT_SYMLINK_NOFOLLOW);
+    return real(dirfd, name, mode, flags);
+}
+
 static mode_t mode_of(const char *path)
 {
     struct stat st;
@@ -63,6 +74,24 @@ static void removing_follows_no_symlink(void **state)
     assert_int_equal(mode_of(file), 0644);
     if (rc)
         assert_text(e, "inside");
+    test_remove(folder);
+}
+
+/* A tree deeper than there are descriptors for is taken apart from above. */
+static void removing_a_deep_tree(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    char *folder = test_folder();
+    AUTO(buf) deep = BUF_NONE;
+    AUTO_CHAR tree = xasprintf("%s/tree", folder);
+    buf_add_str(&deep, tree);
+    for (int i = 0; i < 300; i++)
+        buf_add_str(&deep, "/d");
+    assert_ok(dir_make(buf_cstr(&deep), 0755, &e));
+    changes = 0;
+    assert_ok(dir_remove(tree, &e));
+    assert_true(changes > 0);
     test_remove(folder);
 }
 
@@ -129,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(removing_follows_no_symlink),
+        cmocka_unit_test(removing_a_deep_tree),
         cmocka_unit_test(removing_what_nobody_may_enter),
         cmocka_unit_test(temporary_names_differ),
         cmocka_unit_test(making_folders),

@@ -2,12 +2,18 @@
  * them: they hide nothing, and what is moved on their word is moved whole or not at all. */
 #include "gc_world.h"
 
+#include "base/child.h"
+
+#include <signal.h>
+
 static const struct prune_options nothing = {0};
 
 /* ---- lies ---- */
 struct lie {
     struct table table;
     bool other_slots, content_alone, no_frames, other_lengths;
+    bool breaks_off; /* behind the last frame comes what is none */
+    int longer;      /* bytes, of packs */
 };
 
 static int lie_of_slot(void *ctx, const struct slot *s, struct err *e)
@@ -46,6 +52,8 @@ static void tell(struct lie *l, struct bytes truth, uint64_t pack_size)
     struct err e = ERR_INIT;
     size_t used;
     assert_ok(table_visit(truth, pack_size, &v, &used, &e));
+    if (l->breaks_off)
+        table_add_frame(&l->table, &(struct frame_entry){.offset = UINT32_MAX}, BYTES("", 0));
 }
 
 /* An index of every pack with such tables; the newest, and it supersedes all others. */
@@ -66,7 +74,10 @@ static void put_index(struct scene *s, struct lie what)
         tell(&l, buf_bytes(&truth), x->packs[i].size);
         table_encode(&l.table, &table);
         table_free(&l.table);
-        assert_ok(index_builder_add(&b, &x->packs[i].name, x->packs[i].size, buf_bytes(&table), &e));
+        assert_ok(index_builder_add(&b, &x->packs[i].name, x->packs[i].size + (uint64_t)l.longer,
+                                    buf_bytes(&table), &e));
+        if (l.breaks_off) /* nothing behind it is read */
+            assert_ok(index_builder_put(&b, &all, &e));
     }
     world_wait(&s->w, HOUR);
     assert_ok(index_builder_put(&b, &all, &e));
@@ -74,6 +85,23 @@ static void put_index(struct scene *s, struct lie what)
 }
 
 /* ---- reading ---- */
+static void assert_no_pack_is_named(const struct check_report *r)
+{
+    for (size_t i = 0; i < r->error_count; i++) {
+        assert_true(strncmp(r->errors[i].object, "packs/", 6) != 0);
+        assert_int_equal(r->errors[i].snapshots.n, 0);
+    }
+}
+
+static void check_finds_all(struct scene *s)
+{
+    struct err e = ERR_INIT;
+    AUTO(check_report) r = {0};
+    const struct check_options quick = {0};
+    assert_ok(repo_check(s->h.repo, &quick, &r, &e));
+    assert_no_pack_is_named(&r);
+}
+
 static void check_names_the_index(struct scene *s)
 {
     struct err e = ERR_INIT;
@@ -84,10 +112,7 @@ static void check_names_the_index(struct scene *s)
     for (size_t i = 0; i < r.error_count; i++)
         named += strncmp(r.errors[i].object, "index/", 6) == 0;
     assert_int_equal(named, 1);
-    for (size_t i = 0; i < r.error_count; i++) {
-        assert_true(strncmp(r.errors[i].object, "packs/", 6) != 0);
-        assert_int_equal(r.errors[i].snapshots.n, 0);
-    }
+    assert_no_pack_is_named(&r);
     assert_int_equal(count_objects(&s->w, "marks/"), 0);
 }
 
@@ -98,6 +123,7 @@ static void an_index_hides_nothing(struct lie what)
     put_index(&s, what);
     assert_restores(&s.w, &s.one, &s.blocks);
     assert_int_equal(count_objects(&s.w, "marks/"), 0); /* the packs are sound */
+    check_finds_all(&s);
     check_names_the_index(&s);
     scene_free(&s);
 }
@@ -118,6 +144,112 @@ static void other_lengths_hide_nothing(void **state)
 {
     (void)state;
     an_index_hides_nothing((struct lie){.other_lengths = true});
+}
+
+static void other_sizes_hide_nothing(void **state)
+{
+    (void)state;
+    an_index_hides_nothing((struct lie){.longer = 1});
+    an_index_hides_nothing((struct lie){.longer = -1});
+    an_index_hides_nothing((struct lie){.longer = -65536, .other_slots = true});
+}
+
+static void an_index_that_breaks_off_hides_nothing(void **state)
+{
+    (void)state;
+    an_index_hides_nothing((struct lie){.breaks_off = true, .other_slots = true});
+}
+
+/* Of a pack that is missing, thousands of chunks are: the others are asked once. */
+static void packs_are_asked_once(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    AUTO(strings) packs = STRINGS_NONE, heard = STRINGS_NONE;
+    AUTO(snapshot) two = {0};
+    AUTO(check_report) r = {0};
+    const struct check_options quick = {0};
+    scene_new(&s, 800);
+    struct blocks more = blocks_new(800, 5000);
+    backup_all(&s.h, &more, &two);
+    assert_ok(list_names(s.w.store, "packs/", &packs, &e));
+    assert_int_equal(store_delete(s.w.store, packs.v[0], &e), STORE_DONE);
+    host_reopen(&s.h, true);
+    s.h.heard = &heard;
+    assert_ok(repo_check(s.h.repo, &quick, &r, &e));
+    assert_true(r.error_count > 0);
+    for (size_t i = 1; i < packs.n; i++) {
+        AUTO_CHAR asked = xasprintf("size %s", packs.v[i]);
+        size_t times = 0;
+        for (size_t k = 0; k < heard.n; k++)
+            times += strcmp(heard.v[k], asked) == 0;
+        assert_int_equal(times, 1);
+    }
+    free(more.v);
+    scene_free(&s);
+}
+
+/* What could be asked further is not known then: no chunk is called missing. */
+static void fail_at_the_first_question(struct host *h)
+{
+    const struct strings *heard = h->heard;
+    if (heard->n && strncmp(heard->v[heard->n - 1], "size packs/", strlen("size packs/")) == 0)
+        stop_requested = SIGTERM;
+}
+
+static void a_signal_ends_the_asking(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    AUTO(strings) heard = STRINGS_NONE;
+    AUTO(check_report) r = {0};
+    const struct check_options quick = {0};
+    scene_new(&s, 60);
+    put_index(&s, (struct lie){.no_frames = true});
+    s.h.heard = &heard;
+    s.h.before = fail_at_the_first_question;
+    int rc = repo_check(s.h.repo, &quick, &r, &e);
+    stop_requested = 0;
+    assert_int_equal(rc, -1);
+    assert_int_equal(e.kind, ERR_STOPPED);
+    scene_free(&s);
+}
+
+/* Not all places of a chunk are kept in mind, but some of every pack that is there: so none that holds it
+ * looks dead. */
+static size_t places_in(const struct index *x, const struct chunk_id *id, uint32_t pack)
+{
+    uint64_t iter = BIGMAP_START;
+    struct place at;
+    size_t n = 0;
+    while (index_next_place(x, id, &iter, &at))
+        n += index_frame(x, at.frame)->pack == pack;
+    return n;
+}
+
+static void every_pack_that_is_there_keeps_a_place(void **state)
+{
+    (void)state;
+    enum { PACKS = 40, PLACES = 70 };
+    char *folder = test_folder();
+    struct err e = ERR_INIT;
+    struct index x;
+    const struct chunk_id id = {.b = {1}};
+    assert_ok(index_open(&x, folder, &e));
+    for (uint32_t pack = 0; pack < PACKS; pack++) {
+        const struct sha name = {.b = {(uint8_t)pack}};
+        bool there = pack % 20 == 19; /* behind more than a thousand that are not */
+        assert_int_equal(index_add_pack(&x, &name, 1000, there ? PACK_LISTED : 0, &e), pack);
+        uint32_t frame = index_add_frame(&x, &(struct frame_info){.pack = pack}, &e);
+        for (uint32_t i = 0; i < PLACES; i++)
+            assert_ok(index_add_chunk(&x, &id, (struct place){.frame = frame, .offset = i}, &e));
+    }
+    for (uint32_t pack = 0; pack < PACKS; pack++)
+        assert_in_range(places_in(&x, &id, pack), pack % 20 == 19, PLACES - 1);
+    index_free(&x);
+    test_remove(folder);
 }
 
 /* ---- pruning ---- */
@@ -155,6 +287,29 @@ static void prunes_do_not_move_by_other_slots(void **state)
         prunes_lose_nothing(what, false, false);
         prunes_lose_nothing(what, false, true);
         prunes_lose_nothing(what, true, true);
+    }
+}
+
+/* The packs are read themselves then. */
+static void prunes_do_not_move_by_what_broke_off(void **state)
+{
+    (void)state;
+    for (int can_read = 0; can_read < 2; can_read++) {
+        struct scene s;
+        AUTO(snapshot) two = {0};
+        AUTO(prune_report) r = {0};
+        scene_new(&s, 800);
+        struct blocks few = blocks_new(160, 0);
+        backup_all(&s.h, &few, &two);
+        scene_forget(&s, &s.one);
+        put_index(&s, (struct lie){.breaks_off = true, .other_slots = true});
+        world_wait(&s.w, 4 * DAY);
+        host_reopen(&s.h, can_read);
+        prune_ok(&s.h, &(struct prune_options){.exclusive = true}, &r);
+        assert_true(r.moved.packs > 0);
+        assert_restores(&s.w, &two, &few);
+        free(few.v);
+        scene_free(&s);
     }
 }
 
@@ -233,8 +388,14 @@ int main(void)
         cmocka_unit_test(other_slots_hide_nothing),
         cmocka_unit_test(chunks_left_out_are_found),
         cmocka_unit_test(other_lengths_hide_nothing),
+        cmocka_unit_test(other_sizes_hide_nothing),
+        cmocka_unit_test(an_index_that_breaks_off_hides_nothing),
+        cmocka_unit_test(every_pack_that_is_there_keeps_a_place),
+        cmocka_unit_test(packs_are_asked_once),
+        cmocka_unit_test(a_signal_ends_the_asking),
         cmocka_unit_test(prunes_do_not_move_by_other_slots),
         cmocka_unit_test(prunes_do_not_move_by_other_lengths),
+        cmocka_unit_test(prunes_do_not_move_by_what_broke_off),
         cmocka_unit_test(prunes_do_not_move_by_a_table_that_lies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,6 +208,17 @@ static void test_texts(void **state)
     }
 }
 
+static void test_sums(void **state)
+{
+    (void)state;
+    assert_int_equal(time_ns(1772330584, 567000000), 1772330584567000000);
+    assert_int_equal(time_ns(-1, 999999999), -1);
+    assert_int_equal(time_ns(INT64_MAX / 1000000000, 854775807), INT64_MAX);
+    assert_int_equal(time_ns(INT64_MAX / 1000000000, 999999999), INT64_MAX); /* a file of 2262 */
+    assert_int_equal(time_ns(13569465600, 0), INT64_MAX);                    /* of 2400 */
+    assert_int_equal(time_ns(INT64_MIN, 0), INT64_MIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +229,7 @@ int main(void)
         cmocka_unit_test(test_damaged_files),
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
