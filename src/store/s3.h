@@ -12,6 +12,7 @@
 #include "driver.h"
 #include "limit.h"
 #include "meter.h"
+#include "pace.h"
 #include "s3_body.h"
 #include "sigv4.h"
 
