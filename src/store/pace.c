@@ -27,8 +27,12 @@ int pace_check(struct pace *p, uint64_t moved, struct err *e)
     return 0;
 }
 
-void pace_pause(struct pace *p, uint64_t ns)
+int pace_wait(struct pace *p, struct limit *l, size_t n, struct err *e)
 {
-    p->moved_ns += ns;
-    p->mark_ns += ns;
+    uint64_t start = time_monotonic_ns();
+    int rc = limit_wait(l, n, e);
+    uint64_t waited = time_monotonic_ns() - start;
+    p->moved_ns += waited;
+    p->mark_ns += waited;
+    return rc;
 }

@@ -42,6 +42,7 @@ struct s3 {
     enum s3_known locks;     /* the bucket has Object Lock */
     bool lock_seen;          /* a lock that was asked for was read back */
     bool hidden_told;
+    bool delete_seen; /* what was deleted was really gone, once */
 };
 static inline struct s3 *s3_of(struct store *s)
 {

@@ -51,20 +51,12 @@ struct transfer {
     char why[CURL_ERROR_SIZE];
 };
 
-static int wait_for_limit(struct transfer *t, struct limit *l, size_t n)
-{
-    uint64_t start = time_monotonic_ns();
-    int rc = limit_wait(l, n, &t->e);
-    pace_pause(&t->pace, time_monotonic_ns() - start);
-    return rc;
-}
-
 static size_t send_some(char *to, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
     const struct s3_body *b = t->r->body;
     n = (size_t)MIN((uint64_t)limit_piece(t->s->up, size * n), b->size - t->sent);
-    if (n && (wait_for_limit(t, t->s->up, n) || s3_body_read(b, to, n, t->sent, &t->e)))
+    if (n && (pace_wait(&t->pace, t->s->up, n, &t->e) || s3_body_read(b, to, n, t->sent, &t->e)))
         return CURL_READFUNC_ABORT;
     t->sent += n;
     return n;
@@ -105,7 +97,7 @@ static size_t receive_some(char *from, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
     struct bytes b = BYTES(from, size * n);
-    if (wait_for_limit(t, t->s->down, b.n))
+    if (pace_wait(&t->pace, t->s->down, b.n, &t->e))
         return 0;
     bool wanted = s3_is_good(t->r, t->reply) && (t->r->range || t->r->out);
     if (!wanted) {

@@ -224,9 +224,8 @@ static int delete_versions(struct s3 *s, const char *name, struct err *e)
     return STORE_FAILED;
 }
 
-int s3_delete(struct store *base, const char *name, struct err *e)
+static int delete_any(struct s3 *s, const char *name, struct err *e)
 {
-    struct s3 *s = s3_of(base);
     AUTO(s3_reply) reply = S3_REPLY_NONE;
     if (keeps_versions(s, false))
         return delete_versions(s, name, e);
@@ -235,4 +234,26 @@ int s3_delete(struct store *base, const char *name, struct err *e)
         return rc;
     keeps_versions(s, true);
     return delete_versions(s, name, e);
+}
+
+/* The first one that is deleted is looked for: a server may keep what a policy wants kept, and say yes. */
+int s3_delete(struct store *base, const char *name, struct err *e)
+{
+    struct s3 *s = s3_of(base);
+    AUTO(s3_reply) head = S3_REPLY_NONE;
+    struct err why = ERR_INIT; /* it does not tell us: then so be it */
+    int rc = delete_any(s, name, e);
+    pthread_mutex_lock(&s->lock);
+    bool seen = s->delete_seen;
+    pthread_mutex_unlock(&s->lock);
+    if (seen || (rc != STORE_DONE && rc != STORE_ABSENT))
+        return rc;
+    if (s3_head(s, name, NULL, &head, &why) == STORE_DONE) {
+        err_set(e, ERR_FAILED, STORE_KEEPS);
+        return STORE_AGAIN;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->delete_seen = true;
+    pthread_mutex_unlock(&s->lock);
+    return rc;
 }

@@ -3,7 +3,6 @@
  * locks.
  */
 #include "driver.h"
-#include "limit.h"
 #include "meter.h"
 #include "pace.h"
 #include "s3_body.h"
@@ -16,6 +15,7 @@
 
 #include <libs3.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
@@ -33,7 +33,8 @@ struct s3v2 {
     struct meter meter;
     S3BucketContext target;
     uint64_t timeout_ns;
-    pthread_mutex_t lock; /* guards all below */
+    atomic_bool delete_seen; /* what was deleted was really gone, once */
+    pthread_mutex_t lock;    /* guards all below */
     S3RequestContext *idle[IDLE];
     size_t idle_count;
 };
@@ -95,19 +96,11 @@ static void take_end(S3Status status, const S3ErrorDetails *details, void *ctx)
         c->message = text_printable(details->message, strnlen(details->message, 300));
 }
 
-static int wait_for_limit(struct call *c, struct limit *l, size_t n)
-{
-    uint64_t start = time_monotonic_ns();
-    int rc = limit_wait(l, n, &c->e);
-    pace_pause(&c->pace, time_monotonic_ns() - start);
-    return rc;
-}
-
 static int give_body(int size, char *to, void *ctx)
 {
     struct call *c = ctx;
     size_t n = (size_t)MIN((uint64_t)limit_piece(c->s->up, (size_t)size), c->body->size - c->sent);
-    if (n && (wait_for_limit(c, c->s->up, n) || s3_body_read(c->body, to, n, c->sent, &c->e)))
+    if (n && (pace_wait(&c->pace, c->s->up, n, &c->e) || s3_body_read(c->body, to, n, c->sent, &c->e)))
         return -1;
     c->sent += n;
     return (int)n;
@@ -117,7 +110,7 @@ static S3Status take_body(int size, const char *from, void *ctx)
 {
     struct call *c = ctx;
     size_t n = (size_t)size;
-    if (wait_for_limit(c, c->s->down, n))
+    if (pace_wait(&c->pace, c->s->down, n, &c->e))
         return S3StatusAbortedByCallback;
     if (c->range && n > c->range_size - c->received) {
         err_set(&c->e, ERR_NET, "the server sent more than the range that was asked for");
@@ -407,14 +400,25 @@ static int list(struct store *base, const char *prefix, store_each *each, void *
     return rc;
 }
 
+/* The first one that is deleted is looked for. */
 static int del(struct store *base, const char *name, struct err *e)
 {
     struct s3v2 *s = s3v2_of(base);
+    struct err why = ERR_INIT; /* it does not tell us: then so be it */
     AUTO(call) c = call_new(s, STORE_DELETE, name);
+    AUTO(call) left = {0};
     S3RequestContext *context = begin(s);
     S3_delete_object(&s->target, c.key, context, &on_reply, &c);
     run(&c, context);
-    return explain(&c, e);
+    int rc = explain(&c, e);
+    if (rc < STORE_DONE || s->delete_seen)
+        return rc;
+    if (look(s, name, &left, &why) == STORE_DONE) {
+        err_set(e, ERR_FAILED, STORE_KEEPS);
+        return STORE_AGAIN;
+    }
+    s->delete_seen = true;
+    return rc;
 }
 
 static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)

@@ -170,6 +170,7 @@ static void test_what_passes(void **state)
         {"500-3", get_object, 0, 4, 0},
         {"500-1", look, 0, 0, 0},
         {"500-1", delete, 0, 2, 0}, /* it asks for versions first */
+        {"keeps-1", delete, 0, 1, 0},
         {"502-2", put_object_file, 3, 0, 0},
         {"429-2", get_part, 0, 3, 0},
         {"slow-1", put_object, 2, 0, 0},
@@ -244,7 +245,7 @@ static void expect_trouble(const struct trouble *t, const struct store_s3_option
 {
     struct err e = ERR_INIT;
     AUTO_PTR(store) s = open_retried(o, 1100);
-    if (strcmp(t->bucket, "drip") == 0)
+    if (strcmp(t->bucket, "drip") == 0 || strcmp(t->bucket, "keeps") == 0)
         prepare(o);
     uint64_t start = time_monotonic_ns();
     int rc = t->does(s, &e);
@@ -302,6 +303,7 @@ static void test_what_does_not_pass(void **state)
         {"samepage", list, "the same page again and again", "", false},
         {"newpages", read_list, "the listing has no end: 1000 pages brought no new name", "is this an S3",
          false},
+        {"keeps", delete, "the server said that it deleted it, and still has it", "object lock", true},
         {"undying", delete, "still lists a version that it said it had deleted", "", false},
         {"hydra", delete, "versions without end", "", false},
         {"drip", get_object, "bytes moved in 2 s", "", false},
@@ -326,11 +328,14 @@ static void test_trouble_v2(void **state)
     static const struct trouble pages = {"newpages", read_list, "the listing has no end: 1000 pages", "",
                                          false};
     static const struct trouble slow = {"drip", get_object, "bytes moved in 2 s", "", false};
+    static const struct trouble kept = {"keeps", delete, "the server said that it deleted it", "", true};
     struct store_s3_options o = options("newpages");
     o.signature = STORE_SIGNATURE_V2;
     expect_trouble(&pages, &o, ": list packs/: ");
     o.bucket = "drip";
     expect_trouble(&slow, &o, ": get packs/aa/");
+    o.bucket = "keeps";
+    expect_trouble(&kept, &o, ": delete packs/aa/");
 }
 
 static void test_nobody_there(void **state)
