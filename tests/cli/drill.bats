@@ -503,3 +503,18 @@ sed_kit() {
     expect 1 lb status
     prints "warning: files: the last backup is failed"
 }
+
+@test "what a server says while it is connected to reaches the terminal as text, and only with -v" {
+    query postgres "CREATE DATABASE loud TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+    query loud "CREATE TABLE t(id int); INSERT INTO t VALUES (1)"
+    query postgres "UPDATE pg_database SET datcollversion = E'1\\x1b]0;owned\\x07' WHERE datname = 'loud'"
+    printf '[source db]\ntype = postgres\nconnection = host=%s user=postgres dbname=loud\n' "$PGHOST" >>"$T/lifeboat.conf"
+    init
+    psql -qAtX -d loud -c "" 2>"$T/err"
+    says "collation version mismatch"
+    expect 0 lb backup db
+    if grep -F "collation" "$T/err"; then return 1; fi
+    expect 0 lb -v backup db
+    says "PostgreSQL: WARNING:  database \"loud\" has a collation version mismatch"
+    if grep -P '[\x07\x1b]' "$T/err" "$T/out"; then return 1; fi
+}
