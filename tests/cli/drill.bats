@@ -518,3 +518,30 @@ sed_kit() {
     says "PostgreSQL: WARNING:  database \"loud\" has a collation version mismatch"
     if grep -P '[\x07\x1b]' "$T/err" "$T/out"; then return 1; fi
 }
+
+@test "a scratch disk that is full, or has no inodes left: not proven, and why" {
+    [ "$(id -u)" = 0 ] || skip "mounts a file system: for root"
+    local size inodes
+    with_database
+    init
+    backup db
+    drill_setting "directory = $T/mount/scratch"
+    mkdir "$T/mount"
+    chmod 755 "$T" "$T/mount"
+    for size in 8M:4000 300M:300 300M:700; do
+        inodes=${size#*:}
+        rm -f "$T/disk"
+        truncate -s "${size%:*}" "$T/disk"
+        mkfs.ext4 -q -N "$inodes" "$T/disk"
+        mount -o loop "$T/disk" "$T/mount" || skip "no loop devices here"
+        chmod 755 "$T/mount"
+        expect 4 lb drill latest db
+        prints "NOT PROVEN (could not be tried)"
+        prints "the disk of [drill] directory is full, or has no inodes left: free some, or name another folder"
+        [ -z "$(find "$T/mount/scratch" -mindepth 1 -type d)" ]
+        umount "$T/mount"
+    done
+    drill_setting "directory = $T/state/scratch"
+    sed -i "\#^directory = $T/mount#d" "$T/lifeboat.conf"
+    expect 0 lb drill latest db
+}
