@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BIG_BUFFER (256 << 10) /* frames of volumes and ranges of packs are larger */
+#define STACK        (8ul << 20) /* the usual limit: PostgreSQL wants 2 MiB */
+#define THREAD_STACK (1ul << 20) /* what looks up names and speaks TLS takes some of it */
+#define BIG_BUFFER   (256 << 10) /* frames of volumes and ranges of packs are larger */
 
 struct cli cli;
 
@@ -56,6 +59,25 @@ static void set_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The stack of this thread grows as far as it is allowed to; the others', libcurl's among them, have a size
+ * from the limit that we were started with. */
+static void set_stacks(void)
+{
+    struct rlimit stack;
+    pthread_attr_t usual;
+    size_t size = STACK;
+    if (getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur < MIN(stack.rlim_max, (rlim_t)STACK)) {
+        stack.rlim_cur = MIN(stack.rlim_max, (rlim_t)STACK);
+        setrlimit(RLIMIT_STACK, &stack);
+    }
+    if (pthread_getattr_default_np(&usual) != 0)
+        return;
+    pthread_attr_getstacksize(&usual, &size);
+    if (size < THREAD_STACK && pthread_attr_setstacksize(&usual, THREAD_STACK) == 0)
+        pthread_setattr_default_np(&usual);
+    pthread_attr_destroy(&usual);
+}
+
 static void make_process_safe(void)
 {
     struct rlimit no_core = {0, 0};
@@ -66,6 +88,7 @@ static void make_process_safe(void)
     no_core.rlim_cur = 0;
     setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
     prctl(PR_SET_DUMPABLE, 0);
+    set_stacks();
     set_signals();
 }
 

@@ -74,6 +74,18 @@ static int start(struct pg_cluster *c, const char *const *argv, bool serves, str
     return c->image ? image_start(c->image, argv, serves, child, e) : cage_start(c->cage, argv, child, e);
 }
 
+/* The last words of PostgreSQL's programs are rarely the first cause. */
+static const char *advise(const struct buf *said)
+{
+    static const char full[] = "No space left on device";
+    if (said->n && memmem(said->p, said->n, "invalid locale name", strlen("invalid locale name")))
+        return "; this machine lacks the locale of the dump: dpkg-reconfigure locales";
+    if (said->n && memmem(said->p, said->n, full, strlen(full)))
+        return "; the disk of [drill] directory is full, or has no inodes left: free some, or name another "
+               "folder";
+    return "";
+}
+
 static int make_data(struct pg_cluster *c, const struct pg_cluster_options *o, struct err *e)
 {
     AUTO_CHAR program = NULL;
@@ -92,10 +104,7 @@ static int make_data(struct pg_cluster *c, const struct pg_cluster_options *o, s
         return 0;
     if (stop_check(e))
         return -1;
-    return err_set(e, ERR_UNPROVEN, "%s%s", why.text,
-                   strstr(why.text, "invalid locale name")
-                       ? "; this machine lacks the locale of the dump: dpkg-reconfigure locales"
-                       : "");
+    return err_set(e, ERR_UNPROVEN, "%s%s", why.text, advise(&run.err_text));
 }
 
 static int start_server(struct pg_cluster *c, int major, struct err *e)
@@ -141,7 +150,8 @@ static int wait_ready(struct pg_cluster *c, struct err *e)
     if (child_wait(&c->server, "postgres", NULL, &end) == 0)
         err_set(&end, ERR_FAILED, "postgres ended at once");
     return alive ? err_set(e, ERR_UNPROVEN, "the scratch server does not answer: %s (%s)", why.text, end.text)
-                 : err_set(e, ERR_UNPROVEN, "the scratch server does not start: %s", end.text);
+                 : err_set(e, ERR_UNPROVEN, "the scratch server does not start: %s%s", end.text,
+                           advise(&c->server.err_text));
 }
 
 /* libpq goes to an address before it goes to a host, and takes an empty one for none. */

@@ -28,7 +28,7 @@ static void run_share(struct job *job, unsigned worker)
 
 int gather(size_t n, gather_one *one, void *ctx, struct err *e)
 {
-    struct share shares[THREADS];
+    struct share *shares = xcalloc(THREADS, sizeof *shares); /* 34 KiB: much for a stack */
     unsigned threads = (unsigned)MIN(n / FEW + 1, (size_t)THREADS);
     AUTO_PTR(pool) pool = threads > 1 ? pool_new(threads) : NULL;
     int rc = 0;
@@ -46,5 +46,6 @@ int gather(size_t n, gather_one *one, void *ctx, struct err *e)
         if (shares[i].rc && rc == 0)
             *e = shares[i].error, rc = -1;
     }
+    free(shares);
     return rc;
 }

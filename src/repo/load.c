@@ -239,27 +239,29 @@ static bool is_wanted(const struct index_object *o, bool superseded_too)
 static int load_block(struct repo *r, size_t *next, size_t most, bool superseded_too, bool *gone,
                       struct err *e)
 {
-    struct index_block b = {.r = r};
+    struct index_block *b = xcalloc(1, sizeof *b); /* 66 KiB: much for a stack */
     uint64_t bytes = 0;
     int rc = 0;
-    for (; *next < r->index_object_count && b.n < most; (*next)++) {
+    b->r = r;
+    for (; *next < r->index_object_count && b->n < most; (*next)++) {
         const struct index_object *o = &r->index_objects[*next];
         if (!is_wanted(o, superseded_too))
             continue;
-        if (b.n && bytes + o->size > BLOCK_BYTES)
+        if (b->n && bytes + o->size > BLOCK_BYTES)
             break;
         bytes += o->size;
-        b.v[b.n++] = (struct fetched_index){.number = *next};
+        b->v[b->n++] = (struct fetched_index){.number = *next};
     }
-    if (b.n)
-        rc = gather(b.n, fetch_index, &b, e);
-    for (size_t i = 0; i < b.n; i++) {
-        if (rc >= 0 && is_wanted(&r->index_objects[b.v[i].number], superseded_too)) {
-            rc = take_index(r, &b.v[i], e);
+    if (b->n)
+        rc = gather(b->n, fetch_index, b, e);
+    for (size_t i = 0; i < b->n; i++) {
+        if (rc >= 0 && is_wanted(&r->index_objects[b->v[i].number], superseded_too)) {
+            rc = take_index(r, &b->v[i], e);
             *gone |= rc == 1;
         }
-        buf_free(&b.v[i].plain);
+        buf_free(&b->v[i].plain);
     }
+    free(b);
     return rc < 0 ? -1 : 0;
 }
 

@@ -129,6 +129,20 @@ char *pg_connection_setting(const char *connection, const char *keyword, struct 
     return value;
 }
 
+/* As PQconnectdbParams(), and what a server says while it is connected to goes to our log, too: libpq prints
+ * it as it comes. A connection has a notice processor from its start on; PQreset() starts it anew and keeps
+ * that, and the time limit for each of several hosts, which PQconnectPoll() would not. */
+static PGconn *connect_quietly(const struct settings *s)
+{
+    PGconn *c = PQconnectStartParams(s->keyword, s->value, 0);
+    if (!c)
+        die(OUT_OF_MEMORY);
+    PQsetNoticeProcessor(c, hear_notice, NULL);
+    if (PQstatus(c) != CONNECTION_BAD)
+        PQreset(c);
+    return c;
+}
+
 int pg_connect(struct pg *p, const char *connection, const char *database, struct err *e)
 {
     *p = (struct pg){.patience_s = PATIENCE_S};
@@ -145,7 +159,7 @@ int pg_connect(struct pg *p, const char *connection, const char *database, struc
     if (database)
         set(&s, "dbname", database);
     s.keyword[s.n] = s.value[s.n] = NULL;
-    p->conn = PQconnectdbParams(s.keyword, s.value, 0);
+    p->conn = connect_quietly(&s);
     PQconninfoFree(given);
     if (PQstatus(p->conn) != CONNECTION_OK) {
         AUTO_CHAR line = one_line(PQerrorMessage(p->conn));
@@ -153,7 +167,6 @@ int pg_connect(struct pg *p, const char *connection, const char *database, struc
         return err_set(e, ERR_NET, "%s%s%s", line, advice ? "; " : "", advice ? advice : "");
     }
     p->version = PQserverVersion(p->conn);
-    PQsetNoticeProcessor(p->conn, hear_notice, NULL); /* libpq's own prints */
     const char *encoding = PQparameterStatus(p->conn, "server_encoding");
     if (encoding && PQsetClientEncoding(p->conn, encoding))
         return err_set(e, ERR_NET, "client encoding %s: %s", encoding, PQerrorMessage(p->conn));

@@ -32,10 +32,9 @@ static int by_column(const void *x, const void *y)
     return strcmp(((const struct column *)x)->name, ((const struct column *)y)->name);
 }
 
-/* Sorts the columns by name; *order says where each was, or NULL when nothing moved. */
-static int sort_columns(struct strings *columns, uint16_t **order, struct err *e)
+/* `sorted` has room for all of them. */
+static int sort_into(struct column *sorted, struct strings *columns, uint16_t **order, struct err *e)
 {
-    struct column sorted[PG_COLUMNS_MAX] = {0};
     bool moved = false;
     for (size_t i = 0; i < columns->n; i++)
         sorted[i] = (struct column){.name = columns->v[i], .at = (uint16_t)i};
@@ -53,6 +52,15 @@ static int sort_columns(struct strings *columns, uint16_t **order, struct err *e
         (*order)[i] = sorted[i].at;
     }
     return 0;
+}
+
+/* Sorts the columns by name; *order says where each was, or NULL when nothing moved. */
+static int sort_columns(struct strings *columns, uint16_t **order, struct err *e)
+{
+    struct column *sorted = xcalloc(columns->n + 1, sizeof *sorted);
+    int rc = sort_into(sorted, columns, order, e);
+    free(sorted);
+    return rc;
 }
 
 static int table_data(struct pg_archive *a, const struct pg_entry *t, struct err *e)

@@ -234,6 +234,17 @@ static void judge_emptiness(struct dump *d)
                               d->shown);
 }
 
+/* pg_restore --create refuses such a name: that must not be found out when it is needed. */
+static void judge_name(struct dump *d)
+{
+    if (strpbrk(d->database, "\n\r"))
+        source_result_degrade(d->job->out,
+                              "database %s: its name holds a line break, and PostgreSQL's pg_restore refuses "
+                              "such a one: it cannot be restored or drilled until it has another name (ALTER "
+                              "DATABASE ... RENAME TO)",
+                              d->shown);
+}
+
 /* Partitions come and go with the calendar, so they are not missed, and their rows are the table's. */
 static void remember_tables(struct dump *d, const struct pg_archive *a)
 {
@@ -299,6 +310,7 @@ static int dump_database(struct job *j, const char *name, struct err *e)
     pg_archive_fingerprint(a, &fingerprint);
     note_old_client(&d, a);
     judge_emptiness(&d);
+    judge_name(&d);
     remember_tables(&d, a);
     return keep_text(j, print_name, buf_bytes(&fingerprint), e);
 }

@@ -69,4 +69,9 @@ void store_mem_set_lag(struct store *s, int64_t lag_ns);
 /* For tests: objects younger than this refuse to be deleted (STORE_RETAINED). */
 void store_mem_set_lock(struct store *s, int64_t lock_ns);
 
+/* Said of an object that is there after its deletion. */
+#define STORE_KEEPS                                                                                     \
+    "the server said that it deleted it, and still has it: is there an object lock, or another policy " \
+    "that keeps what is deleted?"
+
 #endif

@@ -12,6 +12,7 @@
 #include "driver.h"
 #include "limit.h"
 #include "meter.h"
+#include "pace.h"
 #include "s3_body.h"
 #include "sigv4.h"
 
@@ -41,6 +42,7 @@ struct s3 {
     enum s3_known locks;     /* the bucket has Object Lock */
     bool lock_seen;          /* a lock that was asked for was read back */
     bool hidden_told;
+    bool delete_seen; /* what was deleted was really gone, once */
 };
 static inline struct s3 *s3_of(struct store *s)
 {

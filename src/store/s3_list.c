@@ -49,6 +49,7 @@ int s3_list(struct store *base, const char *prefix, store_each *each, void *ctx,
 {
     struct s3 *s = s3_of(base);
     AUTO_CHAR token = NULL;
+    AUTO(s3_listing) all = S3_LISTING_NONE;
     for (bool first = true, more = true; more; first = false) {
         AUTO(s3_page) page = S3_PAGE_NONE;
         int64_t date = 0;
@@ -62,7 +63,9 @@ int s3_list(struct store *base, const char *prefix, store_each *each, void *ctx,
             return err_set(e, ERR_FAILED, "the server's reply has no Date, and ages count by its clock");
         if (first && now_ns)
             *now_ns = date;
-        rc = s3_page_each(&page, s->prefix, each, ctx, e);
+        rc = s3_listing_add(&all, &page, e);
+        if (rc == 0)
+            rc = s3_page_each(&page, s->prefix, each, ctx, e);
         if (rc)
             return rc;
         free(token);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOWN 300 /* characters of what a server says that go into a message */
+#define IDLE_PAGES 1000
+#define OBJECTS    (16u << 20) /* 256 TiB of full packs; what is known of each is kept in memory */
+#define SHOWN      300         /* characters of what a server says that go into a message */
 
 static void entry_free(struct s3_entry *v)
 {
@@ -133,6 +135,33 @@ bool s3_page_parse(struct bytes document, struct s3_page *out)
         good = event != XML_BAD && take_event(&x, event, out, &o);
     entry_free(&o);
     return good;
+}
+
+/* ---- from page to page ---- */
+int s3_listing_add(struct s3_listing *l, const struct s3_page *p, struct err *e)
+{
+    const char *last = l->last;
+    for (size_t i = 0; i < p->n; i++)
+        if (!last || strcmp(p->v[i].key, last) > 0)
+            last = p->v[i].key;
+    l->idle = last == l->last ? l->idle + 1 : 0;
+    l->objects += p->n;
+    if (last != l->last)
+        set_text(&l->last, last);
+    if (l->idle >= IDLE_PAGES)
+        return err_set(e, ERR_FAILED,
+                       "the listing has no end: %d pages brought no new name, and still there is more: is "
+                       "this an S3 endpoint?",
+                       IDLE_PAGES);
+    if (l->objects > OBJECTS)
+        return err_set(e, ERR_FAILED, "the listing has no end: %llu objects, and no repository has as many",
+                       (unsigned long long)l->objects);
+    return 0;
+}
+
+void s3_listing_free(struct s3_listing *l)
+{
+    free(l->last);
 }
 
 /* ---- an error ---- */

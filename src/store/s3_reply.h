@@ -32,6 +32,21 @@ bool s3_page_parse(struct bytes xml, struct s3_page *out);
 void s3_page_free(struct s3_page *p);
 AUTO_FOR(s3_page)
 
+/* A listing from page to page, and its end: a server can always say that there is more. */
+struct s3_listing {
+    char *last; /* the greatest key so far, or NULL */
+    uint64_t objects;
+    unsigned idle; /* pages in a row that brought no greater one */
+};
+#define S3_LISTING_NONE \
+    {                   \
+        0               \
+    }
+/* Counts a page. ERR_FAILED: 1000 in a row brought no new name, or there are more than 16 million objects. */
+int s3_listing_add(struct s3_listing *l, const struct s3_page *p, struct err *e) MUST_CHECK;
+void s3_listing_free(struct s3_listing *l);
+AUTO_FOR(s3_listing)
+
 struct s3_error_text {
     char *code, *message, *region, *endpoint; /* printable, at most 300 characters; NULL: not said */
 };

@@ -47,8 +47,7 @@ struct transfer {
     struct err e;      /* what one of our callbacks found wrong */
     uint64_t sent;     /* of the body */
     uint64_t received; /* of a good reply's body */
-    curl_off_t moved;  /* in both directions, as libcurl counts; and since when it is so */
-    uint64_t moved_ns;
+    struct pace pace;
     char why[CURL_ERROR_SIZE];
 };
 
@@ -57,7 +56,7 @@ static size_t send_some(char *to, size_t size, size_t n, void *ctx)
     struct transfer *t = ctx;
     const struct s3_body *b = t->r->body;
     n = (size_t)MIN((uint64_t)limit_piece(t->s->up, size * n), b->size - t->sent);
-    if (n && (limit_wait(t->s->up, n, &t->e) || s3_body_read(b, to, n, t->sent, &t->e)))
+    if (n && (pace_wait(&t->pace, t->s->up, n, &t->e) || s3_body_read(b, to, n, t->sent, &t->e)))
         return CURL_READFUNC_ABORT;
     t->sent += n;
     return n;
@@ -98,7 +97,7 @@ static size_t receive_some(char *from, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
     struct bytes b = BYTES(from, size * n);
-    if (limit_wait(t->s->down, b.n, &t->e))
+    if (pace_wait(&t->pace, t->s->down, b.n, &t->e))
         return 0;
     bool wanted = s3_is_good(t->r, t->reply) && (t->r->range || t->r->out);
     if (!wanted) {
@@ -158,14 +157,7 @@ static int look_up(void *ctx, curl_off_t down_all, curl_off_t down, curl_off_t u
 {
     (void)down_all, (void)up_all;
     struct transfer *t = ctx;
-    uint64_t now = time_monotonic_ns();
-    if (t->moved != down + up || t->moved_ns == 0) {
-        t->moved = down + up;
-        t->moved_ns = now;
-    }
-    if (now - t->moved_ns > (uint64_t)t->s->timeout_s * 1000000000)
-        return err_set(&t->e, ERR_NET, "nothing moved for %ld s", t->s->timeout_s);
-    return stop_requested;
+    return pace_check(&t->pace, (uint64_t)(down + up), &t->e) ? -1 : stop_requested;
 }
 
 /* Programs that are started must not inherit a connection. */
@@ -381,6 +373,7 @@ int s3_exchange(struct s3 *s, const struct s3_request *r, const char *region, st
     CURL *c = handle_take(s);
     set_up(c, &t, url, headers);
     set_up_method(c, &t, range);
+    t.pace = pace_start((uint64_t)s->timeout_s * 1000000000);
     int rc = perform(c, &t, e);
     handle_give_back(s, c);
     curl_slist_free_all(headers);

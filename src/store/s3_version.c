@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define LISTING_LIMIT (16u << 20)
-#define OLDER         8 /* versions that are tried for a bad object */
+#define OLDER         8  /* versions that are tried for a bad object */
+#define PAGES_DELETED 50 /* of a thousand versions of one object that nobody writes twice on purpose */
 
 /* The versions and markers of one name, newest first: a thousand at most. */
 static int list_versions(struct s3 *s, const char *name, struct s3_page *out, struct err *e)
@@ -181,20 +182,36 @@ static int delete_version(struct s3 *s, const char *name, const struct s3_entry 
     return STORE_DONE;
 }
 
+/* A page that comes after one whose versions were all deleted begins with another version, and pages end. */
+static int check_deleted(const struct s3_page *p, const char *gone, unsigned pages, struct err *e)
+{
+    if (pages && p->n && p->v[0].version && strcmp(p->v[0].version, gone) == 0)
+        return err_set(e, ERR_FAILED, "the server still lists a version that it said it had deleted");
+    if (pages == PAGES_DELETED)
+        return err_set(e, ERR_FAILED, "the server lists versions without end: %u pages of them were deleted",
+                       pages);
+    return STORE_DONE;
+}
+
 static int delete_versions(struct s3 *s, const char *name, struct err *e)
 {
     struct deletion d = {0};
+    AUTO_CHAR gone = NULL;
     bool more = true;
     size_t seen = 0;
-    while (more && !d.retained && !d.refused) {
+    for (unsigned pages = 0; more && !d.retained && !d.refused; pages++) {
         AUTO(s3_page) p = S3_PAGE_NONE;
         int rc = list_versions(s, name, &p, e);
+        if (rc == STORE_DONE)
+            rc = check_deleted(&p, gone ? gone : "", pages, e);
         for (size_t i = 0; i < p.n && rc == STORE_DONE; i++)
             rc = delete_version(s, name, &p.v[i], &d, e);
         if (rc != STORE_DONE)
             return rc;
         more = p.truncated;
         seen += p.n;
+        free(gone);
+        gone = p.n && p.v[0].version ? xstrdup(p.v[0].version) : NULL;
     }
     if (d.retained)
         return STORE_RETAINED;
@@ -207,9 +224,8 @@ static int delete_versions(struct s3 *s, const char *name, struct err *e)
     return STORE_FAILED;
 }
 
-int s3_delete(struct store *base, const char *name, struct err *e)
+static int delete_any(struct s3 *s, const char *name, struct err *e)
 {
-    struct s3 *s = s3_of(base);
     AUTO(s3_reply) reply = S3_REPLY_NONE;
     if (keeps_versions(s, false))
         return delete_versions(s, name, e);
@@ -218,4 +234,26 @@ int s3_delete(struct store *base, const char *name, struct err *e)
         return rc;
     keeps_versions(s, true);
     return delete_versions(s, name, e);
+}
+
+/* The first one that is deleted is looked for: a server may keep what a policy wants kept, and say yes. */
+int s3_delete(struct store *base, const char *name, struct err *e)
+{
+    struct s3 *s = s3_of(base);
+    AUTO(s3_reply) head = S3_REPLY_NONE;
+    struct err why = ERR_INIT; /* it does not tell us: then so be it */
+    int rc = delete_any(s, name, e);
+    pthread_mutex_lock(&s->lock);
+    bool seen = s->delete_seen;
+    pthread_mutex_unlock(&s->lock);
+    if (seen || (rc != STORE_DONE && rc != STORE_ABSENT))
+        return rc;
+    if (s3_head(s, name, NULL, &head, &why) == STORE_DONE) {
+        err_set(e, ERR_FAILED, STORE_KEEPS);
+        return STORE_AGAIN;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->delete_seen = true;
+    pthread_mutex_unlock(&s->lock);
+    return rc;
 }

@@ -3,8 +3,8 @@
  * locks.
  */
 #include "driver.h"
-#include "limit.h"
 #include "meter.h"
+#include "pace.h"
 #include "s3_body.h"
 #include "s3_codes.h"
 #include "s3_options.h"
@@ -15,12 +15,14 @@
 
 #include <libs3.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
 #include <time.h>
 
-#define IDLE   8 /* contexts kept, each with its connection */
+#define IDLE   8   /* contexts kept, each with its connection */
+#define ENTRY  300 /* bytes of XML, about */
 #define SECOND 1000000000ull
 
 struct s3v2 {
@@ -31,7 +33,8 @@ struct s3v2 {
     struct meter meter;
     S3BucketContext target;
     uint64_t timeout_ns;
-    pthread_mutex_t lock; /* guards all below */
+    atomic_bool delete_seen; /* what was deleted was really gone, once */
+    pthread_mutex_t lock;    /* guards all below */
     S3RequestContext *idle[IDLE];
     size_t idle_count;
 };
@@ -50,7 +53,8 @@ struct call {
     uint64_t sent, received;
     uint64_t length;  /* of the object, as announced */
     int64_t mtime_ns; /* of the object */
-    uint64_t moved_ns;
+    uint64_t listed;  /* bytes, about */
+    struct pace pace;
     bool done;
     S3Status status;
     char *message;
@@ -78,7 +82,6 @@ static struct call call_new(struct s3v2 *s, enum store_class class, const char *
 static S3Status take_properties(const S3ResponseProperties *p, void *ctx)
 {
     struct call *c = ctx;
-    c->moved_ns = time_monotonic_ns();
     c->length = p->contentLength;
     c->mtime_ns = store_time_ns(p->lastModified, 0);
     return S3StatusOK;
@@ -97,9 +100,8 @@ static int give_body(int size, char *to, void *ctx)
 {
     struct call *c = ctx;
     size_t n = (size_t)MIN((uint64_t)limit_piece(c->s->up, (size_t)size), c->body->size - c->sent);
-    if (n && (limit_wait(c->s->up, n, &c->e) || s3_body_read(c->body, to, n, c->sent, &c->e)))
+    if (n && (pace_wait(&c->pace, c->s->up, n, &c->e) || s3_body_read(c->body, to, n, c->sent, &c->e)))
         return -1;
-    c->moved_ns = time_monotonic_ns();
     c->sent += n;
     return (int)n;
 }
@@ -108,7 +110,7 @@ static S3Status take_body(int size, const char *from, void *ctx)
 {
     struct call *c = ctx;
     size_t n = (size_t)size;
-    if (limit_wait(c->s->down, n, &c->e))
+    if (pace_wait(&c->pace, c->s->down, n, &c->e))
         return S3StatusAbortedByCallback;
     if (c->range && n > c->range_size - c->received) {
         err_set(&c->e, ERR_NET, "the server sent more than the range that was asked for");
@@ -123,7 +125,6 @@ static S3Status take_body(int size, const char *from, void *ctx)
         memcpy(c->range + c->received, from, n);
     else
         buf_add(c->out, BYTES(from, n));
-    c->moved_ns = time_monotonic_ns();
     c->received += n;
     return S3StatusOK;
 }
@@ -143,7 +144,7 @@ static S3Status take_page(int truncated, const char *next, int count, const S3Li
     struct call *c = ctx;
     struct s3_page *p = c->page;
     (void)prefix_count, (void)prefixes;
-    c->moved_ns = time_monotonic_ns();
+    c->listed += 1 + ENTRY * (uint64_t)count;
     p->truncated = truncated;
     for (int i = 0; i < count; i++)
         s3_page_add(p, &(struct s3_entry){.key = xstrdup(v[i].key),
@@ -211,14 +212,10 @@ static void run(struct call *c, S3RequestContext *context)
 {
     int left = 1;
     pthread_mutex_unlock(&composing);
-    c->moved_ns = time_monotonic_ns();
+    c->pace = pace_start(c->s->timeout_ns);
     while (!c->done && S3_runonce_request_context(context, &left) == S3StatusOK && !c->done) {
-        if (stop_check(&c->e))
+        if (stop_check(&c->e) || pace_check(&c->pace, c->sent + c->received + c->listed, &c->e))
             break;
-        if (time_monotonic_ns() - c->moved_ns > c->s->timeout_ns) {
-            err_set(&c->e, ERR_NET, "nothing moved for %u s", (unsigned)(c->s->timeout_ns / SECOND));
-            break;
-        }
         wait_for_context(context);
     }
     bool clean = c->done;
@@ -387,10 +384,13 @@ static int list(struct store *base, const char *prefix, store_each *each, void *
 {
     struct s3v2 *s = s3v2_of(base);
     AUTO_CHAR after = NULL;
+    AUTO(s3_listing) all = S3_LISTING_NONE;
     int rc = now_ns ? read_clock(s, now_ns, e) : STORE_DONE;
     for (bool more = true; more && rc == STORE_DONE;) {
         AUTO(s3_page) page = S3_PAGE_NONE;
         rc = get_page(s, prefix, after, &page, e);
+        if (rc == STORE_DONE)
+            rc = s3_listing_add(&all, &page, e);
         if (rc == STORE_DONE)
             rc = s3_page_each(&page, s->prefix, each, ctx, e);
         more = page.truncated;
@@ -400,14 +400,25 @@ static int list(struct store *base, const char *prefix, store_each *each, void *
     return rc;
 }
 
+/* The first one that is deleted is looked for. */
 static int del(struct store *base, const char *name, struct err *e)
 {
     struct s3v2 *s = s3v2_of(base);
+    struct err why = ERR_INIT; /* it does not tell us: then so be it */
     AUTO(call) c = call_new(s, STORE_DELETE, name);
+    AUTO(call) left = {0};
     S3RequestContext *context = begin(s);
     S3_delete_object(&s->target, c.key, context, &on_reply, &c);
     run(&c, context);
-    return explain(&c, e);
+    int rc = explain(&c, e);
+    if (rc < STORE_DONE || s->delete_seen)
+        return rc;
+    if (look(s, name, &left, &why) == STORE_DONE) {
+        err_set(e, ERR_FAILED, STORE_KEEPS);
+        return STORE_AGAIN;
+    }
+    s->delete_seen = true;
+    return rc;
 }
 
 static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)

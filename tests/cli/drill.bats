@@ -503,3 +503,45 @@ sed_kit() {
     expect 1 lb status
     prints "warning: files: the last backup is failed"
 }
+
+@test "what a server says while it is connected to reaches the terminal as text, and only with -v" {
+    query postgres "CREATE DATABASE loud TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+    query loud "CREATE TABLE t(id int); INSERT INTO t VALUES (1)"
+    query postgres "UPDATE pg_database SET datcollversion = E'1\\x1b]0;owned\\x07' WHERE datname = 'loud'"
+    printf '[source db]\ntype = postgres\nconnection = host=%s user=postgres dbname=loud\n' "$PGHOST" >>"$T/lifeboat.conf"
+    init
+    psql -qAtX -d loud -c "" 2>"$T/err"
+    says "collation version mismatch"
+    expect 0 lb backup db
+    if grep -F "collation" "$T/err"; then return 1; fi
+    expect 0 lb -v backup db
+    says "PostgreSQL: WARNING:  database \"loud\" has a collation version mismatch"
+    if grep -P '[\x07\x1b]' "$T/err" "$T/out"; then return 1; fi
+}
+
+@test "a scratch disk that is full, or has no inodes left: not proven, and why" {
+    [ "$(id -u)" = 0 ] || skip "mounts a file system: for root"
+    local size inodes
+    with_database
+    init
+    backup db
+    drill_setting "directory = $T/mount/scratch"
+    mkdir "$T/mount"
+    chmod 755 "$T" "$T/mount"
+    for size in 8M:4000 300M:300 300M:700; do
+        inodes=${size#*:}
+        rm -f "$T/disk"
+        truncate -s "${size%:*}" "$T/disk"
+        mkfs.ext4 -q -N "$inodes" "$T/disk"
+        mount -o loop "$T/disk" "$T/mount" || skip "no loop devices here"
+        chmod 755 "$T/mount"
+        expect 4 lb drill latest db
+        prints "NOT PROVEN (could not be tried)"
+        prints "the disk of [drill] directory is full, or has no inodes left: free some, or name another folder"
+        [ -z "$(find "$T/mount/scratch" -mindepth 1 -type d)" ]
+        umount "$T/mount"
+    done
+    drill_setting "directory = $T/state/scratch"
+    sed -i "\#^directory = $T/mount#d" "$T/lifeboat.conf"
+    expect 0 lb drill latest db
+}

@@ -52,3 +52,35 @@ PY
     expect 1 limited backup numbers
     says "File size limit exceeded"
 }
+
+# with_stack S|H KIB COMMAND...: the limit alone, or what it may be raised to as well.
+with_stack() {
+    local which=$1 kib=$2
+    shift 2
+    (if [ "$which" = S ]; then ulimit -S -s "$kib"; else ulimit -s "$kib"; fi && exec "$LIFEBOAT" -c "$T/lifeboat.conf" "$@")
+}
+
+@test "a small stack (ulimit -s): everything works with 96 KiB, and with less where it may be raised" {
+    local which kib
+    printf '[store second]\nurl = file://%s\nmin-free = 0\n' "$T/mirror" >>"$T/lifeboat.conf"
+    mkdir "$T/mirror"
+    for which in "H 96" "S 64"; do
+        kib=${which#* } which=${which% *}
+        rm -rf "$T/store" "$T/mirror"/* "$T/keys" "$T/state" "$T/cache" "$T/kit.txt" "$T/back"
+        expect 0 with_stack "$which" "$kib" -q init --kit "$T/kit.txt"
+        for _ in $(seq 5); do
+            date +%N >"$T/files/new"
+            expect 0 with_stack "$which" "$kib" backup
+        done
+        rm -rf "$T/cache"
+        expect 0 with_stack "$which" "$kib" restore latest files --to "$T/back"
+        same_files "$T/back"
+        expect 0 with_stack "$which" "$kib" drill
+        expect 0 with_stack "$which" "$kib" prune --yes --exclusive
+        expect 0 with_stack "$which" "$kib" check --read-data
+        expect 0 with_stack "$which" "$kib" repair
+        expect 0 with_stack "$which" "$kib" copy
+        expect 0 with_stack "$which" "$kib" key passphrase --help
+        expect 0 with_stack "$which" "$kib" ls latest files
+    done
+}

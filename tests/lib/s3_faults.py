@@ -100,8 +100,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(self.fault)
         if self.meets("error200"):
             return self.answer(200, b"<Error><Code>InternalError</Code></Error>")
+        digest = hashlib.sha256(body).hexdigest()
         if (self.headers["Content-MD5"] != base64.b64encode(hashlib.md5(body).digest()).decode() or
-                self.headers["x-amz-content-sha256"] != hashlib.sha256(body).hexdigest()):
+                self.headers.get("x-amz-content-sha256", digest) != digest):
             return self.answer(400, b"<Error><Code>InvalidDigest</Code></Error>")
         if self.fault == "ignoresall" and self.query:
             return self.answer(200)
@@ -110,6 +111,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.answer(200)
 
     def on_delete(self):
+        if self.meets("keeps"):  # and says that it is done
+            return self.answer(204)
         with lock:
             objects.pop((self.bucket, self.key), None)
         self.answer(204)
@@ -128,7 +131,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def on_get(self):
         if not self.key:
-            return self.on_list() if "list-type" in self.query else self.answer(200, b"<Nothing/>")
+            if "versions" in self.query:
+                return self.on_versions()
+            return self.on_list() if "prefix" in self.query else self.answer(200, self.setting())
         with lock:
             whole = objects.get((self.bucket, self.key))
         if whole is None:
@@ -146,6 +151,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.meets("cut"):
             self.close_connection = True
             return self.answer(status, body, headers, send=half)
+        if self.meets("drip"):  # ten bytes a second
+            self.answer(status, body, headers, send=half)
+            return self.drip(body[half:])
         if self.meets("stall"):
             self.answer(status, body, headers, send=half)
             return self.wait_for_end()
@@ -166,6 +174,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, b"<Error><Code>InternalError</Code><Message>try later</Message></Error>")
         if self.fault == "endless":
             return self.flood(200)
+        if self.fault == "newpages":  # ever the same names, and always more behind an ever new token
+            return self.answer(200, self.page(3, f"{time.time_ns():020}"))
         names = [f"packs/{i:05}" for i in range(first, min(first + 1000, LISTED))]
         more = first + 1000 < LISTED
         token = 0 if self.fault == "samepage" else first + 1000
@@ -178,6 +188,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if first >= 4000 and self.meets("cutpage"):
             return self.answer(200, body[:len(body) // 2])
         return self.answer(200, body, dated=self.fault != "nodate")
+
+    def page(self, names, token):
+        """Of a listing that goes on at the token (v2) or behind it (v1)."""
+        return ("<ListBucketResult>" + "".join(
+            f"<Contents><Key>packs/{i:05}</Key><LastModified>2026-03-01T02:03:04.000Z</LastModified><Size>1</Size></Contents>"
+            for i in range(names)) + f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"
+            f"<NextMarker>{token}</NextMarker></ListBucketResult>").encode()
+
+    def setting(self):
+        if self.fault in ("undying", "hydra") and "versioning" in self.query:
+            return b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+        return b"<Nothing/>"
+
+    def on_versions(self):
+        """Ten of one name and more, whatever was deleted: the same ones, or ever new ones."""
+        first = 0 if self.fault == "undying" else time.time_ns()
+        return self.answer(200, ("<ListVersionsResult>" + "".join(
+            f"<Version><Key>{self.query['prefix']}</Key><VersionId>v{first + i}</VersionId><Size>1</Size></Version>"
+            for i in range(10)) + "<IsTruncated>true</IsTruncated><NextKeyMarker>x</NextKeyMarker></ListVersionsResult>").encode())
 
     # ---- replies ----
     def refuse(self, fault):
@@ -202,6 +231,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         while True:  # ends with the connection
             self.wfile.write(bytes(65536))
+
+    def drip(self, rest):
+        self.close_connection = True
+        self.connection.settimeout(0.1)
+        for byte in rest:
+            self.wfile.write(bytes([byte]))
+            try:
+                if not self.connection.recv(1):
+                    return
+            except TimeoutError:
+                pass
 
     def wait_for_end(self):
         self.close_connection = True

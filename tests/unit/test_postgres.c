@@ -256,6 +256,30 @@ static void test_all_databases(void **state)
     backup_free(&b);
 }
 
+/* PostgreSQL's own programs pass no such name on, so nothing could bring it back as it is. */
+static void test_names_that_cannot_be_restored(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"two\nlines", "ends\r"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct pg_backup b;
+        make_small(names[i]);
+        backup_init(&b, NULL);
+        strings_add(&b.config.databases, names[i]);
+        strings_add(&b.config.databases, "small");
+        backup_run(&b);
+        assert_int_equal(b.rc, 0);
+        assert_int_equal(b.result.verdict, VERDICT_DEGRADED);
+        assert_int_equal(b.result.reasons.n, 1);
+        assert_sentence(&b.result.reasons, i ? "database ends\\x0d: " : "database two\\x0alines: ");
+        assert_sentence(&b.result.reasons, "ALTER DATABASE ... RENAME TO");
+        backup_free(&b);
+        AUTO_CHAR quoted = pg_quote_name(names[i]);
+        AUTO_CHAR drop = xasprintf("DROP DATABASE %s", quoted);
+        cluster_sql("postgres", drop);
+    }
+}
+
 static void test_excluded_rows(void **state)
 {
     (void)state;
@@ -578,25 +602,16 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unreachable),
-        cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_empty_database),
-        cmocka_unit_test(test_what_is_gone),
-        cmocka_unit_test(test_fewer_rows),
-        cmocka_unit_test(test_many_databases),
-        cmocka_unit_test(test_all_databases),
-        cmocka_unit_test(test_excluded_rows),
-        cmocka_unit_test(test_no_shared_snapshot),
-        cmocka_unit_test(test_pg_dump_is_killed),
-        cmocka_unit_test(test_session_is_ended),
-        cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_time_limit),
-        cmocka_unit_test(test_copy_is_no_query),
-        cmocka_unit_test(test_lying_pg_dump),
-        cmocka_unit_test(test_lying_pg_dumpall),
-        cmocka_unit_test(test_one_moment),
-        cmocka_unit_test(test_choice_of_client),
-        cmocka_unit_test(test_no_password_in_arguments),
+        cmocka_unit_test(test_unreachable),       cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_empty_database),    cmocka_unit_test(test_what_is_gone),
+        cmocka_unit_test(test_fewer_rows),        cmocka_unit_test(test_many_databases),
+        cmocka_unit_test(test_all_databases),     cmocka_unit_test(test_names_that_cannot_be_restored),
+        cmocka_unit_test(test_excluded_rows),     cmocka_unit_test(test_no_shared_snapshot),
+        cmocka_unit_test(test_pg_dump_is_killed), cmocka_unit_test(test_session_is_ended),
+        cmocka_unit_test(test_stopped),           cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_copy_is_no_query),  cmocka_unit_test(test_lying_pg_dump),
+        cmocka_unit_test(test_lying_pg_dumpall),  cmocka_unit_test(test_one_moment),
+        cmocka_unit_test(test_choice_of_client),  cmocka_unit_test(test_no_password_in_arguments),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -131,6 +131,17 @@ static int list(struct store *s, struct err *e)
     return rc == STORE_DONE && n != 10000 ? err_set(e, ERR_DAMAGED, "%u objects came", n) : rc;
 }
 
+static int pass_over(void *ctx, const struct store_object *o, struct err *e)
+{
+    (void)ctx, (void)o, (void)e;
+    return 0;
+}
+
+static int read_list(struct store *s, struct err *e)
+{
+    return store_list(s, "packs/", pass_over, NULL, NULL, e);
+}
+
 static int delete (struct store *s, struct err *e)
 {
     return store_delete(s, name, e);
@@ -159,6 +170,7 @@ static void test_what_passes(void **state)
         {"500-3", get_object, 0, 4, 0},
         {"500-1", look, 0, 0, 0},
         {"500-1", delete, 0, 2, 0}, /* it asks for versions first */
+        {"keeps-1", delete, 0, 1, 0},
         {"502-2", put_object_file, 3, 0, 0},
         {"429-2", get_part, 0, 3, 0},
         {"slow-1", put_object, 2, 0, 0},
@@ -233,6 +245,8 @@ static void expect_trouble(const struct trouble *t, const struct store_s3_option
 {
     struct err e = ERR_INIT;
     AUTO_PTR(store) s = open_retried(o, 1100);
+    if (strcmp(t->bucket, "drip") == 0 || strcmp(t->bucket, "keeps") == 0)
+        prepare(o);
     uint64_t start = time_monotonic_ns();
     int rc = t->does(s, &e);
     uint64_t spent = time_monotonic_ns() - start;
@@ -287,6 +301,12 @@ static void test_what_does_not_pass(void **state)
         {"error200", list, "HTTP 200, but with the error InternalError: try later", "", true},
         {"endless", list, "the reply does not end", "is this an S3 endpoint?", true},
         {"samepage", list, "the same page again and again", "", false},
+        {"newpages", read_list, "the listing has no end: 1000 pages brought no new name", "is this an S3",
+         false},
+        {"keeps", delete, "the server said that it deleted it, and still has it", "object lock", true},
+        {"undying", delete, "still lists a version that it said it had deleted", "", false},
+        {"hydra", delete, "versions without end", "", false},
+        {"drip", get_object, "bytes moved in 2 s", "", false},
         {"nodate", list, "the server's reply has no Date", "", false},
         {"cutpage", list, "the reply is no listing, or was cut off", "", true},
     };
@@ -294,12 +314,28 @@ static void test_what_does_not_pass(void **state)
         const struct store_s3_options o = options(cases[i].bucket);
         operation *does = cases[i].does;
         expect_trouble(&cases[i], &o,
-                       does == list                             ? ": list packs/: "
+                       does == list || does == read_list        ? ": list packs/: "
                        : does == delete                         ? ": delete packs/aa/"
                        : does == look                           ? ": look at packs/aa/"
                        : does == get_object || does == get_part ? ": get packs/aa/"
                                                                 : ": put packs/aa/");
     }
+}
+
+static void test_trouble_v2(void **state)
+{
+    (void)state;
+    static const struct trouble pages = {"newpages", read_list, "the listing has no end: 1000 pages", "",
+                                         false};
+    static const struct trouble slow = {"drip", get_object, "bytes moved in 2 s", "", false};
+    static const struct trouble kept = {"keeps", delete, "the server said that it deleted it", "", true};
+    struct store_s3_options o = options("newpages");
+    o.signature = STORE_SIGNATURE_V2;
+    expect_trouble(&pages, &o, ": list packs/: ");
+    o.bucket = "drip";
+    expect_trouble(&slow, &o, ": get packs/aa/");
+    o.bucket = "keeps";
+    expect_trouble(&kept, &o, ": delete packs/aa/");
 }
 
 static void test_nobody_there(void **state)
@@ -403,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_what_passes),
         cmocka_unit_test(test_dead_connections),
         cmocka_unit_test(test_what_does_not_pass),
+        cmocka_unit_test(test_trouble_v2),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_locks_that_are_none),
