@@ -45,7 +45,7 @@ struct cage *cage_new(const struct cage_options *o, struct err *e)
         die(OUT_OF_MEMORY);
     snprintf(c->uid_map, sizeof c->uid_map, "%u %u 1", (unsigned)geteuid(), (unsigned)geteuid());
     snprintf(c->gid_map, sizeof c->gid_map, "%u %u 1", (unsigned)getegid(), (unsigned)getegid());
-    if (choose_user(c, e) || cage_make_filters(c->filters, e))
+    if (choose_user(c, e) || cage_make_filter(&c->filter, e))
         return NULL;
     return STEAL(c);
 }
@@ -133,8 +133,7 @@ void cage_free(struct cage *c)
 {
     if (!c)
         return;
-    for (size_t i = 0; i < ARRAY_LEN(c->filters); i++)
-        free(c->filters[i].filter);
+    free(c->filter.filter);
     if (c->folder >= 0)
         close(c->folder);
     munmap(c->report, sizeof *c->report);
