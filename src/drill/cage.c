@@ -10,10 +10,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* getpwnam(3): what errno is when there is no such user. */
+static bool is_absence(int number)
+{
+    return number == 0 || number == ENOENT || number == ESRCH || number == EBADF || number == EPERM;
+}
+
+const struct passwd *cage_find_user(struct err *e)
+{
+    errno = 0;
+    const struct passwd *user = geteuid() == 0 ? getpwnam(CAGE_USER) : getpwuid(geteuid());
+    if (!user && !is_absence(errno)) {
+        die_without_memory();
+        err_errno(e, ERR_FAILED, "looking up the user of scratch servers");
+    }
+    return user;
+}
+
 static int choose_user(struct cage *c, struct err *e)
 {
     c->own_user = geteuid() == 0;
-    const struct passwd *user = c->own_user ? getpwnam(CAGE_USER) : getpwuid(geteuid());
+    const struct passwd *user = cage_find_user(e);
+    if (err_is_set(e))
+        return -1;
     if (!c->own_user) {
         c->uid = geteuid();
         c->gid = getegid();
