@@ -80,6 +80,8 @@ static inline bool err_is_set(const struct err *e)
 void die(const char *why) __attribute__((noreturn));
 #define OUT_OF_MEMORY  "out of memory"
 #define OUT_OF_THREADS "no thread can be started: too many of them (ulimit -u, TasksMax=), or out of memory"
+/* die(OUT_OF_MEMORY) when errno says so: after a call whose failure has other meanings, too. */
+void die_without_memory(void);
 
 void *xmalloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));

@@ -27,7 +27,9 @@ struct pg {
  * dbname (taken as a name, whatever it looks like), NULL: as the connection says. Texts arrive in the
  * database's own encoding, as in a dump. ERR_USAGE: not a connection string; ERR_NET: with advice. */
 int pg_connect(struct pg *p, const char *connection, const char *database, struct err *e) MUST_CHECK;
-/* What `connection` itself says of a keyword ("dbname"); NULL when it says nothing. Caller frees. */
+/* What `connection` itself says, to PQconninfoFree(). NULL with *e: ERR_USAGE. */
+PQconninfoOption *pg_connection_read(const char *connection, struct err *e) MUST_CHECK;
+/* What it says of a keyword ("dbname"); NULL when it says nothing. Caller frees. */
 char *pg_connection_setting(const char *connection, const char *keyword, struct err *e);
 void pg_free(struct pg *p);
 AUTO_FOR(pg)

@@ -20,6 +20,12 @@ void die(const char *why)
     _exit(1);
 }
 
+void die_without_memory(void)
+{
+    if (errno == ENOMEM)
+        die(OUT_OF_MEMORY);
+}
+
 static void *or_die(void *p)
 {
     if (!p)

@@ -147,11 +147,19 @@ static int check_databases(struct parsing *p, const struct config_source *s, con
     return 0;
 }
 
+static PQconninfoOption *read_connection(const char *connection, char **why)
+{
+    PQconninfoOption *options = PQconninfoParse(connection, why);
+    if (!options && (!*why || strstr(*why, OUT_OF_MEMORY)))
+        die(OUT_OF_MEMORY);
+    return options;
+}
+
 /* libpq's own words may quote a part of the password, so they are not passed on when there may be one. */
 static int check_connection(struct parsing *p, const char *connection, const char *section, const char *key)
 {
     char *why = NULL;
-    PQconninfoOption *options = PQconninfoParse(connection, &why);
+    PQconninfoOption *options = read_connection(connection, &why);
     bool readable = options != NULL;
     bool secret = strcasestr(connection, "pass") || strchr(connection, '@');
     const char *said = why && !secret ? why : "a quote, a \"=\" or an option's name is wrong";
@@ -220,11 +228,13 @@ static int check_source(struct parsing *p, struct config_source *s)
 bool connection_has_password(const char *connection)
 {
     bool has = false;
-    PQconninfoOption *options = PQconninfoParse(connection, NULL);
+    char *why = NULL;
+    PQconninfoOption *options = read_connection(connection, &why);
     for (PQconninfoOption *o = options; o && o->keyword; o++)
         has |= o->val && *o->val &&
                (strcmp(o->keyword, "password") == 0 || strcmp(o->keyword, "sslpassword") == 0);
     PQconninfoFree(options);
+    PQfreemem(why);
     return has;
 }
 

@@ -10,10 +10,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* getpwnam(3): what errno is when there is no such user. */
+static bool is_absence(int number)
+{
+    return number == 0 || number == ENOENT || number == ESRCH || number == EBADF || number == EPERM;
+}
+
+const struct passwd *cage_find_user(struct err *e)
+{
+    errno = 0;
+    const struct passwd *user = geteuid() == 0 ? getpwnam(CAGE_USER) : getpwuid(geteuid());
+    if (!user && !is_absence(errno)) {
+        die_without_memory();
+        err_errno(e, ERR_FAILED, "looking up the user of scratch servers");
+    }
+    return user;
+}
+
 static int choose_user(struct cage *c, struct err *e)
 {
     c->own_user = geteuid() == 0;
-    const struct passwd *user = c->own_user ? getpwnam(CAGE_USER) : getpwuid(geteuid());
+    const struct passwd *user = cage_find_user(e);
+    if (err_is_set(e))
+        return -1;
     if (!c->own_user) {
         c->uid = geteuid();
         c->gid = getegid();
@@ -45,7 +64,7 @@ struct cage *cage_new(const struct cage_options *o, struct err *e)
         die(OUT_OF_MEMORY);
     snprintf(c->uid_map, sizeof c->uid_map, "%u %u 1", (unsigned)geteuid(), (unsigned)geteuid());
     snprintf(c->gid_map, sizeof c->gid_map, "%u %u 1", (unsigned)getegid(), (unsigned)getegid());
-    if (choose_user(c, e) || cage_make_filters(c->filters, e))
+    if (choose_user(c, e) || cage_make_filter(&c->filter, e))
         return NULL;
     return STEAL(c);
 }
@@ -133,8 +152,7 @@ void cage_free(struct cage *c)
 {
     if (!c)
         return;
-    for (size_t i = 0; i < ARRAY_LEN(c->filters); i++)
-        free(c->filters[i].filter);
+    free(c->filter.filter);
     if (c->folder >= 0)
         close(c->folder);
     munmap(c->report, sizeof *c->report);

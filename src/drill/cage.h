@@ -16,8 +16,14 @@
 
 #include "base/child.h"
 
+#include <pwd.h>
+
 #define CAGE_USER   "lifeboat-drill"
 #define CAGE_KEEPER "lifeboat-keep" /* the name of the keepers; theirs alone, as they belong to root */
+
+/* As whom programs run in a cage; valid until the next look-up. NULL: there is no such user, or, with *e, it
+ * cannot be told. */
+const struct passwd *cage_find_user(struct err *e);
 
 struct cage;
 struct cage_options {

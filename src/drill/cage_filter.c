@@ -1,24 +1,24 @@
 #include "drill/cage_parts.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* libseccomp gives the numbers of system calls. Without memory its own filters loop for ever, free twice or
+ * crash (2.5.4): the program is put together here, in one piece of memory. */
 
 /* What a database server has no use for, and what reaches out of its processes. Names that this libseccomp or
  * this machine does not know are passed over. */
 static const char *const refused[] = {
-    /* connections: see also the rules of socket() below */
+    /* connections: see also socket() below */
     "connect",
     /* other processes */
     "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "pidfd_open",
@@ -37,113 +37,100 @@ static const char *const refused[] = {
     "clock_adjtime", "clock_adjtime64", "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm",
     "vhangup", "nfsservctl", "lookup_dcookie", "uselib", "_sysctl"};
 
-/* System calls that are younger than this list: Linux 6.10 and later. */
-#define FIRST_UNKNOWN 463
+/* What depends on an argument. The kernel looks at the lower half of these, and so does a filter: an argument
+ * counts as `value` when that is what `mask` leaves of it. socket() and socketpair() only make unix stream
+ * sockets: a datagram one, of a pair too, could be told with each message where to. */
+#define ALL       0xffffffff
+#define SOCK_KIND 0xf /* the others of its bits are flags */
+#define SPACES                                                                                    \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
+     CLONE_NEWNET)
+enum when { WHEN_IT_IS, UNLESS_IT_IS };
+static const struct rule {
+    const char *name;
+    unsigned argument;
+    uint32_t mask;
+    enum when refused;
+    uint32_t value;
+} rules[] = {
+    {"socket", 0, ALL, UNLESS_IT_IS, AF_UNIX},
+    {"socket", 1, SOCK_KIND, UNLESS_IT_IS, SOCK_STREAM},
+    {"socketpair", 0, ALL, UNLESS_IT_IS, AF_UNIX},
+    {"socketpair", 1, SOCK_KIND, UNLESS_IT_IS, SOCK_STREAM},
+    {"clone", 0, SPACES, UNLESS_IT_IS, 0},
+    {"ioctl", 1, ALL, WHEN_IT_IS, TIOCSTI}, /* into a terminal's input */
+    {"ioctl", 1, ALL, WHEN_IT_IS, TIOCLINUX},
+    {"prlimit64", 0, ALL, UNLESS_IT_IS, 0}, /* of others */
+};
 
-#define CANNOT_BE_MADE "the seccomp filter cannot be made"
+#define FOREIGN       0x40000000 /* the calls of the x32 ABI, which have the architecture of ours */
+#define FIRST_UNKNOWN 463        /* those younger than this list: Linux 6.10 and later */
 
-static int refuse(scmp_filter_ctx ctx, const char *name, int why, unsigned count, struct scmp_arg_cmp cmp)
+#define WORD(field)          (unsigned)offsetof(struct seccomp_data, field)
+#define LOWER(n)             (WORD(args) + 8 * (n) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0))
+#define LOAD(at)             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at)
+#define END(action)          BPF_STMT(BPF_RET | BPF_K, action)
+#define SKIP_UNLESS_IS(k, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, k, 0, n)
+#define SKIP_IF_IS(k, n)     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, k, n, 0)
+#define SKIP_BELOW(k, n)     BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, k, 0, n)
+
+#define MOST (16 + 2 * ARRAY_LEN(refused) + 6 * ARRAY_LEN(rules))
+
+static void add(struct sock_fprog *p, const struct sock_filter *part, unsigned short n)
 {
-    int nr = seccomp_syscall_resolve_name(name);
-    return nr == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(why), nr, count, &cmp);
+    assert(p->len + n <= (unsigned)MOST);
+    memcpy(p->filter + p->len, part, n * sizeof *part);
+    p->len = (unsigned short)(p->len + n);
+}
+#define ADD(p, ...)                                       \
+    do {                                                  \
+        const struct sock_filter part_[] = {__VA_ARGS__}; \
+        add(p, part_, ARRAY_LEN(part_));                  \
+    } while (0)
+
+/* A negative number: this libseccomp or this machine does not know it. */
+static int number_of(const char *name)
+{
+    return seccomp_syscall_resolve_name(name);
 }
 
-static int refuse_when(scmp_filter_ctx ctx, const char *name, struct scmp_arg_cmp cmp)
+static void refuse(struct sock_fprog *p, const char *name, unsigned why)
 {
-    return refuse(ctx, name, EPERM, 1, cmp);
+    int nr = number_of(name);
+    if (nr >= 0)
+        ADD(p, SKIP_UNLESS_IS((unsigned)nr, 1), END(SECCOMP_RET_ERRNO | why));
 }
 
-/* socket() and socketpair() only make unix stream sockets. A datagram one, of a pair too, could be told with
- * each message where to. */
-static int add_socket_rules(scmp_filter_ctx ctx, const char *name)
+static void add_rule(struct sock_fprog *p, const struct rule *r)
 {
-    int rc = refuse_when(ctx, name, SCMP_A0_64(SCMP_CMP_NE, AF_UNIX, 0));
-    for (unsigned type = 0; type <= 0xf; type++) /* the others of its bits are flags */
-        if (type != SOCK_STREAM)
-            rc = rc ? rc : refuse_when(ctx, name, SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xf, type));
-    return rc;
+    int nr = number_of(r->name);
+    const struct sock_filter when = r->refused == WHEN_IT_IS ? (struct sock_filter)SKIP_UNLESS_IS(r->value, 1)
+                                                             : (struct sock_filter)SKIP_IF_IS(r->value, 1);
+    if (nr >= 0)
+        ADD(p, SKIP_UNLESS_IS((unsigned)nr, 5), LOAD(LOWER(r->argument)),
+            BPF_STMT(BPF_ALU | BPF_AND | BPF_K, r->mask), when, END(SECCOMP_RET_ERRNO | EPERM),
+            LOAD(WORD(nr)));
 }
 
-static int add_rules(scmp_filter_ctx ctx)
-{
-    static const uint32_t spaces[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
-                                      CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
-    static const uint32_t typing[] = {TIOCSTI, TIOCLINUX}; /* into a terminal's input */
-    const struct scmp_arg_cmp any = {0};
-    int rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-        rc = rc ? rc : refuse(ctx, refused[i], EPERM, 0, any);
-    rc = rc ? rc : add_socket_rules(ctx, "socket");
-    rc = rc ? rc : add_socket_rules(ctx, "socketpair");
-    for (size_t i = 0; i < ARRAY_LEN(spaces); i++)
-        rc = rc ? rc : refuse_when(ctx, "clone", SCMP_A0_64(SCMP_CMP_MASKED_EQ, spaces[i], spaces[i]));
-    /* Its flags are in memory, out of sight; libc then uses clone(). */
-    rc = rc ? rc : refuse(ctx, "clone3", ENOSYS, 0, any);
-    for (size_t i = 0; i < ARRAY_LEN(typing); i++)
-        rc = rc ? rc : refuse_when(ctx, "ioctl", SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xffffffff, typing[i]));
-    /* of others */
-    return rc ? rc : refuse_when(ctx, "prlimit64", SCMP_A0_64(SCMP_CMP_NE, 0, 0));
-}
-
-/* Whether the program ends and no jump leads over its end: then what runs of it is all there. */
-static bool is_whole(const struct sock_fprog *p)
-{
-    for (unsigned i = 0; i < p->len; i++) {
-        const struct sock_filter *f = &p->filter[i];
-        uint64_t furthest = BPF_OP(f->code) == BPF_JA ? f->k : MAX(f->jt, f->jf);
-        if (BPF_CLASS(f->code) == BPF_JMP && i + 1 + furthest >= p->len)
-            return false;
-    }
-    return p->len && BPF_CLASS(p->filter[p->len - 1].code) == BPF_RET;
-}
-
-/* This version of libseccomp gives the program to a descriptor only, and takes a short write for a good one.
- */
-static int export(scmp_filter_ctx ctx, struct sock_fprog *out, struct err *e)
-{
-    struct stat st;
-    AUTO_FD fd = memfd_create("filter", MFD_CLOEXEC);
-    if (fd < 0 || seccomp_export_bpf(ctx, fd) != 0 || fstat(fd, &st) != 0)
-        return err_errno(e, ERR_UNPROVEN, CANNOT_BE_MADE);
-    size_t n = (size_t)st.st_size;
-    *out = (struct sock_fprog){.len = (unsigned short)(n / sizeof *out->filter), .filter = xcalloc(1, n + 1)};
-    ssize_t got = pread(fd, out->filter, n, 0);
-    if (got < 0)
-        return err_errno(e, ERR_UNPROVEN, CANNOT_BE_MADE);
-    return got == st.st_size && is_whole(out)
-               ? 0
-               : err_set(e, ERR_UNPROVEN, CANNOT_BE_MADE ": short write: it ends at byte %zd", got);
-}
-
-static void make_unknown_filter(struct sock_fprog *out)
-{
-    static const struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FIRST_UNKNOWN, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    *out = (struct sock_fprog){.len = ARRAY_LEN(program), .filter = xcalloc(1, sizeof program)};
-    memcpy(out->filter, program, sizeof program);
-}
-
-int cage_make_filters(struct sock_fprog filters[2], struct err *e)
+int cage_make_filter(struct sock_fprog *out, struct err *e)
 {
     uint32_t action = SECCOMP_RET_KILL_PROCESS;
     if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) != 0)
         return err_errno(e, ERR_UNPROVEN,
                          "the kernel has no seccomp filters, and without nothing is restored here that might "
                          "run code: set [drill] scratch to a server set aside for it");
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-    int rc = ctx ? add_rules(ctx) : -ENOMEM;
-    if (rc)
-        err_set(e, ERR_UNPROVEN, CANNOT_BE_MADE ": %s", strerror(-rc));
-    else
-        rc = export(ctx, &filters[0], e);
-    if (ctx)
-        seccomp_release(ctx);
-    if (rc)
-        return -1;
-    make_unknown_filter(&filters[1]);
+    if (number_of("connect") < 0) /* a part of socketcall(), whose arguments are out of sight */
+        return err_set(e, ERR_UNPROVEN,
+                       "no seccomp filter can keep programs of this machine from connections");
+    *out = (struct sock_fprog){.filter = xcalloc(MOST, sizeof *out->filter)};
+    ADD(out, LOAD(WORD(arch)), SKIP_IF_IS(seccomp_arch_native(), 1), END(SECCOMP_RET_KILL_PROCESS),
+        LOAD(WORD(nr)), SKIP_BELOW(FOREIGN, 1), END(SECCOMP_RET_KILL_PROCESS), SKIP_BELOW(FIRST_UNKNOWN, 1),
+        END(SECCOMP_RET_ERRNO | ENOSYS));
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        refuse(out, refused[i], EPERM);
+    refuse(out, "clone3", ENOSYS); /* its flags are in memory, out of sight; libc then uses clone() */
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+        add_rule(out, &rules[i]);
+    ADD(out, END(SECCOMP_RET_ALLOW));
     return 0;
 }

@@ -46,14 +46,6 @@ static int drop_rights(const struct cage *c)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno;
 }
 
-static int set_filters(const struct cage *c)
-{
-    for (size_t i = 0; i < ARRAY_LEN(c->filters); i++)
-        if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &c->filters[i]) != 0)
-            return errno;
-    return 0;
-}
-
 int cage_lock(struct cage *c)
 {
     const pid_t keeper = getppid();
@@ -78,8 +70,8 @@ int cage_lock(struct cage *c)
     if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0 || fcntl(c->folder, F_SETFD, 0) != 0)
         return errno; /* open until exec: child_start() waits for that */
     c->report->step = "seccomp";
-    if ((rc = set_filters(c)))
-        return rc;
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &c->filter) != 0)
+        return errno;
     c->report->step = "exec";
     return 0;
 }

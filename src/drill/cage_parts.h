@@ -1,4 +1,4 @@
-/* cage_parts.h - how the cage is divided: cage.c (our side), cage_filter.c (the seccomp filters, made before
+/* cage_parts.h - how the cage is divided: cage.c (our side), cage_filter.c (the seccomp filter, made before
  * the fork), cage_keeper.c (who stands between us and the program), cage_locks.c and cage_landlock.c (what
  * the program's process does to itself before exec). The last three run between fork and exec in a copy of
  * a process with threads: system calls only, no memory from the heap. */
@@ -27,12 +27,12 @@ struct cage {
     char inside[32];
     pid_t parent;
     char uid_map[32], gid_map[32]; /* for a user namespace */
-    struct sock_fprog filters[2];
+    struct sock_fprog filter;
     struct cage_report *report;
 };
 
-/* Fills both filters; .filter to free(). */
-int cage_make_filters(struct sock_fprog filters[2], struct err *e) MUST_CHECK;
+/* .filter to free(). ERR_UNPROVEN: there are none here. */
+int cage_make_filter(struct sock_fprog *out, struct err *e) MUST_CHECK;
 
 /* child_options.prepare: returns 0 in the process that becomes the program, an errno where something failed;
  * the keepers never return. */

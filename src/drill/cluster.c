@@ -159,6 +159,8 @@ static int check_environment(struct err *e)
 {
     int rc = 0;
     PQconninfoOption *all = PQconndefaults();
+    if (!all)
+        die(OUT_OF_MEMORY);
     for (const PQconninfoOption *o = all; o && o->keyword; o++)
         if (strcmp(o->keyword, "hostaddr") == 0 && o->val && *o->val)
             rc = err_set(

@@ -92,11 +92,9 @@ static int start_cluster(struct pg_scratch *p, const struct scratch *s, const st
 static char *without_database(const char *connection, struct err *e)
 {
     AUTO(buf) out = BUF_NONE;
-    PQconninfoOption *all = PQconninfoParse(connection, NULL);
-    if (!all) {
-        err_set(e, ERR_USAGE, "neither a libpq string nor a URI");
+    PQconninfoOption *all = pg_connection_read(connection, e);
+    if (!all)
         return NULL;
-    }
     for (const PQconninfoOption *o = all; o->keyword; o++)
         if (o->val && strcmp(o->keyword, "dbname") != 0)
             pg_conninfo_add(&out, o->keyword, o->val);

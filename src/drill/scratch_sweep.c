@@ -137,7 +137,8 @@ void sweep_folder(const struct stat *folder)
 
 void sweep_user(void)
 {
-    const struct passwd *user = geteuid() == 0 ? getpwnam(CAGE_USER) : NULL;
+    struct err e = ERR_INIT;
+    const struct passwd *user = geteuid() == 0 ? cage_find_user(&e) : NULL;
     if (user && user->pw_uid != 0) {
         uid_t uid = user->pw_uid;
         end_all(is_left_over, &uid);

@@ -106,12 +106,14 @@ static const char *const defaults[][2] = {{"connect_timeout", CONNECT_TIMEOUT_S}
                                           {"keepalives_count", "4"},
                                           {"fallback_application_name", "lifeboat"}};
 
-static PQconninfoOption *parse_connection(const char *connection, struct err *e)
+PQconninfoOption *pg_connection_read(const char *connection, struct err *e)
 {
     char *why = NULL;
     PQconninfoOption *o = PQconninfoParse(connection ? connection : "", &why);
     if (!o) {
-        AUTO_CHAR line = one_line(why ? why : "out of memory");
+        if (!why || strstr(why, OUT_OF_MEMORY))
+            die(OUT_OF_MEMORY);
+        AUTO_CHAR line = one_line(why);
         err_set(e, ERR_USAGE, "the connection is neither a libpq string nor a URI: %s", line);
         PQfreemem(why);
     }
@@ -121,7 +123,7 @@ static PQconninfoOption *parse_connection(const char *connection, struct err *e)
 char *pg_connection_setting(const char *connection, const char *keyword, struct err *e)
 {
     char *value = NULL;
-    PQconninfoOption *all = parse_connection(connection, e);
+    PQconninfoOption *all = pg_connection_read(connection, e);
     for (PQconninfoOption *o = all; o && o->keyword; o++)
         if (strcmp(o->keyword, keyword) == 0 && o->val && *o->val)
             value = xstrdup(o->val);
@@ -146,7 +148,7 @@ static PGconn *connect_quietly(const struct settings *s)
 int pg_connect(struct pg *p, const char *connection, const char *database, struct err *e)
 {
     *p = (struct pg){.patience_s = PATIENCE_S};
-    PQconninfoOption *given = parse_connection(connection, e);
+    PQconninfoOption *given = pg_connection_read(connection, e);
     if (!given)
         return -1;
     struct settings s = {.n = 0};

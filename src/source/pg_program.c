@@ -3,6 +3,7 @@
 #include "base/file.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,8 @@ static int asked_major(const char *path)
 static bool is_wrapper(const char *path)
 {
     AUTO_CHAR real = realpath(path, NULL);
+    if (!real)
+        die_without_memory();
     return real && strstr(real, "/pg_wrapper");
 }
 
@@ -52,15 +55,29 @@ static void consider(struct choice *c, const char *path, int major)
     c->major = major;
 }
 
-static void look_in_versions(struct choice *c, const char *versions, const char *name)
+/* glob() goes on without a folder that it cannot read. */
+static int hides_something(const char *path, int number)
+{
+    (void)path;
+    return number != ENOENT;
+}
+
+static int look_in_versions(struct choice *c, const char *versions, const char *name, struct err *e)
 {
     glob_t found;
     AUTO_CHAR pattern = xasprintf("%s/*/bin/%s", versions, name);
-    if (glob(pattern, 0, NULL, &found) == 0)
-        for (size_t i = 0; i < found.gl_pathc; i++)
-            if (access(found.gl_pathv[i], X_OK) == 0)
-                consider(c, found.gl_pathv[i], atoi(found.gl_pathv[i] + strlen(versions) + 1));
+    int rc = glob(pattern, 0, hides_something, &found);
+    if (rc == GLOB_NOSPACE)
+        die(OUT_OF_MEMORY);
+    if (rc == GLOB_ABORTED) {
+        die_without_memory();
+        return err_errno(e, ERR_FAILED, "looking for %s in %s", name, versions);
+    }
+    for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++)
+        if (access(found.gl_pathv[i], X_OK) == 0)
+            consider(c, found.gl_pathv[i], atoi(found.gl_pathv[i] + strlen(versions) + 1));
     globfree(&found);
+    return 0;
 }
 
 static void look_in_path(struct choice *c, const char *path, const char *name)
@@ -79,7 +96,10 @@ char *pg_find_program(const char *versions, const char *path, const char *name, 
 {
     struct choice c = {.wanted = major};
     look_in_path(&c, path, name); /* first: among equals the one that somebody put there */
-    look_in_versions(&c, versions, name);
+    if (look_in_versions(&c, versions, name, e)) {
+        free(c.path);
+        return NULL;
+    }
     *found_major = c.major;
     if (c.path)
         return c.path;
@@ -174,7 +194,9 @@ static int describe_connection(struct pg_program *g, const struct pg *p, const c
 {
     PQconninfoOption *all = PQconninfo(p->conn);
     int rc = 0;
-    for (PQconninfoOption *o = all; o && o->keyword; o++) {
+    if (!all)
+        die(OUT_OF_MEMORY);
+    for (PQconninfoOption *o = all; o->keyword; o++) {
         const char *value = value_of(p, o, database);
         if (strcmp(o->keyword, "options") == 0)
             strings_add_fmt(&g->environment, "PGOPTIONS=%s " PINS, value ? value : "");
