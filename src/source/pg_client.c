@@ -45,6 +45,8 @@ static const struct {
     {"lock timeout", BLOCKED},
     {"statement timeout", BLOCKED}, /* so pg_dump waits for locks; it has no other */
     {"unsupported startup parameter", "this is a pooler: connect to the server itself"},
+    {"connection slots are reserved", "max_connections is used up: look into pg_stat_activity"},
+    {"too many clients", "max_connections is used up: look into pg_stat_activity"},
     {"already exists", NULL},
     {"invalid locale name", "the server's machine does not have that locale: dpkg-reconfigure locales, then "
                             "restart the server"},
@@ -164,6 +166,8 @@ int pg_connect(struct pg *p, const char *connection, const char *database, struc
     p->conn = connect_quietly(&s);
     PQconninfoFree(given);
     if (PQstatus(p->conn) != CONNECTION_OK) {
+        if (stop_check(e)) /* libpq waited on, up to its time-out */
+            return -1;
         AUTO_CHAR line = one_line(PQerrorMessage(p->conn));
         const char *advice = pg_advice(line);
         return err_set(e, ERR_NET, "%s%s%s", line, advice ? "; " : "", advice ? advice : "");

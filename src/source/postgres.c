@@ -204,6 +204,11 @@ static int compare_tables(struct dump *d, const struct pg_archive *a, struct err
             return err_set(e, ERR_FAILED, "table %s is in the database and not in the dump", name);
         if (l->must_have_data && !in->has_data && src->exclude_table_data.n == 0)
             return err_set(e, ERR_FAILED, "the rows of table %s are not in the dump", name);
+        if (l->kind == 'r' && !l->must_have_data && !in->has_data && src->exclude_table_data.n == 0)
+            source_result_note(d->job->out,
+                               "database %s: the rows of table %s are not in it: it is unlogged, and this "
+                               "server is a standby",
+                               d->shown, name);
     }
     return 0;
 }
