@@ -3,12 +3,15 @@
 #include "base/log.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CONNECT_TIMEOUT_S "15"
 #define PATIENCE_S        120
+#define LAST_PATIENCE_S   5 /* with what is to be given up */
 #define POLL_MS           250
 
 /* ---- connecting ---- */
@@ -208,16 +211,37 @@ static bool is_copy(ExecStatusType status)
     return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
+static void *cancel(void *c)
+{
+    char why[256];
+    PQcancel(c, why, sizeof why);
+    PQfreeCancel(c);
+    return NULL;
+}
+
+/* PQcancel() waits for a server's answer without end, and who hangs as a whole gives none: it is waited for
+ * in a thread, which is left to itself then. */
+static void cancel_query(PGconn *conn)
+{
+    pthread_t thread;
+    struct timespec end;
+    PGcancel *c = PQgetCancel(conn);
+    if (!c || pthread_create(&thread, NULL, cancel, c) != 0) {
+        PQfreeCancel(c);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += LAST_PATIENCE_S;
+    if (pthread_timedjoin_np(thread, NULL, &end) != 0)
+        pthread_detach(thread);
+}
+
 /* Leaves the connection usable when the server still answers; otherwise only pg_free() is left to do. */
 static void give_up(struct pg *p)
 {
-    char why[256];
     struct err ignored = ERR_INIT;
-    struct pg last = {.conn = p->conn, .patience_s = 5, .ignores_stop = true};
-    PGcancel *c = PQgetCancel(p->conn);
-    if (c)
-        PQcancel(c, why, sizeof why);
-    PQfreeCancel(c);
+    struct pg last = {.conn = p->conn, .patience_s = LAST_PATIENCE_S, .ignores_stop = true};
+    cancel_query(p->conn);
     while (wait_result(&last, &ignored) == 0) {
         PGresult *r = PQgetResult(p->conn);
         bool more = r && !is_copy(PQresultStatus(r));

@@ -4,8 +4,11 @@
 #include "pg_cluster.h"
 
 #include "base/child.h"
+#include "base/file.h"
 #include "source/pg_client.h"
 
+#include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define ODD "a=b \"q\" 'é'"
@@ -368,6 +371,33 @@ static void test_session_is_ended(void **state)
         "pg_dump: exit status 1: Dumping the contents of table \"l\" failed");
 }
 
+/* A server that hangs as a whole does not answer a cancel request, either. */
+static void test_server_hangs(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    struct pg p;
+    AUTO(buf) pid = BUF_NONE;
+    AUTO_CHAR connection = xasprintf("host=%s user=postgres dbname=small", cluster_folder());
+    AUTO_CHAR path = xasprintf("%s/data/postmaster.pid", cluster_folder());
+    assert_ok(pg_connect(&p, connection, NULL, &e));
+    assert_ok(file_read(path, 4096, &pid, &e));
+    pid_t server = (pid_t)strtol(buf_cstr(&pid), NULL, 10), backend = PQbackendPID(p.conn);
+    p.patience_s = 1;
+    uint64_t start = time_monotonic_ns();
+    kill(server, SIGSTOP);
+    kill(backend, SIGSTOP);
+    alarm(60); /* which ends the test */
+    int rc = pg_query(&p, "SELECT 1", NULL, NULL, &e);
+    alarm(0);
+    kill(server, SIGCONT);
+    kill(backend, SIGCONT);
+    assert_int_equal(rc, -1);
+    assert_text(e, "the server has not answered for 1 s");
+    assert_true(time_monotonic_ns() - start < 30000000000ull);
+    pg_free(&p);
+}
+
 static void test_stopped(void **state)
 {
     (void)state;
@@ -602,16 +632,27 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unreachable),       cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_empty_database),    cmocka_unit_test(test_what_is_gone),
-        cmocka_unit_test(test_fewer_rows),        cmocka_unit_test(test_many_databases),
-        cmocka_unit_test(test_all_databases),     cmocka_unit_test(test_names_that_cannot_be_restored),
-        cmocka_unit_test(test_excluded_rows),     cmocka_unit_test(test_no_shared_snapshot),
-        cmocka_unit_test(test_pg_dump_is_killed), cmocka_unit_test(test_session_is_ended),
-        cmocka_unit_test(test_stopped),           cmocka_unit_test(test_time_limit),
-        cmocka_unit_test(test_copy_is_no_query),  cmocka_unit_test(test_lying_pg_dump),
-        cmocka_unit_test(test_lying_pg_dumpall),  cmocka_unit_test(test_one_moment),
-        cmocka_unit_test(test_choice_of_client),  cmocka_unit_test(test_no_password_in_arguments),
+        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_empty_database),
+        cmocka_unit_test(test_what_is_gone),
+        cmocka_unit_test(test_fewer_rows),
+        cmocka_unit_test(test_many_databases),
+        cmocka_unit_test(test_all_databases),
+        cmocka_unit_test(test_names_that_cannot_be_restored),
+        cmocka_unit_test(test_excluded_rows),
+        cmocka_unit_test(test_no_shared_snapshot),
+        cmocka_unit_test(test_pg_dump_is_killed),
+        cmocka_unit_test(test_session_is_ended),
+        cmocka_unit_test(test_server_hangs),
+        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_copy_is_no_query),
+        cmocka_unit_test(test_lying_pg_dump),
+        cmocka_unit_test(test_lying_pg_dumpall),
+        cmocka_unit_test(test_one_moment),
+        cmocka_unit_test(test_choice_of_client),
+        cmocka_unit_test(test_no_password_in_arguments),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
