@@ -231,9 +231,13 @@ static int keep_existing(struct local *l, const char *name, struct err *e)
 /* The last word on a put: a network file system may say yes to what it does not do. */
 static int settle(struct local *l, const char *name, uint64_t size, struct err *e)
 {
+    struct stat st;
     if (sync_name(l, name, e))
         return STORE_FAILED;
-    if (is_there(l, name, size))
+    bool there = fstatat(l->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there && errno != ENOENT)
+        return local_errno(l, e, "look at what was stored");
+    if (there && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size)
         return STORE_DONE;
     return err_set(
         e, ERR_IO,
