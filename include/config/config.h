@@ -41,6 +41,9 @@ char *config_store_url(const struct config_store *s);
 void config_store_free(struct config_store *s);
 AUTO_FOR(config_store)
 
+/* All that PQconninfoParse() says without memory. In a longer text it is a quotation of what it was given. */
+#define LIBPQ_OUT_OF_MEMORY "out of memory\n"
+
 struct config_source {
     char *name;
     enum source_type type;

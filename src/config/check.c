@@ -150,7 +150,7 @@ static int check_databases(struct parsing *p, const struct config_source *s, con
 static PQconninfoOption *read_connection(const char *connection, char **why)
 {
     PQconninfoOption *options = PQconninfoParse(connection, why);
-    if (!options && (!*why || strstr(*why, OUT_OF_MEMORY)))
+    if (!options && (!*why || strcmp(*why, LIBPQ_OUT_OF_MEMORY) == 0))
         die(OUT_OF_MEMORY);
     return options;
 }

@@ -1,6 +1,7 @@
 #include "source/pg_client.h"
 
 #include "base/log.h"
+#include "config/config.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -116,7 +117,7 @@ PQconninfoOption *pg_connection_read(const char *connection, struct err *e)
     char *why = NULL;
     PQconninfoOption *o = PQconninfoParse(connection ? connection : "", &why);
     if (!o) {
-        if (!why || strstr(why, OUT_OF_MEMORY))
+        if (!why || strcmp(why, LIBPQ_OUT_OF_MEMORY) == 0)
             die(OUT_OF_MEMORY);
         AUTO_CHAR line = one_line(why);
         err_set(e, ERR_USAGE, "the connection is neither a libpq string nor a URI: %s", line);

@@ -449,6 +449,9 @@ static void test_connection(void **state)
            "t.conf:5: [source s] connection: libpq cannot read it: missing \"=\" after \"app\"");
     refuse(STORE "[source s]\ntype = postgres\nconnection = dbnam=app\n",
            "t.conf:5: [source s] connection: libpq cannot read it: invalid connection option \"dbnam\"");
+    refuse(
+        STORE "[source s]\ntype = postgres\nconnection = postgresql://h/d?out%20of%20memory=1\n",
+        "t.conf:5: [source s] connection: libpq cannot read it: invalid URI query parameter: \"out of memory\"");
     static const char *const leaky[] = {"password=my secret", "postgresql://u:secret@[h/x",
                                         "host=h password='secret"};
     for (size_t i = 0; i < ARRAY_LEN(leaky); i++) {
