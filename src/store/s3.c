@@ -158,7 +158,7 @@ static void s3_free(struct store *base)
 {
     struct s3 *s = s3_of(base);
     for (size_t i = 0; i < s->idle_count; i++)
-        curl_easy_cleanup(s->idle[i]);
+        curl_share_cleanup(s->idle[i]);
     store_credentials_free(&s->credentials);
     limit_free(s->up);
     limit_free(s->down);

@@ -36,7 +36,7 @@ struct s3 {
     long timeout_s;
     pthread_mutex_t lock; /* guards all below */
     char *region;
-    CURL *idle[S3_IDLE];
+    CURLSH *idle[S3_IDLE];
     size_t idle_count;
     enum s3_known versioned; /* the bucket keeps versions */
     enum s3_known locks;     /* the bucket has Object Lock */

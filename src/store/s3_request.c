@@ -16,27 +16,33 @@
 #define EXPECT_FROM  (64u << 10)  /* bodies for which "Expect: 100-continue" pays: an early "no" saves them */
 #define HEADERS      16
 
-/* ---- handles: a connection each ---- */
-static CURL *handle_take(struct s3 *s)
+/* ---- connections ---- */
+/* One that was used before, or a new one. Each request has a handle of its own: libcurl before 8.1 may use
+ * memory that it has freed when a handle is used again and a reply begins with a folded header
+ * (github.com/curl/curl/issues/11101). */
+static CURLSH *connection_take(struct s3 *s)
 {
     pthread_mutex_lock(&s->lock);
-    CURL *c = s->idle_count ? s->idle[--s->idle_count] : NULL;
+    CURLSH *c = s->idle_count ? s->idle[--s->idle_count] : NULL;
     pthread_mutex_unlock(&s->lock);
-    if (!c)
-        c = curl_easy_init();
-    if (!c)
+    if (c)
+        return c;
+    c = curl_share_init();
+    if (!c || curl_share_setopt(c, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) ||
+        curl_share_setopt(c, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) ||
+        curl_share_setopt(c, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS))
         die(OUT_OF_MEMORY);
     return c;
 }
 
-static void handle_give_back(struct s3 *s, CURL *c)
+static void connection_give_back(struct s3 *s, CURLSH *c)
 {
-    curl_easy_reset(c); /* the connection stays */
     pthread_mutex_lock(&s->lock);
     if (s->idle_count < S3_IDLE)
         s->idle[s->idle_count++] = STEAL(c);
     pthread_mutex_unlock(&s->lock);
-    curl_easy_cleanup(c);
+    if (c)
+        curl_share_cleanup(c);
 }
 
 /* ---- one transfer ---- */
@@ -370,12 +376,17 @@ int s3_exchange(struct s3 *s, const struct s3_request *r, const char *region, st
         r->out->n = 0;
     AUTO_CHAR url = xasprintf("%s%s%s%s", s->url, buf_cstr(&path), query.n ? "?" : "", buf_cstr(&query));
     struct curl_slist *headers = make_headers(s, r, region, sha, md5, buf_cstr(&path), buf_cstr(&query));
-    CURL *c = handle_take(s);
+    CURLSH *connection = connection_take(s);
+    CURL *c = curl_easy_init();
+    if (!c)
+        die(OUT_OF_MEMORY);
+    curl_easy_setopt(c, CURLOPT_SHARE, connection);
     set_up(c, &t, url, headers);
     set_up_method(c, &t, range);
     t.pace = pace_start((uint64_t)s->timeout_s * 1000000000);
     int rc = perform(c, &t, e);
-    handle_give_back(s, c);
+    curl_easy_cleanup(c);
+    connection_give_back(s, connection);
     curl_slist_free_all(headers);
     return rc == STORE_DONE ? check_end(&t, e) : rc;
 }
