@@ -18,11 +18,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PREFIX      "lifeboat-drill-"
-#define RANDOM_SIZE 8
-#define LOCK        "lock"
-#define LEFT_FREE   (256ull << 20)
-#define LOCK_TRIES  100 /* every 10 ms: processes of a drill that was just killed are about to end, too */
+#define PREFIX          "lifeboat-drill-"
+#define RANDOM_SIZE     8
+#define LOCK            "lock"
+#define LEFT_FREE       (256ull << 20)
+#define LOCK_TRIES      100 /* every 10 ms: processes of a drill that was just killed are about to end, too */
+#define REMOVE_TRIES    50
+#define REMOVE_PAUSE_NS 100000000
 
 struct scratch {
     int lock;
@@ -170,12 +172,20 @@ static int remove_deep(const char *path, struct err *e)
     return 0;
 }
 
+/* The keeper of a drill that was killed gives a server two seconds to end (cage_keeper.c): until then it may
+ * put files into its folder, from wherever it works. */
 static void remove_folder(const char *path, const struct stat *st)
 {
-    struct err e = ERR_INIT;
-    sweep_folder(st);
-    if (dir_remove(path, &e) && remove_deep(path, &e))
-        log_warn("left over from a drill: %s", e.text);
+    const struct timespec pause = {.tv_nsec = REMOVE_PAUSE_NS};
+    struct err e;
+    for (unsigned tries = 0; tries < REMOVE_TRIES; tries++) {
+        e = (struct err)ERR_INIT;
+        sweep_folder(st);
+        if (dir_remove(path, &e) == 0 || remove_deep(path, &e) == 0)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    log_warn("left over from a drill: %s", e.text);
 }
 
 /* We hold the lock: whoever made these is dead. */

@@ -318,6 +318,62 @@ static void killed_at_any_moment(void **state)
     }
 }
 
+/* Deaf to what ends a server gently, and at work in its folder, but not from there. */
+static const char busy_script[] =
+    "import itertools, os, signal\n"
+    "signal.signal(signal.SIGQUIT, signal.SIG_IGN)\n"
+    "folder = [f for f in (f'/proc/self/fd/{n}' for n in os.listdir('/proc/self/fd') if int(n) > 2)"
+    "  if os.path.isdir(f)][0]\n"
+    "for n in itertools.count():\n"
+    "    os.close(os.open(f'{folder}/{n}', os.O_CREAT | os.O_WRONLY))\n";
+
+static _Noreturn void drill_busily(int ready)
+{
+    struct err e = ERR_INIT;
+    const struct scratch_options o = {.directory = scene.directory};
+    const struct cage_options in = {.no_namespaces = true};
+    const char *const argv[] = {"/usr/bin/python3", "-c", busy_script, NULL};
+    AUTO_PTR(scratch) s = scratch_new(&o, &e);
+    AUTO_PTR(cage) cage = cage_new(&in, &e);
+    AUTO(child) c = CHILD_NONE;
+    AUTO_CHAR folder = xasprintf("%s/busy", s ? scratch_path(s) : "");
+    AUTO_CHAR first = xasprintf("%s/0", folder);
+    if (!s || !cage || cage_make_folder(cage, folder, &e) || cage_start(cage, argv, &c, &e))
+        dprintf(2, "%s\n", e.text);
+    else
+        for (int tries = 0; access(first, F_OK) != 0 && tries < PATIENCE_S * 100; tries++)
+            sleep_ms(10);
+    (void)!write(ready, "x", 1);
+    for (;;)
+        pause();
+}
+
+/* Whoever locked it up gives it two seconds to end, and cannot be told to hurry. */
+static void who_ends_slowly_is_waited_for(void **state)
+{
+    struct err e = ERR_INIT;
+    const struct scratch_options o = {.directory = scene.directory};
+    int ready[2];
+    char byte;
+    (void)state;
+    scratch_free(scene.scratch);
+    scene.scratch = NULL;
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        drill_busily(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    scene.scratch = scratch_new(&o, &e);
+    assert_non_null(scene.scratch);
+    assert_int_equal(count_names(scene.directory), 2); /* the lock, the new one */
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+    close(ready[0]);
+    close(ready[1]);
+}
+
 /* ---- a server set aside ---- */
 static char *server_id(void)
 {
@@ -416,6 +472,7 @@ int main(void)
         TEST(sql_does_not_get_out),
         TEST(a_turned_socket_is_noticed),
         TEST(killed_at_any_moment),
+        TEST(who_ends_slowly_is_waited_for),
         TEST(a_server_set_aside),
         TEST(it_has_to_be_able),
         TEST(dead_drills_databases_go),
