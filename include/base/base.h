@@ -164,6 +164,10 @@ bool strings_has(const struct strings *s, const char *text);
 void strings_free(struct strings *s);
 AUTO_FOR(strings)
 
+/* ---- random bytes of the kernel's; that it gives none is the end of the process ---- */
+void random_fill(void *p, size_t n);    /* n <= 256 */
+void random_hex(char *out, unsigned n); /* of n <= 32 bytes: 2 * n characters and a NUL */
+
 /* ---- text ---- */
 void hex_encode(char *out, struct bytes b); /* 2 * n characters and a NUL */
 bool hex_decode(uint8_t *out, size_t n, const char *hex,

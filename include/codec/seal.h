@@ -14,10 +14,10 @@
 #define OBJECT_OVERHEAD (8 + SEAL_NONCE + SEAL_TAG)
 void object_seal(const struct keyring *k, enum object_type type, struct bytes plain,
                  struct buf *out); /* appends */
-/* ERR_DAMAGED: "does not open with this repository's key"; ERR_FAILED: a version or generation that this
- * program or keyring does not know. Appends to out. */
 /* Whether the version and key generation that a sealed object (or a footer) begins with are known here. */
 bool object_is_known(const struct keyring *k, struct bytes header);
+/* ERR_DAMAGED: "does not open with this repository's key"; ERR_FAILED: a version or generation that this
+ * program or keyring does not know. Appends to out. */
 int object_open(const struct keyring *k, enum object_type type, struct bytes sealed, struct buf *out,
                 struct err *e) MUST_CHECK;
 

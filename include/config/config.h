@@ -58,8 +58,7 @@ struct config_source {
     char *compose_service;    /* the same, as "PROJECT/SERVICE" */
     struct strings databases; /* empty: the connection's; {"all"}: every database that allows connections */
     struct strings exclude_table_data;
-    bool may_shrink; /* allow-shrink: tables gone, or half of the rows or bytes, is no reason; of a volume
-                        bytes */
+    bool may_shrink; /* allow-shrink: tables gone, or half of the rows, entries or bytes, is no reason */
     struct strings
         shrinking; /* may-shrink: globs of tables that lose rows as they please: queues, sessions */
     bool globals;  /* default yes */

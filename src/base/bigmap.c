@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 /* An entry is 24 bytes; one whose value is EMPTY is free (a new file reads as zeros, so values are kept + 1).
@@ -72,8 +71,7 @@ struct bigmap *bigmap_new(const char *dir, uint64_t expected, struct err *e)
     AUTO_PTR(bigmap) m = xcalloc(1, sizeof *m);
     m->dir = xstrdup(dir);
     m->fd = -1;
-    if (getrandom(m->seed, sizeof m->seed, 0) != (ssize_t)sizeof m->seed)
-        return err_errno(e, ERR_IO, "random bytes"), NULL;
+    random_fill(m->seed, sizeof m->seed);
     uint64_t slots = 1024;
     while (slots / 4 * 3 <= expected)
         slots *= 2;

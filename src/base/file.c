@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -186,8 +185,7 @@ static int write_named(int dirfd, const char *name, struct bytes data, mode_t mo
                        const char *path, struct err *e)
 {
     uint32_t number; /* that of the process may be another's, too, in another container */
-    while (getrandom(&number, sizeof number, 0) != sizeof number)
-        ; /* a signal while the machine boots */
+    random_fill(&number, sizeof number);
     AUTO_CHAR temporary = xasprintf(".%s.%u.tmp", name, number);
     remove_old_temporaries(dirfd, name);
     AUTO_FD fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -186,11 +185,8 @@ static char *make_connection(const struct pg_cluster *c)
 
 static int make_folder(struct pg_cluster *c, const char *scratch, struct err *e)
 {
-    unsigned char random[3];
-    char hex[2 * sizeof random + 1];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return err_errno(e, ERR_IO, "random bytes");
-    hex_encode(hex, BYTES(random, sizeof random));
+    char hex[7];
+    random_hex(hex, 3);
     AUTO_CHAR path = xasprintf("%s/pg%s", scratch, hex);
     size_t most = sizeof((struct sockaddr_un *)0)->sun_path - sizeof "/" SOCKET;
     if (strlen(path) > most)

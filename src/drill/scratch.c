@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -208,11 +207,8 @@ static void remove_left_over(int dirfd, const char *directory)
 
 static int make_folder(struct scratch *s, const char *directory, struct err *e)
 {
-    uint8_t random[RANDOM_SIZE];
     char hex[2 * RANDOM_SIZE + 1];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return err_errno(e, ERR_IO, "random bytes");
-    hex_encode(hex, BYTES(random, sizeof random));
+    random_hex(hex, RANDOM_SIZE);
     AUTO_CHAR real = realpath(directory, NULL);
     AUTO_CHAR path = xasprintf("%s/" PREFIX "%s", real ? real : directory, hex);
     if (mkdir(path, 0700) != 0 || stat(path, &s->st) != 0)

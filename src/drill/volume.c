@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -126,8 +125,7 @@ int volume_drill_open(struct volume_drill *d, const struct drill_env *env, const
         drill_differs(out, "the snapshot has no stream \"%s\" of it", d->data ? "catalog" : "data");
         return 1;
     }
-    if (getrandom(&d->hash_seed, sizeof d->hash_seed, 0) != (ssize_t)sizeof d->hash_seed)
-        return err_errno(e, ERR_FAILED, "random bytes");
+    random_fill(&d->hash_seed, sizeof d->hash_seed);
     d->slice = (struct slice){.length = d->data->bytes};
     d->whole = files <= limit / SLICE_ENTRY_ROOM && d->data->bytes <= limit - files * SLICE_ENTRY_ROOM;
     d->slice.room = d->whole ? d->data->bytes + files * SLICE_ENTRY_ROOM : 0;

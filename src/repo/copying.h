@@ -27,8 +27,8 @@ AUTO_FOR(copying)
 
 /* One pack, put or in place of a bad one; it is in the index of `to` after transfers_finish(). */
 int copy_pack(struct copying *c, const struct pack_info *p, struct err *e) MUST_CHECK;
-/* Each walks both stores and sends what `to` lacks. Both repositories are loaded. */
-/* Those that name packs on `to` that no index there knows. */
+/* Each of these walks both stores and sends what `to` lacks; both repositories are loaded. Of indexes those
+ * that name packs on `to` that no index there knows. */
 int copy_indexes(struct copying *c, struct err *e) MUST_CHECK;
 int copy_keys(struct copying *c, struct err *e) MUST_CHECK;
 /* Those that are wanted (neither forgotten nor broken, says the caller) and not there. Sorts and fills

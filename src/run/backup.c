@@ -96,8 +96,7 @@ static void on_progress(void *ctx, uint64_t done, uint64_t expected)
     b->o->progress(b->o->progress_ctx, &p);
 }
 
-/* What former snapshots of this host say of a source. */
-/* What earlier snapshots say of a source: into *env that of the last good one. */
+/* What earlier snapshots of this host say of a source: into *env that of the last good one. */
 static void look_back(const struct backing_up *b, const char *name, uint64_t *sequence,
                       struct source_env *env)
 {

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,12 +146,9 @@ bool pg_container_explain(const struct pg_container *c, const char *name, int ex
 
 int pg_container_put(const struct pg_container *c, int fd, char **path, struct err *e)
 {
-    uint8_t random[8];
-    char hex[2 * sizeof random + 1];
+    char hex[17];
     AUTO(buf) said = BUF_NONE;
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return err_errno(e, ERR_IO, "random bytes");
-    hex_encode(hex, BYTES(random, sizeof random));
+    random_hex(hex, 8);
     AUTO_CHAR name = xasprintf("/tmp/lifeboat-%s", hex);
     const char *const words[] = {"sh", "-c", "umask 077; cat >\"$1\"", "sh", name, NULL};
     if (lseek(fd, 0, SEEK_SET) < 0)

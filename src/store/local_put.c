@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 /* Stops before the disk is quite full: a full disk hurts whoever else lives on it, the database first. Asked
@@ -45,11 +44,8 @@ static int write_all(struct local *l, int fd, struct bytes data, struct err *e)
 /* ---- temporary names ---- */
 static char *temp_name(void)
 {
-    uint8_t random[8];
-    char hex[2 * sizeof random + 1];
-    while (getrandom(random, sizeof random, 0) != sizeof random)
-        ; /* a signal while the machine boots */
-    hex_encode(hex, BYTES(random, sizeof random));
+    char hex[17];
+    random_hex(hex, 8);
     return xasprintf(TEMP_PREFIX "%s", hex);
 }
 

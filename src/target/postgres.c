@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define ERRORS_SHOWN  3
@@ -128,11 +127,8 @@ char *pg_restore_errors(const struct pg_restore *r)
 
 void pg_side_name(char out[64], const char *what)
 {
-    uint8_t random[6];
-    char hex[2 * sizeof random + 1];
-    if (getrandom(random, sizeof random, 0) != sizeof random)
-        abort();
-    hex_encode(hex, BYTES(random, sizeof random));
+    char hex[13];
+    random_hex(hex, 6);
     snprintf(out, 64, "lifeboat_%s_%s", what, hex);
 }
 

@@ -45,6 +45,7 @@ enum kind {
     THREAD,
     STAT,
     ATTRIBUTE,
+    RANDOM,
     CHANGE,
     KINDS
 };
@@ -382,6 +383,11 @@ void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 {
     return fails(MMAP, "mmap", NULL) ? MAP_FAILED
                                      : (void *)syscall(SYS_mmap, at, n, protection, flags, fd, offset);
+}
+
+ssize_t getrandom(void *p, size_t n, unsigned flags)
+{
+    return fails(RANDOM, "getrandom", NULL) ? -1 : syscall(SYS_getrandom, p, n, flags);
 }
 
 /* ---- the network ---- */

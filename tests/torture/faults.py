@@ -9,7 +9,7 @@ from signal import SIGABRT, SIGSEGV
 from scenes import SCENES
 from world import BUILD, CODES, LIFEBOAT, SANITIZED, SEED, Failed, must
 
-KINDS = ("write sync rename open fork pipe read mkdir unlink mmap alloc truncate poll net sql curl thread stat attribute change").split()
+KINDS = ("write sync rename open fork pipe read mkdir unlink mmap alloc truncate poll net sql curl thread stat attribute random change").split()
 COUNT, FAIL, SHORT, KILL = range(4)
 PLAN = struct.Struct("<32I I I I I I I 96s 4000s")
 FOREVER = 2**32 - 1
@@ -21,7 +21,7 @@ ERRORS = {
     "open": ("EMFILE", "EIO", "EMFILE EMFILE"), "fork": ("EAGAIN", "ENOMEM ENOMEM"), "pipe": ("EMFILE", "EMFILE EMFILE"),
     "read": ("EIO", "EINTR", "short", "EIO EIO"), "mkdir": ("ENOSPC", "EIO"), "unlink": ("EIO", "EIO EIO"), "mmap": ("ENOMEM",),
     "alloc": ("ENOMEM", "ENOMEM ENOMEM"), "truncate": ("ENOSPC", "EIO"), "poll": ("EINTR", "ENOMEM"), "net": ("ECONNREFUSED", "ECONNRESET"),
-    "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",), "attribute": ("EIO", "EPERM")}
+    "sql": ("ECONNRESET",), "curl": ("EIO",), "thread": ("EAGAIN",), "stat": ("EIO",), "attribute": ("EIO", "EPERM"), "random": ("EINTR",)}
 # Other words for the cause.
 WORDS = {"curl": ("connect", "memory"), "attribute": (": mode ", ": time ", ": owner "), "alloc": ("memory", "allocate"), "mmap": ("memory",), "sql": ("connection", "server"), "net": ("connect", "server"),
          "thread": ("thread",), "write": ("too short", "unexpected end")}
