@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 enum exit_code {
     EXIT_GOOD = 0,
@@ -63,8 +64,9 @@ struct cli {
     struct run_kit kit;                /* of kit_file, when that was given */
     struct strings compose, env_files; /* init */
     bool quiet, verbose, json, probe;
-    mode_t umask;          /* that we were started with */
-    struct config *config; /* read, when the command takes one; NULL with --store alone */
+    mode_t umask;              /* that we were started with */
+    struct rlimit core, stack; /* the same */
+    struct config *config;     /* read, when the command takes one; NULL with --store alone */
 };
 extern struct cli cli;
 extern const struct command *const commands[]; /* NULL-ended */

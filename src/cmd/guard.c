@@ -60,6 +60,8 @@ static int become_command(const struct cli *c, struct err *e)
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
     umask(c->umask);
+    setrlimit(RLIMIT_CORE, &c->core);
+    setrlimit(RLIMIT_STACK, &c->stack);
     execvp(c->arguments[0], c->arguments);
     return err_errno(e, ERR_FAILED, "%s", c->arguments[0]);
 }

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,10 +62,10 @@ static void set_signals(void)
  * from the limit that we were started with. */
 static void set_stacks(void)
 {
-    struct rlimit stack;
+    struct rlimit stack = cli.stack;
     pthread_attr_t usual;
     size_t size = STACK;
-    if (getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur < MIN(stack.rlim_max, (rlim_t)STACK)) {
+    if (stack.rlim_cur < MIN(stack.rlim_max, (rlim_t)STACK)) {
         stack.rlim_cur = MIN(stack.rlim_max, (rlim_t)STACK);
         setrlimit(RLIMIT_STACK, &stack);
     }
@@ -80,13 +79,13 @@ static void set_stacks(void)
 
 static void make_process_safe(void)
 {
-    struct rlimit no_core = {0, 0};
     open_standard_files();
     mallopt(M_MMAP_THRESHOLD, BIG_BUFFER); /* left alone, it grows, and what was freed stays as holes */
     cli.umask = umask(077);
-    getrlimit(RLIMIT_CORE, &no_core); /* the hard limit stays: guard runs a command of the user's */
-    no_core.rlim_cur = 0;
-    setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
+    getrlimit(RLIMIT_CORE, &cli.core);
+    getrlimit(RLIMIT_STACK, &cli.stack);
+    /* Keys are in memory. The hard limit stays: guard runs a command of the user's. */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){.rlim_cur = 0, .rlim_max = cli.core.rlim_max});
     prctl(PR_SET_DUMPABLE, 0);
     set_stacks();
     set_signals();

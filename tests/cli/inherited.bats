@@ -84,3 +84,13 @@ with_stack() {
         expect 0 with_stack "$which" "$kib" ls latest files
     done
 }
+
+@test "the command of a guard has the umask and the limits that guard was started with" {
+    local show="umask; ulimit -Sc; ulimit -Hc; ulimit -Ss; ulimit -Hs"
+    limited() { (umask 027 && ulimit -Hc 2000 && ulimit -Sc 1000 && ulimit -Hs 9000 && ulimit -Ss 900 && exec "$@"); }
+    init
+    expect 0 limited bash -c "$show"
+    mv "$T/out" "$T/own"
+    expect 0 limited "$LIFEBOAT" -c "$T/lifeboat.conf" -q guard -- bash -c "$show"
+    cmp "$T/own" "$T/out"
+}
