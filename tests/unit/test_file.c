@@ -102,22 +102,24 @@ static void removing_a_deep_tree(void **state)
     test_remove(folder);
 }
 
-/* Folders without rights, as a volume may have them. */
+/* Folders without rights, or without the right to change them, as a volume may have them. */
 static void removing_what_nobody_may_enter(void **state)
 {
     (void)state;
     struct err e = ERR_INIT;
     char *folder = test_folder();
     AUTO_CHAR tree = xasprintf("%s/tree", folder);
-    AUTO_CHAR inside = xasprintf("%s/tree/a/b", folder);
     AUTO_CHAR above = xasprintf("%s/tree/a", folder);
+    AUTO_CHAR fixed = xasprintf("%s/tree/a/b", folder);
+    AUTO_CHAR inside = xasprintf("%s/tree/a/b/c", folder);
     assert_ok(dir_make(inside, 0700, &e));
-    assert_return_code(chmod(inside, 0), errno);
+    assert_return_code(chmod(fixed, 0500), errno);
     assert_return_code(chmod(above, 0), errno);
     if (geteuid() == 0) { /* who may enter everything */
         assert_return_code(chmod(folder, 0777), errno);
-        assert_return_code(
-            lchown(tree, 64242, 64242) | lchown(above, 64242, 64242) | lchown(inside, 64242, 64242), errno);
+        const char *const all[] = {inside, fixed, above, tree};
+        for (size_t i = 0; i < ARRAY_LEN(all); i++)
+            assert_return_code(lchown(all[i], 64242, 64242), errno);
         assert_return_code(seteuid(64242), errno);
     }
     int rc = dir_remove(above, &e);
