@@ -82,7 +82,7 @@ static void removing_follows_no_symlink(void **state)
     test_remove(folder);
 }
 
-/* A tree deeper than there are descriptors for is taken apart from above: folders that are moved up become
+/* A tree deeper than the folders that are held open is taken apart from above: those that are moved up become
  * ours first. */
 static void removing_a_deep_tree(void **state)
 {
