@@ -561,7 +561,7 @@ static void what_cannot_be_said_is_no_snapshot(void **state)
     assert_int_equal(snapshot_put(t.repo, &s, &e), -1);
     assert_text(e, "not UTF-8");
     strcpy(s.sources[0].streams[0].name, "data");
-    strcpy(s.sources[0].name, "\xe9");
+    s.sources[0].name[0] = '\xe9';
     e = (struct err)ERR_INIT;
     assert_int_equal(snapshot_put(t.repo, &s, &e), -1);
     assert_text(e, "not UTF-8");
