@@ -562,9 +562,9 @@ sed_kit() {
     pg_as_owner "$bin/pg_basebackup" -h "$PGHOST" -U postgres -D "$T/standby/data" -R -c fast
     # shellcheck disable=SC2016 # its shell's
     pg_as_owner sh -c 'echo "unix_socket_directories = '"'"'$1'"'"'" >>"$1/data/postgresql.conf"' sh "$T/standby"
-    pg_as_owner "$bin/pg_ctl" -D "$T/standby/data" -l "$T/standby/log" -w start >/dev/null 3>&-
     sed -i "s|^connection = .*|connection = host=$T/standby user=postgres dbname=$DB|" "$T/lifeboat.conf"
     init
+    pg_as_owner "$bin/pg_ctl" -D "$T/standby/data" -l "$T/standby/log" -w start >/dev/null 3>&-
     expect 0 lb backup db || { pg_as_owner "$bin/pg_ctl" -D "$T/standby/data" -m immediate stop && return 1; }
     pg_as_owner "$bin/pg_ctl" -D "$T/standby/data" -m immediate -w stop >/dev/null
     prints "note: database $DB: the rows of table public.cache are not in it: it is unlogged, and this server is a standby"

@@ -64,6 +64,7 @@ with_stack() {
     local which kib
     printf '[store second]\nurl = file://%s\nmin-free = 0\n' "$T/mirror" >>"$T/lifeboat.conf"
     mkdir "$T/mirror"
+    (umask 077 && echo "correct horse" >"$T/passphrase")
     for which in "H 96" "S 64"; do
         kib=${which#* } which=${which% *}
         rm -rf "$T/store" "$T/mirror"/* "$T/keys" "$T/state" "$T/cache" "$T/kit.txt" "$T/back"
@@ -80,7 +81,7 @@ with_stack() {
         expect 0 with_stack "$which" "$kib" check --read-data
         expect 0 with_stack "$which" "$kib" repair
         expect 0 with_stack "$which" "$kib" copy
-        expect 0 with_stack "$which" "$kib" key passphrase --help
+        expect 0 with_stack "$which" "$kib" key passphrase --new-passphrase-file "$T/passphrase"
         expect 0 with_stack "$which" "$kib" ls latest files
     done
 }

@@ -4,8 +4,8 @@
 It writes FOLDER/port when it listens, a line "METHOD CLASS STATUS" for each request to FOLDER/log (classes as lifeboat
 counts them; STATUS is the fault's name where one struck), and looks into FOLDER/plan for each request:
 {"delay_ms": 50, "faults": {"500": 0.1, ...}, "seed": 1, "refuse": "PUT .*/packs/", "clock_s": 900, "hide":
-"/snapshots/"}: the last two move the dates of the replies, and leave keys out of listings. Without a plan it only logs. The Host header is passed on as it is, so signatures hold. Runs until
-it is killed."""
+"/snapshots/"}: the last two move the dates of the replies, and leave keys out of listings. Without a plan it only
+logs. The Host header is passed on as it is, so signatures hold. Runs until it is killed."""
 import email.utils
 import json
 import os

@@ -230,9 +230,10 @@ def one_cut(world, scene, which, at, way, seed):
         write_tree(tree, times, case.path)
         if seed % 2:  # the state and the cache lie on another disk, and outlived it; but for what it says of snapshots to come
             for folder in ("state", "cache"):
-                shutil.rmtree("%s/%s" % (case.path, folder), ignore_errors=True)
-                if os.path.isdir("%s/%s" % (recording.end, folder)):
-                    shutil.copytree("%s/%s" % (recording.end, folder), "%s/%s" % (case.path, folder), ignore=shutil.ignore_patterns("newest.json"))
+                there, here = "%s/%s" % (recording.end, folder), "%s/%s" % (case.path, folder)
+                shutil.rmtree(here, ignore_errors=True)
+                if os.path.isdir(there):
+                    shutil.copytree(there, here, ignore=shutil.ignore_patterns("newest.json"))
         world.configure(case.path, **scene.configuration)
         scene.whole(case)
         for after, snapshot in recording.reported:
@@ -251,7 +252,8 @@ SCRIPTS = (Script(scenes.First(), ("-q", "init", "--kit", "{}/kit"), ("--json", 
            Script(scenes.Backup(), ("--json", "backup"), ("--json", "backup", "--read-all")), Script(scenes.Copy(), ("copy",)),
            Script(scenes.Prune(), ("prune", "--yes")), Script(scenes.PruneExclusive(), ("prune", "--exclusive", "--yes")),
            Script(scenes.Repair(), ("repair",)), Script(scenes.Restore(), ("restore", "latest", "files", "--to", "{}/target")),
-           Script(scenes.RestoreOver(), ("restore", "latest", "files", "--to", "{}/target", "--overwrite")), Script(scenes.Drill(), ("drill",)), Script(scenes.DrillDamaged(), ("drill",)))
+           Script(scenes.RestoreOver(), ("restore", "latest", "files", "--to", "{}/target", "--overwrite")),
+           Script(scenes.Drill(), ("drill",)), Script(scenes.DrillDamaged(), ("drill",)))
 
 
 def cut_cases(world, wanted):

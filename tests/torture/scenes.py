@@ -358,5 +358,5 @@ class DrillDatabase(Scene):
     most = 12
 
 
-SCENES = (First(), Backup(), BackupToBucket(), BackupDatabase(), MirroredBackup(), ToldBackup(), FailingBackup(), Copy(), Prune(), PruneExclusive(), Check(), Repair(),
-          Restore(), RestoreOver(), RestoreDatabase(), Drill(), DrillDamaged(), DrillDatabase())
+SCENES = (First(), Backup(), BackupToBucket(), BackupDatabase(), MirroredBackup(), ToldBackup(), FailingBackup(), Copy(), Prune(),
+          PruneExclusive(), Check(), Repair(), Restore(), RestoreOver(), RestoreDatabase(), Drill(), DrillDamaged(), DrillDatabase())

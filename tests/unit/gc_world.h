@@ -92,6 +92,9 @@ void scene_free(struct scene *s);
 void scene_prune(struct scene *s, const struct prune_options *o,
                  struct prune_report *out); /* as a new process */
 void scene_forget(struct scene *s, const struct snapshot *snapshot);
+/* A second snapshot, of n blocks of the first one: 0, step, 2 * step ...; the first one is forgotten. free(v)
+ */
+struct blocks scene_keep_part(struct scene *s, uint32_t n, uint32_t step, struct snapshot *two);
 void assert_no_orphans(struct world *w); /* every pack that is there is in an index */
 
 #endif

@@ -4,11 +4,9 @@
 #include "report/http.h"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
 
 static const char *fails; /* the call of libcurl's that does */
 
-#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 #define FAILS(type, name, parameters, arguments, value)                    \
     type name parameters                                                   \
     {                                                                      \

@@ -6,7 +6,6 @@
 #include "drill/cage.h"
 #include "source/pg_client.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -55,8 +54,6 @@ static void malloc_of_jansson(void)
 static int fails; /* with this errno; 0: nothing does */
 static int glob_says;
 static const char *libpq_says;
-
-#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 struct passwd *getpwnam(const char *name)
 {

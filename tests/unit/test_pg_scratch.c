@@ -338,11 +338,15 @@ static _Noreturn void drill_busily(int ready)
     AUTO(child) c = CHILD_NONE;
     AUTO_CHAR folder = xasprintf("%s/busy", s ? scratch_path(s) : "");
     AUTO_CHAR first = xasprintf("%s/0", folder);
-    if (!s || !cage || cage_make_folder(cage, folder, &e) || cage_start(cage, argv, &c, &e))
+    if (!s || !cage || cage_make_folder(cage, folder, &e) || cage_start(cage, argv, &c, &e)) {
         dprintf(2, "%s\n", e.text);
-    else
-        for (int tries = 0; access(first, F_OK) != 0 && tries < PATIENCE_S * 100; tries++)
-            sleep_ms(10);
+        _exit(1);
+    }
+    for (int tries = 0; access(first, F_OK) != 0; tries++) {
+        if (tries == PATIENCE_S * 100)
+            _exit(1);
+        sleep_ms(10);
+    }
     (void)!write(ready, "x", 1);
     for (;;)
         pause();
@@ -363,6 +367,7 @@ static void who_ends_slowly_is_waited_for(void **state)
     pid_t pid = fork();
     if (pid == 0)
         drill_busily(ready[1]);
+    close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     assert_int_equal(kill(pid, SIGKILL), 0);
     scene.scratch = scratch_new(&o, &e);
@@ -371,7 +376,6 @@ static void who_ends_slowly_is_waited_for(void **state)
     while (waitpid(-1, NULL, 0) > 0)
         ;
     close(ready[0]);
-    close(ready[1]);
 }
 
 /* ---- a server set aside ---- */

@@ -353,7 +353,6 @@ static void test_nobody_there(void **state)
     expect_trouble(&refused, &o, ": put packs/aa/");
     AUTO_CHAR https = xasprintf("https%s", endpoint + strlen("http"));
     o.endpoint = https;
-    o.timeout_s = 20; /* to start with TLS takes its time under an emulator */
     expect_trouble(&no_tls, &o, ": put packs/aa/");
 }
 

@@ -1,15 +1,12 @@
 /* libarchive has no memory: that is no damage of what is restored. */
 #include "unpacking.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static const char *fails = ""; /* the call of libarchive's that does */
 static const char *says;
-
-#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 int archive_read_support_format_tar(struct archive *a)
 {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dlfcn.h>
 
 #include "base/file.h"
 #include "repo/repo.h"
@@ -28,6 +29,9 @@
         if (!strstr((e).text, part))                                \
             fail_msg("\"%s\" does not say \"%s\"", (e).text, part); \
     } while (0)
+
+/* The library's function, for one of that name that a test puts in its place. */
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 /* A new folder under $TMPDIR or /tmp; the caller removes it with test_remove(). */
 char *test_folder(void);
