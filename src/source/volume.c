@@ -128,6 +128,11 @@ static void report(struct volume *v, const struct entry *entry, const struct tar
         source_result_note(v->out, "%s: grew while it was read; stored to the size it had when it was opened",
                            path);
         break;
+    case TAR_LONGER:
+        say(v->out,
+            "%s: holds more than the %lld bytes that its file system says; stored to that size, the rest is missing",
+            path, (long long)entry->st.st_size);
+        break;
     case TAR_CHANGED:
         say(v->out,
             "%s: was rewritten or shrunk each of the three times it was read; what is stored may be "
