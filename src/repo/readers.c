@@ -12,7 +12,6 @@
 #define KDF_MEMORY  (256u << 20)
 #define KDF_OPS_MAX 16u
 #define KDF_MEM_MAX (1u << 30)
-#define KEYS_MAX    (64u << 10)
 static const char kdf_name[] = "argon2id13";
 
 static void set_hex(json_t *o, const char *key, struct bytes b)
