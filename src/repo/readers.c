@@ -310,8 +310,9 @@ struct keyring *keys_open_identity(struct store *s, const struct identity *id, s
     if (!k && !err_is_set(e))
         err_set(
             e, ERR_USAGE,
-            "%s: no keys object is wrapped for this identity: it is for another repository, or was removed "
-            "as a reader",
+            "%s: no keys object is wrapped for this identity: it is for another repository, was removed as a "
+            "reader, or its object is damaged or gone (each host that backs up keeps a copy, and puts it back "
+            "with its next backup)",
             store_title(s));
     return k;
 }

@@ -148,6 +148,8 @@ PY
     expect 0 lb key add --identity-out "$T/second.key" --label spare
     backup
     flip "$(object keys)"
+    expect 2 lb cat latest numbers
+    says "puts it back with its next backup"
     expect 0 lb backup
     says "is put back from the copy of this host"
     expect 0 lb check
