@@ -27,7 +27,7 @@ int file_read_below(const char *root, const char *path, size_t limit, struct buf
 
 /* Makes `path` hold `data` with `mode`: temporary name beside it, fsync, rename, fsync of the folder.
  * Temporary names of this path that are older than a day (their process was killed) go. With `exclusive` an
- * existing path is refused (ERR_USAGE). */
+ * existing path is refused (ERR_USAGE). That it is there then, and all of it, is looked at. */
 int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive, struct err *e) MUST_CHECK;
 
 /* An open file that has no name and takes its space with it when closed, in `dir`. Returns the fd or -1. */

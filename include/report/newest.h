@@ -17,8 +17,14 @@ struct newest_of { /* one source */
 struct newest {
     struct newest_of *v;
     size_t n;
-    bool changed; /* since it was loaded */
+    bool changed;   /* since it was loaded */
+    bool no_reader; /* the store lost its keys objects: NO_READER */
 };
+
+#define NO_READER                                                                                           \
+    "the store has lost its keys objects: nobody can read what is in it, old or new, with any identity or " \
+    "passphrase: `lifeboat repair` brings them from a mirror; without one make a new repository, today"
+
 /* What is missing is empty, and so is what is not understood, after a warning, or another host's. */
 void newest_load(struct newest *out, const char *folder, const char *host);
 int newest_save(struct newest *n, const char *folder, const char *host, struct err *e) MUST_CHECK;

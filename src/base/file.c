@@ -124,6 +124,31 @@ int dir_sync(int dirfd, const char *what, struct err *e)
     return err_errno(e, ERR_IO, "%s: fsync", what);
 }
 
+/* Keys and recovery kits are written so, and a file system may say yes to what it does not do. `there`: what
+ * was asked for it succeeded. */
+static int believe(bool there, const struct stat *st, size_t size, const char *path, struct err *e)
+{
+    if (there && S_ISREG(st->st_mode) && (uint64_t)st->st_size == size)
+        return 0;
+    return err_set(e, ERR_IO,
+                   "%s: the file system said that it was written, and it is not there, or not with its %zu "
+                   "bytes: keep it elsewhere",
+                   path, size);
+}
+
+static int write_whole(int fd, struct bytes data, mode_t mode, const char *path, struct err *e)
+{
+    struct stat st;
+    if (fchmod(fd, mode) != 0)
+        return err_errno(e, ERR_IO, "%s: write", path);
+    if (fd_write_all(fd, data, path, e))
+        return -1;
+    if (fsync(fd) != 0)
+        return err_errno(e, ERR_IO, "%s: write", path);
+    bool there = fstat(fd, &st) == 0;
+    return believe(there, &st, data.n, path, e);
+}
+
 /* Gives an unnamed file its name, where there is none yet: a kill before that leaves nothing behind. 1: this
  * file system has no unnamed files. */
 static int write_unnamed(int dirfd, const char *name, struct bytes data, mode_t mode, const char *path,
@@ -134,8 +159,8 @@ static int write_unnamed(int dirfd, const char *name, struct bytes data, mode_t 
     if (fd < 0)
         return 1;
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    if (fchmod(fd, mode) != 0 || fd_write_all(fd, data, path, e) || fsync(fd) != 0)
-        return err_errno(e, ERR_IO, "%s: write", path);
+    if (write_whole(fd, data, mode, path, e))
+        return -1;
     if (linkat(AT_FDCWD, self, dirfd, name, AT_SYMLINK_FOLLOW) == 0)
         return 0;
     return errno == EEXIST ? err_set(e, ERR_USAGE, "%s: is there already and is not overwritten", path) : 1;
@@ -191,10 +216,10 @@ static int write_named(int dirfd, const char *name, struct bytes data, mode_t mo
     AUTO_FD fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
         return err_errno(e, ERR_IO, "%s: create", path);
-    if (fchmod(fd, mode) == 0 && fd_write_all(fd, data, path, e) == 0 && fsync(fd) == 0 &&
-        publish(dirfd, temporary, name, exclusive) == 0)
+    bool whole = write_whole(fd, data, mode, path, e) == 0;
+    if (whole && publish(dirfd, temporary, name, exclusive) == 0)
         return 0;
-    if (errno == EEXIST && exclusive)
+    if (whole && errno == EEXIST && exclusive)
         err_set(e, ERR_USAGE, "%s: is there already and is not overwritten", path);
     err_errno(e, ERR_IO, "%s: write", path);
     unlinkat(dirfd, temporary, 0);
@@ -212,7 +237,11 @@ int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive,
     int rc = exclusive ? write_unnamed(dirfd, name, data, mode, path, e) : 1;
     if (rc == 1)
         rc = write_named(dirfd, name, data, mode, exclusive, path, e);
-    return rc ? -1 : dir_sync(dirfd, dir, e);
+    if (rc || dir_sync(dirfd, dir, e))
+        return -1;
+    struct stat st; /* its size was looked at; another process may have written it anew */
+    bool there = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return believe(there, &st, there ? (size_t)st.st_size : data.n, path, e);
 }
 
 int file_spool(const char *dir, struct err *e)

@@ -156,7 +156,9 @@ static int verdict_code(enum verdict v)
 
 bool backup_say_lost(const struct run_backup_result *r)
 {
-    bool any = false;
+    bool any = r->newest.no_reader;
+    if (any)
+        ui_say("%s", NO_READER);
     for (size_t i = 0; i < r->newest.n; i++) {
         const struct newest_of *one = &r->newest.v[i];
         AUTO_CHAR why = one->lost ? newest_explain(one) : NULL;
@@ -198,6 +200,8 @@ void backup_tell(const struct run_backup_result *r)
     }
     if (r->hook_error)
         outcome_of("backup", "", "%s", r->hook_error);
+    if (r->newest.no_reader)
+        outcome_of("backup", "", "%s", NO_READER);
     copy_tell(&r->mirrors);
 }
 

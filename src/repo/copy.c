@@ -184,7 +184,8 @@ int copy_indexes(struct copying *c, struct err *e)
     for (size_t i = 0; i < from->index_object_count && rc == 0; i++) {
         char name[NAME_SIZE];
         object_name(name, "index/", &from->index_objects[i].name);
-        rc = wanted[i] ? transfers_add(&c->sending, name, 0, false, e) : 0;
+        rc =
+            wanted[i] ? transfers_add(&c->sending, name, 0, true, e) : 0; /* one that is there did not open */
     }
     free(wanted);
     return rc || transfers_finish(&c->sending, e) ? -1 : 0;
@@ -213,7 +214,7 @@ static int send_missing(struct copying *c, const struct strings *have, const str
 {
     for (size_t i = 0; i < have->n; i++)
         if (!has_name(there, have->v[i]) && (!is || is(c, have->v[i])) &&
-            transfers_add(&c->sending, have->v[i], 0, false, e))
+            transfers_add(&c->sending, have->v[i], 0, true, e))
             return -1;
     return transfers_finish(&c->sending, e);
 }
@@ -232,11 +233,12 @@ static void note_other_readers(struct copying *c, const struct strings *have, co
 
 int copy_keys(struct copying *c, struct err *e)
 {
-    AUTO(strings) have = STRINGS_NONE, there = STRINGS_NONE;
-    if (list_names(c->from->store, "keys/", &have, e) || list_names(c->to->store, "keys/", &there, e))
+    AUTO(strings) have = STRINGS_NONE, there = STRINGS_NONE, sound = STRINGS_NONE;
+    if (list_names(c->from->store, "keys/", &have, e) || list_names(c->to->store, "keys/", &there, e) ||
+        list_sound(c->to->store, &there, &sound, e))
         return -1;
     note_other_readers(c, &have, &there);
-    return send_missing(c, &have, &there, NULL, e);
+    return send_missing(c, &have, &sound, NULL, e);
 }
 
 /* "receipts/<snapshot>/<sha>" */

@@ -83,7 +83,7 @@ static int send_snapshot(struct copying *c, const struct snapshot *s, bool *sent
         return 0;
     }
     object_name(name, "snapshots/", &s->id);
-    return transfers_add(&c->sending, name, 0, false, e);
+    return transfers_add(&c->sending, name, 0, true, e);
 }
 
 /* They were put long after the view was taken: this machine was asleep. A new view says whether what they
@@ -125,20 +125,15 @@ static int send_all(struct copying *c, const struct snapshots *all, bool *sent, 
     return any ? check_late(c, all, sent, e) : 0;
 }
 
-static int add_there(void *ctx, const struct store_object *o, struct err *e)
-{
-    struct copying *c = ctx;
-    struct sha id;
-    (void)e;
-    if (name_sha(o->name, &id))
-        sha_set_add(&c->there, &id);
-    return 0;
-}
-
 int list_there(struct copying *c, struct err *e)
 {
-    if (store_list(c->to->store, "snapshots/", add_there, c, NULL, e))
+    AUTO(strings) names = STRINGS_NONE, sound = STRINGS_NONE;
+    struct sha id;
+    if (list_names(c->to->store, "snapshots/", &names, e) || list_sound(c->to->store, &names, &sound, e))
         return -1;
+    for (size_t i = 0; i < sound.n; i++)
+        if (name_sha(sound.v[i], &id))
+            sha_set_add(&c->there, &id);
     sha_set_sort(&c->there);
     return 0;
 }

@@ -16,7 +16,7 @@ struct copying {
     uint64_t bad_packs;               /* that `from` lists and could not give: damaged in its index now */
     struct transfers sending;
     struct sha_set healed;    /* packs that `to` had with wrong bytes, until now */
-    struct sha_set there;     /* snapshots on `to`, sorted */
+    struct sha_set there;     /* snapshots on `to` whose bytes are right, sorted */
     struct sha_set arrived;   /* those that came there meanwhile */
     struct list_reader lists; /* of `from` */
     struct bigmap *walked;    /* list chunks that were looked into -> 1: all below is on `to` */

@@ -84,8 +84,12 @@ int err_of_object(struct err *e, const char *name, const struct err *why);
 /* What an error's text says behind the object's name; all of it when it does not name it. */
 const char *said_of_object(const char *name, const char *text);
 
+#define KEYS_MAX (64u << 10) /* of a keys object */
+
 /* Names below a prefix, sorted. */
 int list_names(struct store *s, const char *prefix, struct strings *out, struct err *e) MUST_CHECK;
+/* Of small objects, those whose bytes are what they are named by. */
+int list_sound(struct store *s, const struct strings *names, struct strings *out, struct err *e) MUST_CHECK;
 
 /* ---- load.c: the view, step by step. The order is the safety: marks, then packs, then indexes ---- */
 /* Takes what condemn and damaged marks say, and the time of their listing. */

@@ -12,7 +12,6 @@
 #define KDF_MEMORY  (256u << 20)
 #define KDF_OPS_MAX 16u
 #define KDF_MEM_MAX (1u << 30)
-#define KEYS_MAX    (64u << 10)
 static const char kdf_name[] = "argon2id13";
 
 static void set_hex(json_t *o, const char *key, struct bytes b)
@@ -311,8 +310,9 @@ struct keyring *keys_open_identity(struct store *s, const struct identity *id, s
     if (!k && !err_is_set(e))
         err_set(
             e, ERR_USAGE,
-            "%s: no keys object is wrapped for this identity: it is for another repository, or was removed "
-            "as a reader",
+            "%s: no keys object is wrapped for this identity: it is for another repository, was removed as a "
+            "reader, or its object is damaged or gone (each host that backs up keeps a copy, and puts it back "
+            "with its next backup)",
             store_title(s));
     return k;
 }

@@ -229,3 +229,28 @@ int list_names(struct store *s, const char *prefix, struct strings *out, struct 
         qsort(out->v, out->n, sizeof *out->v, by_text);
     return 0;
 }
+
+static int is_sound(struct store *s, const char *name, bool *sound, struct err *e)
+{
+    AUTO(buf) bytes = BUF_NONE;
+    struct err why = ERR_INIT;
+    struct sha have, want;
+    int rc = store_get(s, name, METADATA_MAX, &bytes, &why);
+    if (rc == STORE_FAILED && why.kind != ERR_DAMAGED)
+        return *e = why, -1;
+    sha_of(buf_bytes(&bytes), &have);
+    *sound = rc == STORE_DONE && name_sha(name, &want) && sha_equal(&have, &want);
+    return 0;
+}
+
+int list_sound(struct store *s, const struct strings *names, struct strings *out, struct err *e)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        bool sound;
+        if (is_sound(s, names->v[i], &sound, e))
+            return -1;
+        if (sound)
+            strings_add(out, names->v[i]);
+    }
+    return 0;
+}

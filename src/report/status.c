@@ -160,6 +160,8 @@ static void list_sources(const struct config *c, const struct snapshots *all, co
 
 static void judge_newest(struct source_status *s, const struct newest *newest)
 {
+    if (newest->no_reader)
+        problem(s, STATUS_CRITICAL, "%s", NO_READER);
     const struct newest_of *lost = newest_lost(newest, s->name);
     AUTO_CHAR why = lost ? newest_explain(lost) : NULL;
     if (lost)

@@ -194,11 +194,12 @@ static int prepare(struct backing_up *b, struct err *e)
     const struct config *c = b->o->config;
     b->state_dir = xasprintf("%s/%s", c->state_dir, b->repo.id);
     b->cache_dir = xasprintf("%s/%s", c->cache_dir, b->repo.id);
+    AUTO_CHAR keys = xasprintf("%s/keys", b->state_dir);
     struct err lost = ERR_INIT; /* told by who misses it */
     if (dir_make(b->state_dir, 0700, e))
         return -1;
     (void)!dir_make(b->cache_dir, 0700, &lost);
-    if (snapshots_load(b->repo.repo, &b->before, e))
+    if (keys_keep(b->repo.store, keys, e) || snapshots_load(b->repo.repo, &b->before, e))
         return -1;
     say_unreadable(&b->before);
     run_newest(&b->repo, c, &b->before, &b->out->newest);

@@ -187,16 +187,23 @@ int run_cache_finish(struct run_cache *c, struct err *e)
     return 0;
 }
 
+void run_cache_abandon(struct run_cache *c)
+{
+    if (!c)
+        return;
+    fd_auto(&c->fd);
+    c->fd = -1;
+    if (c->new_path)
+        unlink(c->new_path); /* gone already after a finish */
+}
+
 void run_cache_free(struct run_cache *c)
 {
     if (!c)
         return;
+    run_cache_abandon(c);
     if (c->map)
         munmap((void *)c->map, c->map_size);
-    if (c->fd >= 0)
-        close(c->fd);
-    if (c->new_path)
-        unlink(c->new_path); /* gone already after a finish */
     bigmap_free(c->runs);
     XXH3_freeState(c->writing);
     XXH3_freeState(c->finding);

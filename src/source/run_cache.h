@@ -22,12 +22,14 @@ struct run_cache *run_cache_new(const char *path, const char *spool_dir, struct 
 bool run_cache_find(const struct run_cache *c, const uint8_t key[RUN_KEY], uint64_t *bytes,
                     const struct ref **refs, size_t *n);
 /* Writing, one run after the other: its references as they come, then its end with `keep` or without. After
- * a failure the handle is good for run_cache_free() only; the old file stays. */
+ * a failure nothing more is to be written; the old file stays, and what it knows is found. */
 int run_cache_add_refs(struct run_cache *c, const struct ref *refs, size_t n, struct err *e) MUST_CHECK;
 int run_cache_end_run(struct run_cache *c, const uint8_t key[RUN_KEY], uint64_t bytes, bool keep,
                       struct err *e) MUST_CHECK;
 int run_cache_finish(struct run_cache *c,
                      struct err *e) MUST_CHECK; /* the new file takes the old one's place */
+/* Gives the room of the new file back. NULL is fine. */
+void run_cache_abandon(struct run_cache *c);
 void run_cache_free(struct run_cache *c);
 AUTO_PTR_FOR(run_cache)
 

@@ -181,6 +181,13 @@ static void read_small(struct reading *r)
 }
 
 /* ---- judging ---- */
+/* Whether there is more than the size says: some file systems do not know how long their files are. */
+static bool goes_on(const struct reading *r)
+{
+    uint8_t next;
+    return read_at(r->fd, &next, 1, (uint64_t)r->entry->st.st_size) == 1;
+}
+
 /* After one reading. A file that has grown, or of which only the ctime moved, is read once more: was what we
  * have there all the time? */
 static enum tar_outcome judge(struct reading *r, bool holes)
@@ -192,8 +199,11 @@ static enum tar_outcome judge(struct reading *r, bool holes)
         return TAR_UNREADABLE;
     if (r->got < size || fstat(r->fd, &after) != 0 || after.st_size < before->st_size)
         return TAR_CHANGED;
+    bool more = is_unchanged(before, &after) && goes_on(r);
+    if (more && fstat(r->fd, &after) != 0)
+        return TAR_CHANGED;
     if (is_unchanged(before, &after))
-        return TAR_WHOLE;
+        return more ? TAR_LONGER : TAR_WHOLE;
     r->out->settled = false;
     bool grown = after.st_size > before->st_size;
     if (!grown && !same_time(&before->st_mtim, &after.st_mtim))

@@ -19,6 +19,7 @@ uint64_t tar_writer_bytes(const struct tar_writer *t); /* pushed so far */
 enum tar_outcome {
     TAR_WHOLE,      /* as its header says */
     TAR_GROWN,      /* has grown at its end: stored to the size in its header */
+    TAR_LONGER,     /* holds more than the file system says: stored to the size in its header */
     TAR_CHANGED,    /* rewritten or shrunk while it was read, each time: what is stored may be a mixture */
     TAR_VANISHED,   /* gone before it was opened: nothing was written */
     TAR_REPLACED,   /* something that is no file was there: nothing was written */

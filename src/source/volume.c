@@ -33,6 +33,7 @@ struct volume {
     struct walk *walk;
     struct tar_writer *tar;
     struct run_cache *cache; /* NULL: none, nothing is known and nothing remembered */
+    bool cache_failed;       /* nothing more is remembered; what is known stays */
     struct links links;
     bool relink; /* a first link did not get into the stream: the roles in the run at hand may be stale */
     struct stream *data, *catalog; /* NULL: the bytes go to the sink */
@@ -46,13 +47,19 @@ struct volume {
 };
 
 /* ---- what is heard of the chunks ---- */
-/* The cache is a hint: without it the next backup reads more, that is all. */
+/* The cache is a hint: without it the next backup reads more, that is all. It stays open: this is heard while
+ * references that lie in it are on their way into the stream. */
 static void lose_cache(struct volume *v, const struct err *why)
 {
     source_result_note(v->out, "no cache of unchanged files, so the next backup reads them again: %s",
                        why->text);
-    run_cache_free(v->cache);
-    v->cache = NULL;
+    v->cache_failed = true;
+    run_cache_abandon(v->cache);
+}
+
+static bool remembers(const struct volume *v)
+{
+    return v->cache && !v->cache_failed;
 }
 
 static int hear_refs(void *ctx, const struct ref *refs, size_t n, struct err *e)
@@ -60,7 +67,7 @@ static int hear_refs(void *ctx, const struct ref *refs, size_t n, struct err *e)
     struct volume *v = ctx;
     struct err lost = ERR_INIT;
     (void)e;
-    if (v->cache && run_cache_add_refs(v->cache, refs, n, &lost))
+    if (remembers(v) && run_cache_add_refs(v->cache, refs, n, &lost))
         lose_cache(v, &lost);
     return 0;
 }
@@ -72,7 +79,7 @@ static int hear_cut(void *ctx, uint64_t tag, struct err *e)
     struct err lost = ERR_INIT;
     (void)e;
     v->heard_tag = tag + 1;
-    if (v->cache && run_cache_end_run(v->cache, p->key, p->bytes, p->keep, &lost))
+    if (remembers(v) && run_cache_end_run(v->cache, p->key, p->bytes, p->keep, &lost))
         lose_cache(v, &lost);
     return 0;
 }
@@ -120,6 +127,11 @@ static void report(struct volume *v, const struct entry *entry, const struct tar
     case TAR_GROWN:
         source_result_note(v->out, "%s: grew while it was read; stored to the size it had when it was opened",
                            path);
+        break;
+    case TAR_LONGER:
+        say(v->out,
+            "%s: holds more than the %lld bytes that its file system says; stored to that size, the rest is missing",
+            path, (long long)entry->st.st_size);
         break;
     case TAR_CHANGED:
         say(v->out,
@@ -379,7 +391,7 @@ static int finish(struct volume *v, struct err *e)
     struct err lost = ERR_INIT;
     if (flush_run(v, e) || tar_writer_end(v->tar, e) || finish_streams(v, e))
         return -1;
-    if (v->cache && run_cache_finish(v->cache, &lost))
+    if (remembers(v) && run_cache_finish(v->cache, &lost))
         lose_cache(v, &lost);
     add_notes(v);
     return 0;

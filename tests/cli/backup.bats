@@ -256,6 +256,23 @@ small_disk() { # SIZE
     same_files "$T/back"
 }
 
+@test "a cache that fills up while unchanged files go in by what it knows: a note, and no crash" {
+    small_disk 4m
+    STORE=$T/store write_config
+    sed -i "s|^cache = .*|cache = $T/mount|; /^path = /a chunk-mean = 4KiB" "$T/lifeboat.conf"
+    for n in {1..170}; do head -c 1000000 /dev/urandom >"$T/files/$n"; done
+    touch -d '1 hour ago' "$T/files"/*
+    init
+    backup files
+    backup files # by now all of them are older than the cache asks for
+    head -c 2900000 /dev/urandom >"$T/mount/filler"
+    expect 0 lb backup files
+    prints "note: no cache of unchanged files"
+    prints "100 % was there"
+    expect 0 lb restore latest:files files --to "$T/back"
+    same_files "$T/back"
+}
+
 @test "a volume that lost more than half is degraded, until a person says that it is on purpose" {
     mkdir "$T/files/mounted"
     for n in {1..50}; do head -c 50000 /dev/urandom >"$T/files/mounted/$n"; done

@@ -142,3 +142,32 @@ PY
     expect 1 grep -rlF -e "$secret" -e "$writer" "$T/log" "$T/store" "$T/state" "$T/cache"
     expect 1 grep -rlF -e one.txt "$T/store"
 }
+
+@test "a store that loses its keys objects: a backup puts them back from its copies, or says that nobody can read it" {
+    init
+    expect 0 lb key add --identity-out "$T/second.key" --label spare
+    backup
+    flip "$(object keys)"
+    expect 2 lb cat latest numbers
+    says "puts it back with its next backup"
+    expect 0 lb backup
+    says "is put back from the copy of this host"
+    expect 0 lb check
+    for which in "$T/keys/identity.key" "$T/second.key"; do expect 0 lb --identity "$which" cat latest numbers; done
+    rm "$T"/store/keys/*
+    expect 0 lb backup
+    for which in "$T/keys/identity.key" "$T/second.key"; do expect 0 lb --identity "$which" cat latest numbers; done
+    # A reader that was removed stays away.
+    expect 0 lb key show
+    expect 0 lb key remove "$(awk '/spare/ {print $2}' "$T/out")"
+    backup
+    rm "$T"/store/keys/*
+    expect 0 lb backup
+    expect 2 lb --identity "$T/second.key" cat latest numbers
+    expect 0 lb cat latest numbers
+    # Nothing to put back.
+    rm -r "$T/store/keys" "$T"/state/*/keys
+    expect 3 lb backup
+    says "nobody can read what is in it"
+    expect 2 lb status
+}

@@ -34,6 +34,16 @@ ssize_t pread(int fd, void *p, size_t n, off_t at)
     return got;
 }
 
+static off_t told_less; /* by fstat() of a file */
+
+int fstat(int fd, struct stat *st)
+{
+    int rc = (int)syscall(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
+    if (rc == 0 && S_ISREG(st->st_mode))
+        st->st_size -= told_less;
+    return rc;
+}
+
 static int hours; /* what the clock is ahead */
 
 int clock_gettime(clockid_t id, struct timespec *t)
@@ -104,6 +114,7 @@ static int set_up(void **state)
     reads = 0;
     bytes_read = 0;
     fail_from = -1;
+    told_less = 0;
     hours = 1;
     return 0;
 }
@@ -389,6 +400,41 @@ static void a_large_file_that_grows_is_stored_as_it_was(void **state)
     expect_seeded(TAR_GROWN, 1, 3 * MB + 5, 1);
 }
 
+/* FUSE file systems that do not know how long their files are, and /proc. */
+static void a_file_longer_than_its_size_is_told(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {10000, 3 * MB, 1};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        if (i) {
+            tear_down(NULL);
+            set_up(NULL);
+        }
+        list_file(sizes[i], 1);
+        told_less = 1;
+        store_file();
+        told_less = 0;
+        expect_seeded(TAR_LONGER, 1, sizes[i] - 1, 1);
+        assert_false(scene.result.settled);
+    }
+}
+
+static void append_late(unsigned call, off_t at)
+{
+    if (at == 10000)
+        append_to_file(call, at);
+}
+
+static void a_file_that_grows_a_moment_later_is_not_called_longer(void **state)
+{
+    (void)state;
+    list_file(10000, 1);
+    on_read = append_late;
+    change_until = 1000;
+    store_file();
+    expect_seeded(TAR_GROWN, 1, 10000, 1);
+}
+
 /* Growing may hide a rewrite: what was there is compared. */
 static void rewrite_and_append(unsigned call, off_t at)
 {
@@ -623,6 +669,8 @@ int main(void)
         CASE(a_small_file_cut_off_always_is_told),
         CASE(a_small_file_that_grows_is_stored_as_it_was),
         CASE(a_large_file_that_grows_is_stored_as_it_was),
+        CASE(a_file_longer_than_its_size_is_told),
+        CASE(a_file_that_grows_a_moment_later_is_not_called_longer),
         CASE(a_file_rewritten_and_grown_is_not_called_grown),
         CASE(a_large_file_rewritten_once_is_stored_again),
         CASE(a_large_file_that_becomes_small_is_stored_again),

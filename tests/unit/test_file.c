@@ -43,6 +43,24 @@ int fchmodat(int dirfd, const char *name, mode_t mode, int flags)
     return REAL(fchmodat)(dirfd, name, mode, flags);
 }
 
+/* ---- a file system that says yes and does nothing ---- */
+static bool names_are_lost, bytes_are_lost;
+
+int linkat(int from, const char *old, int to, const char *new, int flags)
+{
+    return names_are_lost ? 0 : (int)syscall(SYS_linkat, from, old, to, new, flags);
+}
+
+int renameat(int from, const char *old, int to, const char *new)
+{
+    return names_are_lost ? 0 : (int)syscall(SYS_renameat2, from, old, to, new, 0);
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+    return bytes_are_lost && fd > 2 ? (ssize_t)n : syscall(SYS_write, fd, p, n);
+}
+
 static mode_t mode_of(const char *path)
 {
     struct stat st;
@@ -145,6 +163,29 @@ static void temporary_names_differ(void **state)
     test_remove(folder);
 }
 
+/* A key that is only said to be there would be missed when all depends on it. */
+static void what_is_not_there_was_not_written(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    AUTO_CHAR path = xasprintf("%s/identity.key", folder);
+    for (int k = 0; k < 4; k++) {
+        struct err e = ERR_INIT;
+        names_are_lost = k & 1;
+        bytes_are_lost = !names_are_lost;
+        int rc = file_write(path, BYTES_STR("secret"), 0600, k & 2, &e);
+        names_are_lost = bytes_are_lost = false;
+        assert_int_equal(rc, -1);
+        assert_text(e, "the file system said that it was written, and it is not there");
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    struct err e = ERR_INIT;
+    assert_ok(file_write(path, BYTES_STR("secret"), 0600, true, &e));
+    assert_ok(file_write(path, BYTES_STR(""), 0600, false, &e));
+    strings_free(&temporary);
+    test_remove(folder);
+}
+
 static void making_folders(void **state)
 {
     (void)state;
@@ -167,11 +208,9 @@ static void making_folders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(removing_follows_no_symlink),
-        cmocka_unit_test(removing_a_deep_tree),
-        cmocka_unit_test(removing_what_nobody_may_enter),
-        cmocka_unit_test(temporary_names_differ),
-        cmocka_unit_test(making_folders),
+        cmocka_unit_test(removing_follows_no_symlink),       cmocka_unit_test(removing_a_deep_tree),
+        cmocka_unit_test(removing_what_nobody_may_enter),    cmocka_unit_test(temporary_names_differ),
+        cmocka_unit_test(what_is_not_there_was_not_written), cmocka_unit_test(making_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
