@@ -124,12 +124,9 @@ int dir_sync(int dirfd, const char *what, struct err *e)
     return err_errno(e, ERR_IO, "%s: fsync", what);
 }
 
-/* Keys and recovery kits are written so, and a file system may say yes to what it does not do. `there`: what
- * was asked for it succeeded. */
-static int believe(bool there, const struct stat *st, size_t size, const char *path, struct err *e)
+/* Keys and recovery kits are written so, and a file system may say yes to what it does not do. */
+static int not_there(size_t size, const char *path, struct err *e)
 {
-    if (there && S_ISREG(st->st_mode) && (uint64_t)st->st_size == size)
-        return 0;
     return err_set(e, ERR_IO,
                    "%s: the file system said that it was written, and it is not there, or not with its %zu "
                    "bytes: keep it elsewhere",
@@ -143,10 +140,9 @@ static int write_whole(int fd, struct bytes data, mode_t mode, const char *path,
         return err_errno(e, ERR_IO, "%s: write", path);
     if (fd_write_all(fd, data, path, e))
         return -1;
-    if (fsync(fd) != 0)
+    if (fsync(fd) != 0 || fstat(fd, &st) != 0)
         return err_errno(e, ERR_IO, "%s: write", path);
-    bool there = fstat(fd, &st) == 0;
-    return believe(there, &st, data.n, path, e);
+    return (uint64_t)st.st_size == data.n ? 0 : not_there(data.n, path, e);
 }
 
 /* Gives an unnamed file its name, where there is none yet: a kill before that leaves nothing behind. 1: this
@@ -240,8 +236,10 @@ int file_write(const char *path, struct bytes data, mode_t mode, bool exclusive,
     if (rc || dir_sync(dirfd, dir, e))
         return -1;
     struct stat st; /* its size was looked at; another process may have written it anew */
-    bool there = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    return believe(there, &st, there ? (size_t)st.st_size : data.n, path, e);
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? not_there(data.n, path, e)
+                               : err_errno(e, ERR_IO, "%s: look at what was written", path);
+    return 0;
 }
 
 int file_spool(const char *dir, struct err *e)

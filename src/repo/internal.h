@@ -57,6 +57,8 @@ void pack_name(char out[NAME_SIZE], const struct sha *sha);
 void object_name(char out[NAME_SIZE], const char *prefix, const struct sha *sha);
 /* The SHA-256 that ends a name; false when there is none (foreign object). */
 bool name_sha(const char *name, struct sha *out);
+/* Whether these are the bytes that the object is named by. */
+bool name_fits(const char *name, struct bytes data);
 
 /* Adds an object that did not open (`text` says so) to r->later when it is whole, and its version or key
  * generation, which stand `from_end` bytes before its end (0: at its beginning), are not known here. */

@@ -122,9 +122,7 @@ static json_t *load_object(struct store *s, const char *name, struct err *e)
         *e = why;
     if (rc != STORE_DONE)
         return NULL;
-    struct sha have, want;
-    sha_of(buf_bytes(&text), &have);
-    if (!name_sha(name, &want) || !sha_equal(&have, &want)) {
+    if (!name_fits(name, buf_bytes(&text))) {
         log_warn("%s: its bytes are not those it was named by (SHA-256): damaged, passed over", name);
         return NULL;
     }
@@ -170,14 +168,12 @@ int keys_copy(struct store *from, struct store *to, struct err *e)
         return -1;
     for (size_t i = 0; i < have.n; i++) {
         AUTO(buf) text = BUF_NONE;
-        struct sha is, named;
         if (strings_has(&there, have.v[i]))
             continue;
         int rc = store_get(from, have.v[i], KEYS_MAX, &text, e);
         if (rc == STORE_FAILED)
             return -1;
-        sha_of(buf_bytes(&text), &is);
-        if (rc == STORE_DONE && name_sha(have.v[i], &named) && sha_equal(&is, &named) &&
+        if (rc == STORE_DONE && name_fits(have.v[i], buf_bytes(&text)) &&
             store_put(to, have.v[i], buf_bytes(&text), e))
             return -1;
     }

@@ -8,13 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool fits(const char *name, struct bytes data)
-{
-    struct sha have, want;
-    sha_of(data, &have);
-    return name_sha(name, &want) && sha_equal(&have, &want);
-}
-
 static char *path_of(const char *folder, const char *name)
 {
     return xasprintf("%s/%s", folder, strrchr(name, '/') + 1);
@@ -26,7 +19,7 @@ static bool read_copy(const char *folder, const char *name, struct buf *out)
     AUTO_CHAR path = path_of(folder, name);
     out->n = 0;
     return access(path, R_OK) == 0 && file_read(path, KEYS_MAX, out, &ignored) == 0 &&
-           fits(name, buf_bytes(out));
+           name_fits(name, buf_bytes(out));
 }
 
 /* A host that cannot keep one is no worse off than before. */
@@ -64,7 +57,7 @@ static int look_at(struct store *s, const char *folder, const char *name, struct
         return *e = why, -1;
     if (rc == STORE_ABSENT)
         return 0;
-    if (rc == STORE_FAILED || !fits(name, buf_bytes(&data)))
+    if (rc == STORE_FAILED || !name_fits(name, buf_bytes(&data)))
         return put_back(s, folder, name, e);
     keep_copy(folder, name, buf_bytes(&data));
     return 1;

@@ -28,6 +28,13 @@ bool name_sha(const char *name, struct sha *out)
     return slash && sha_parse(out, slash + 1, strlen(slash + 1));
 }
 
+bool name_fits(const char *name, struct bytes data)
+{
+    struct sha have, want;
+    sha_of(data, &have);
+    return name_sha(name, &want) && sha_equal(&have, &want);
+}
+
 /* ---- the `lifeboat` object ---- */
 void repo_describe(const struct keyring *k, struct buf *out)
 {
@@ -179,9 +186,7 @@ int object_get_from(struct repo *r, struct store *s, const char *name, enum obje
         return err_of_object(e, name, &why);
     if (rc == STORE_ABSENT)
         return rc;
-    struct sha have, want;
-    sha_of(buf_bytes(&sealed), &have);
-    if (!name_sha(name, &want) || !sha_equal(&have, &want))
+    if (!name_fits(name, buf_bytes(&sealed)))
         return err_set(e, ERR_DAMAGED, "%s: its bytes are not those it was named by (SHA-256): damaged",
                        name);
     if (object_open(r->keys, type, buf_bytes(&sealed), out, e))
@@ -230,27 +235,31 @@ int list_names(struct store *s, const char *prefix, struct strings *out, struct 
     return 0;
 }
 
-static int is_sound(struct store *s, const char *name, bool *sound, struct err *e)
+struct looking {
+    struct store *store;
+    const struct strings *names;
+    bool *sound; /* each of them */
+};
+
+static int look_at(void *ctx, size_t i, struct err *e)
 {
+    const struct looking *l = ctx;
     AUTO(buf) bytes = BUF_NONE;
     struct err why = ERR_INIT;
-    struct sha have, want;
-    int rc = store_get(s, name, METADATA_MAX, &bytes, &why);
+    int rc = store_get(l->store, l->names->v[i], METADATA_MAX, &bytes, &why);
     if (rc == STORE_FAILED && why.kind != ERR_DAMAGED)
         return *e = why, -1;
-    sha_of(buf_bytes(&bytes), &have);
-    *sound = rc == STORE_DONE && name_sha(name, &want) && sha_equal(&have, &want);
+    l->sound[i] = rc == STORE_DONE && name_fits(l->names->v[i], buf_bytes(&bytes));
     return 0;
 }
 
 int list_sound(struct store *s, const struct strings *names, struct strings *out, struct err *e)
 {
-    for (size_t i = 0; i < names->n; i++) {
-        bool sound;
-        if (is_sound(s, names->v[i], &sound, e))
-            return -1;
-        if (sound)
+    struct looking l = {.store = s, .names = names, .sound = xcalloc(names->n, sizeof *l.sound)};
+    int rc = gather(names->n, look_at, &l, e);
+    for (size_t i = 0; i < names->n && rc == 0; i++)
+        if (l.sound[i])
             strings_add(out, names->v[i]);
-    }
-    return 0;
+    free(l.sound);
+    return rc;
 }
