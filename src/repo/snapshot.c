@@ -279,6 +279,8 @@ static int by_order(const void *a, const void *b)
         return x->order_ns < y->order_ns ? -1 : 1;
     if (snapshot_taken_ns(x) != snapshot_taken_ns(y))
         return snapshot_taken_ns(x) < snapshot_taken_ns(y) ? -1 : 1;
+    if (x->time_ns != y->time_ns) /* a store that gives all its objects one time, long ago */
+        return x->time_ns < y->time_ns ? -1 : 1;
     return memcmp(x->id.b, y->id.b, SHA_SIZE);
 }
 

@@ -197,3 +197,14 @@ PY
     done
     kept Europe/Prague %Y-%m-%dT%H%z 'keep-hourly = 999'
 }
+
+@test "a store that gives all its objects one time, long ago: the latest is what was taken last" {
+    init
+    for n in {1..6}; do
+        echo "$n" >"$T/files/now"
+        backup files
+    done
+    find "$T/store/snapshots" -type f -exec touch -d 1999-01-01 {} +
+    expect 0 lb restore latest:files files --to "$T/back"
+    same_files "$T/back"
+}
