@@ -2,6 +2,7 @@
 
 #include "base/bigmap.h"
 #include "base/file.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #define MAGIC       "lifeboat runs 1\n"
 #define MAGIC_SIZE  16
 #define WRITE_BLOCK (64u << 10)
+#define READ_BLOCK  (256u << 10)
 
 struct record {
     uint8_t key[RUN_KEY];
@@ -67,12 +69,30 @@ static int index_records(struct run_cache *c, struct err *e)
     return 0;
 }
 
+/* What a mapped file cannot be read of is a SIGBUS. */
+static int read_through(int fd, uint64_t size, const char *path, struct err *e)
+{
+    AUTO(buf) block = BUF_NONE;
+    buf_reserve(&block, READ_BLOCK);
+    for (uint64_t at = 0, n; at < size; at += n) {
+        n = MIN(size - at, (uint64_t)READ_BLOCK);
+        if (fd_pread_all(fd, block.p, n, at, path, e))
+            return -1;
+    }
+    return 0;
+}
+
 static void map_old(struct run_cache *c)
 {
     AUTO_FD fd = open(c->path, O_RDONLY | O_CLOEXEC);
     struct stat st;
+    struct err why = ERR_INIT;
     if (fd < 0 || fstat(fd, &st) != 0 || st.st_size < MAGIC_SIZE)
         return;
+    if (read_through(fd, (uint64_t)st.st_size, c->path, &why)) {
+        log_warn("%s (unchanged files are read again this time)", why.text);
+        return;
+    }
     void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED)
         return;

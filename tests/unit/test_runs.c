@@ -3,7 +3,9 @@
 
 #include "source/run_cache.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const uint8_t cut_key[RUN_CUT_KEY] = {1, 2, 3};
@@ -189,9 +191,21 @@ static int set_up(void **state)
     return 0;
 }
 
+static bool disk_fails;
+
+ssize_t pread(int fd, void *p, size_t n, off_t at)
+{
+    if (disk_fails && at == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_pread64, fd, p, n, at);
+}
+
 static int tear_down(void **state)
 {
     (void)state;
+    disk_fails = false;
     free(path);
     test_remove(folder);
     return 0;
@@ -378,6 +392,24 @@ static void rubbish_is_no_cache(void **state)
     run_cache_free(c);
 }
 
+/* Mapped, a bad sector of it would be the end of every backup. */
+static void a_cache_that_cannot_be_read_is_written_anew(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    fill_cache(3);
+    disk_fails = true;
+    struct run_cache *c = open_cache();
+    disk_fails = false;
+    assert_false(knows(c, 1, count_for(1)));
+    add_run(c, 2, count_for(2), true);
+    assert_ok(run_cache_finish(c, &e));
+    run_cache_free(c);
+    c = open_cache();
+    assert_true(knows(c, 2, count_for(2)));
+    run_cache_free(c);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -394,6 +426,7 @@ int main(void)
         CASE(a_damaged_cache_is_never_wrong),
         CASE(a_short_cache_is_used_as_far_as_it_goes),
         CASE(rubbish_is_no_cache),
+        CASE(a_cache_that_cannot_be_read_is_written_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
