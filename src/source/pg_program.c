@@ -122,9 +122,9 @@ char *pg_find_program(const char *versions, const char *path, const char *name, 
 
 /* What libpq and the programs would read besides the settings of a connection. PGSERVICE would override what
  * is set here. */
-static const char *const fixed_environment[] = {"PGTZ=UTC",    "LC_ALL=C",      "PG_COLOR=never",
-                                                "PGDATESTYLE", "PGGEQO",        "PGCLIENTENCODING",
-                                                "LANGUAGE",    "PGSERVICEFILE", "PGSERVICE"};
+static const char *const fixed_environment[] = {"LC_ALL=C",      "PG_COLOR=never",   "PGDATESTYLE",
+                                                "PGGEQO",        "PGCLIENTENCODING", "LANGUAGE",
+                                                "PGSERVICEFILE", "PGSERVICE"};
 
 static bool is_fixed(const char *name)
 {
@@ -256,6 +256,8 @@ int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, i
     strings_add(&g->arguments, g->path);
     for (size_t i = 0; i < ARRAY_LEN(fixed_environment); i++)
         strings_add(&g->environment, fixed_environment[i]);
+    /* A dump's text is the same in every zone; what a restore fills and checks goes by the database's. */
+    strings_add(&g->environment, strcmp(name, "pg_restore") == 0 ? "PGTZ" : "PGTZ=UTC");
     return 0;
 }
 
