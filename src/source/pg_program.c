@@ -261,11 +261,26 @@ int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, i
     return 0;
 }
 
+/* The database's own, whatever ALTER DATABASE and ALTER ROLE ... SET say: another one does not have every
+ * text, and gives a dump other bytes than those that it is compared with. */
+static void set_encoding(struct pg_program *g, const struct pg *p)
+{
+    static const char name[] = "PGCLIENTENCODING";
+    const char *encoding = PQparameterStatus(p->conn, "server_encoding");
+    for (size_t i = 0; i < g->environment.n && encoding; i++)
+        if (strcmp(g->environment.v[i], name) == 0) {
+            free(g->environment.v[i]);
+            g->environment.v[i] = xasprintf("%s=%s", name, encoding);
+        }
+}
+
 int pg_program_connect(struct pg_program *g, const struct pg *p, const char *database, struct err *e)
 {
     AUTO(buf) conninfo = BUF_NONE;
-    if (!database)
+    if (!database) {
         database = PQdb(p->conn);
+        set_encoding(g, p);
+    }
     /* As a connection string, so that a name with "=" in it is not taken for one. */
     pg_conninfo_add(&conninfo, "dbname", database);
     if (g->container)

@@ -32,6 +32,27 @@ static void test_other_encoding(void **state)
     backup_free(&b);
 }
 
+/* A dump is in the database's encoding, whatever settings say: others lack characters, and give other bytes.
+ */
+static void test_settings_of_encoding(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(restoring) r = {.piece = 0};
+    create_database("euro");
+    cluster_sql("euro", "CREATE TABLE t AS SELECT U&'\\20AC' AS v;"
+                        "ALTER DATABASE euro SET client_encoding = 'LATIN1'");
+    dump("euro", &data);
+    cluster_sql("latin", "ALTER ROLE postgres SET client_encoding = 'UTF8'");
+    AUTO_CHAR set = fingerprint_now("latin");
+    cluster_sql("latin", "ALTER ROLE postgres RESET client_encoding");
+    AUTO_CHAR unset = fingerprint_now("latin");
+    assert_string_equal(set, unset);
+    assert_restored(r, buf_bytes(&data), "euro back");
+    AUTO_CHAR v = cluster_value("euro back", "SELECT ascii(v) FROM t");
+    assert_string_equal(v, "8364");
+}
+
 static void test_not_over_what_is_there(void **state)
 {
     (void)state;
@@ -404,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_other_encoding),
+        cmocka_unit_test(test_settings_of_encoding),
         cmocka_unit_test(test_not_over_what_is_there),
         cmocka_unit_test(test_no_database_named),
         cmocka_unit_test(test_clean_swaps),
