@@ -98,7 +98,7 @@ static void test_clean_swaps(void **state)
     AUTO(restoring) r = {.o = {.clean = true}};
     AUTO(pg) session = PG_NONE;
     make_small("live");
-    cluster_sql("live", "ALTER DATABASE live SET work_mem = '7MB'");
+    cluster_sql("live", "ALTER DATABASE live SET work_mem = '7MB'; ALTER DATABASE live IS_TEMPLATE true");
     dump("live", &data);
     cluster_sql("live", "UPDATE t SET v = 'changed'; DROP TABLE u; ALTER DATABASE live RESET ALL");
     assert_ok(pg_connect(&session, "", "live", &e));
