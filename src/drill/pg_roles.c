@@ -100,12 +100,14 @@ static int alter_role(struct stubs *s, const char *p, const char *end, struct er
 }
 
 /* "GRANT role TO member [WITH ...] [GRANTED BY grantor]": members that were there before keep what they had.
- */
+ * What is granted ON something of the server is not needed, and would keep the role from being dropped. */
 static int grant(struct stubs *s, struct bytes statement, struct err *e)
 {
     const char *start = (const char *)statement.p, *end = start + statement.n, *p = start;
     struct bytes t, member = BYTES(NULL, 0), last = BYTES(NULL, 0);
     while (pg_script_token(&p, end, &t)) {
+        if (is(t, "ON"))
+            return 0;
         if (is(t, "GRANTED"))
             end = (const char *)t.p;
         else if (is(last, "TO") && !member.n)

@@ -4,6 +4,7 @@
 #include "drill/cluster.h"
 #include "source/engine.h"
 #include "source/pg_client.h"
+#include "target/pg_target.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -132,9 +133,7 @@ static int check_server(struct pg *server, const struct pg_scratch_options *o, s
 static void drop_database(struct pg *server, const char *name)
 {
     struct err e = ERR_INIT;
-    AUTO_CHAR quoted = pg_quote_name(name);
-    AUTO_CHAR sql = xasprintf("DROP DATABASE %s", quoted);
-    if (pg_query(server, sql, NULL, NULL, &e))
+    if (pg_database_drop(server, name, &e))
         log_warn("left over from a drill: %s", e.text);
     else
         log_info("dropped database %s, left over from a drill", name);

@@ -122,9 +122,9 @@ char *pg_find_program(const char *versions, const char *path, const char *name, 
 
 /* What libpq and the programs would read besides the settings of a connection. PGSERVICE would override what
  * is set here. */
-static const char *const fixed_environment[] = {"PGTZ=UTC",    "LC_ALL=C",      "PG_COLOR=never",
-                                                "PGDATESTYLE", "PGGEQO",        "PGCLIENTENCODING",
-                                                "LANGUAGE",    "PGSERVICEFILE", "PGSERVICE"};
+static const char *const fixed_environment[] = {"LC_ALL=C",      "PG_COLOR=never",   "PGDATESTYLE",
+                                                "PGGEQO",        "PGCLIENTENCODING", "LANGUAGE",
+                                                "PGSERVICEFILE", "PGSERVICE"};
 
 static bool is_fixed(const char *name)
 {
@@ -256,14 +256,31 @@ int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, i
     strings_add(&g->arguments, g->path);
     for (size_t i = 0; i < ARRAY_LEN(fixed_environment); i++)
         strings_add(&g->environment, fixed_environment[i]);
+    /* A dump's text is the same in every zone; what a restore fills and checks goes by the database's. */
+    strings_add(&g->environment, strcmp(name, "pg_restore") == 0 ? "PGTZ" : "PGTZ=UTC");
     return 0;
+}
+
+/* The database's own, whatever ALTER DATABASE and ALTER ROLE ... SET say: another one does not have every
+ * text, and gives a dump other bytes than those that it is compared with. */
+static void set_encoding(struct pg_program *g, const struct pg *p)
+{
+    static const char name[] = "PGCLIENTENCODING";
+    const char *encoding = PQparameterStatus(p->conn, "server_encoding");
+    for (size_t i = 0; i < g->environment.n && encoding; i++)
+        if (strcmp(g->environment.v[i], name) == 0) {
+            free(g->environment.v[i]);
+            g->environment.v[i] = xasprintf("%s=%s", name, encoding);
+        }
 }
 
 int pg_program_connect(struct pg_program *g, const struct pg *p, const char *database, struct err *e)
 {
     AUTO(buf) conninfo = BUF_NONE;
-    if (!database)
+    if (!database) {
         database = PQdb(p->conn);
+        set_encoding(g, p);
+    }
     /* As a connection string, so that a name with "=" in it is not taken for one. */
     pg_conninfo_add(&conninfo, "dbname", database);
     if (g->container)

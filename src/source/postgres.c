@@ -250,6 +250,26 @@ static void judge_name(struct dump *d)
                               d->shown);
 }
 
+/* pg_dump leaves out without a word what its role may not see: the view has no options then. */
+static int note_hidden_options(struct dump *d, struct err *e)
+{
+    static const char sql[] =
+        "SELECT pg_catalog.count(*), pg_catalog.min(pg_catalog.format('%s on server %s', usename, srvname))"
+        "  FROM pg_catalog.pg_user_mappings WHERE umoptions IS NULL"
+        "   AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)";
+    AUTO_RESULT r = NULL;
+    struct err why = ERR_INIT;
+    if (pg_query(&d->pg, sql, NULL, &r, &why)) /* where a provider took the view away */
+        return stop_check(e);
+    AUTO_CHAR shown = text_printable(PQgetvalue(r, 0, 1), strlen(PQgetvalue(r, 0, 1)));
+    if (*shown)
+        source_result_note(d->job->out,
+                           "database %s: %s user mappings, such as %s, are in it without their options, as "
+                           "passwords: %s may not see them, a superuser may",
+                           d->shown, PQgetvalue(r, 0, 0), shown, PQuser(d->pg.conn));
+    return 0;
+}
+
 /* Partitions come and go with the calendar, so they are not missed, and their rows are the table's. */
 static void remember_tables(struct dump *d, const struct pg_archive *a)
 {
@@ -308,7 +328,8 @@ static int dump_database(struct job *j, const char *name, struct err *e)
         return -1;
     s = open_stream(j, data_name);
     struct flow f = {.stream = s, .archive = a};
-    if (run_pg_dump(&d, &f, e) || compare_tables(&d, a, e) || stream_finish(s, &info, e))
+    if (run_pg_dump(&d, &f, e) || compare_tables(&d, a, e) || note_hidden_options(&d, e) ||
+        stream_finish(s, &info, e))
         return -1;
     source_result_add_stream(j->out, &info);
     j->out->bytes += f.bytes;
@@ -380,16 +401,21 @@ static int choose_databases(struct job *j, struct err *e)
         strings_add(&j->databases, PQdb(p.conn));
     if (pg_query(&p,
                  "SELECT datname, CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT')"
-                 "                     THEN pg_catalog.pg_database_size(oid) ELSE 0 END"
-                 "  FROM pg_catalog.pg_database"
-                 " WHERE datallowconn AND datname NOT IN ('template0', 'template1')"
+                 "                     THEN pg_catalog.pg_database_size(oid) ELSE 0 END, datallowconn"
+                 "  FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1')"
                  " ORDER BY datname COLLATE \"C\"",
                  NULL, &r, e))
         return err_wrap(e, "list the databases");
     for (int i = 0; i < PQntuples(r); i++) {
         const char *name = PQgetvalue(r, i, 0);
-        if (j->all)
+        AUTO_CHAR shown = text_printable(name, strlen(name));
+        if (j->all && *PQgetvalue(r, i, 2) == 't')
             strings_add(&j->databases, name);
+        else if (j->all)
+            source_result_note(j->out,
+                               "database %s is not in it: it allows no connections (ALTER DATABASE ... "
+                               "ALLOW_CONNECTIONS true)",
+                               shown);
         if (strings_has(&j->databases, name))
             j->expected_bytes += strtoull(PQgetvalue(r, i, 1), NULL, 10);
     }

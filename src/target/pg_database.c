@@ -6,6 +6,8 @@
 #define NAME_MAX_BYTES 63 /* NAMEDATALEN - 1: the server cuts longer ones */
 #define BUSY_TRIES     20
 
+#define WRONG_OBJECT_TYPE "42809"
+
 int pg_database_server(struct pg *p, const char *connection, const char *name, struct err *e)
 {
     static const char *const rooms[] = {"postgres", "template1"};
@@ -116,14 +118,26 @@ int pg_database_swap(struct pg *p, const char *name, const char *new, const char
     return run_alone(p, sql, names, e) ? err_wrap(e, "swap the databases") : 0;
 }
 
-int pg_database_drop(struct pg *p, const char *name, struct err *e)
+/* A template cannot be dropped: one that was restored, or replaced, may be one. */
+static int drop(struct pg *p, const char *name, struct err *e)
 {
     const char *const names[] = {name, NULL};
+    struct err why = ERR_INIT;
     AUTO_CHAR quoted = pg_quote_name(name);
     AUTO_CHAR sql = xasprintf("DROP DATABASE IF EXISTS %s", quoted);
+    AUTO_CHAR plain = xasprintf("ALTER DATABASE %s IS_TEMPLATE false", quoted);
+    if (run_alone(p, sql, names, &why) == 0)
+        return 0;
+    if (strcmp(p->sqlstate, WRONG_OBJECT_TYPE) != 0)
+        return err_set(e, why.kind, "%s", why.text);
+    return pg_query(p, plain, NULL, NULL, e) || run_alone(p, sql, names, e) ? -1 : 0;
+}
+
+int pg_database_drop(struct pg *p, const char *name, struct err *e)
+{
     bool before = p->ignores_stop;
     p->ignores_stop = true;
-    int rc = run_alone(p, sql, names, e);
+    int rc = drop(p, name, e);
     p->ignores_stop = before;
     return rc;
 }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define SCRIPT_LIMIT (64u << 20)
@@ -56,6 +57,11 @@ int pg_setup_roles(struct pg_restore *r, struct err *e)
 }
 
 /* ---- the database itself ---- */
+
+static bool is(struct bytes token, const char *word)
+{
+    return token.n == strlen(word) && memcmp(token.p, word, token.n) == 0;
+}
 
 static bool is_about_session(struct bytes s)
 {
@@ -111,7 +117,61 @@ int pg_setup_read(struct pg_restore *r, struct err *e)
     return pg_program_output(&g, &run, SCRIPT_LIMIT, &script, NULL, e) ? -1 : keep_statements(r, &script, e);
 }
 
-int pg_setup_database(struct pg_restore *r, struct err *e)
+/* For a setting that says what values mean, by which materialized views are filled and constraints checked:
+ * the statement that takes it back; caller frees. The others come last: a role, a time-out or a library would
+ * be in a restore's way. */
+static char *reset_of_value(const char *statement)
+{
+    static const char *const names[] = {
+        "DateStyle",   "IntervalStyle", "TimeZone",          "timezone_abbreviations",
+        "lc_monetary", "lc_numeric",    "lc_time",           "default_text_search_config",
+        "xmlbinary",   "xmloption",     "extra_float_digits"};
+    const char *p = statement, *end = p + strlen(p);
+    struct bytes t[5]; /* ALTER DATABASE a SET b */
+    for (size_t i = 0; i < ARRAY_LEN(t); i++)
+        if (!pg_script_token(&p, end, &t[i]))
+            return NULL;
+    if (!is(t[0], "ALTER") || !is(t[1], "DATABASE") || !is(t[3], "SET"))
+        return NULL;
+    const size_t quote = t[4].n > 2 && t[4].p[0] == '"';
+    AUTO_CHAR name = xstrndup((const char *)t[4].p + quote, t[4].n - 2 * quote);
+    bool known = strchr(name, '.') != NULL; /* an extension's, or the application's own */
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        known |= strcasecmp(name, names[i]) == 0;
+    int before = (int)(t[3].p - t[0].p);
+    return known ? xasprintf("%.*s RESET %.*s", before, statement, (int)t[4].n, (const char *)t[4].p) : NULL;
+}
+
+/* What the server refuses becomes *refused; a connection that is gone is *e. */
+static int say(struct pg *p, const char *sql, struct err *refused, struct err *e)
+{
+    if (pg_query(p, sql, NULL, NULL, refused) == 0 || *p->sqlstate)
+        return 0;
+    return err_set(e, refused->kind, "%s", refused->text);
+}
+
+/* What is refused is left for the end to tell. `back`: takes them back; the end says all in their order. */
+static int say_values(struct pg_restore *r, struct pg *p, bool back, struct err *e)
+{
+    for (size_t i = 0; i < r->about.n; i++) {
+        const char *sql = r->about.v[i];
+        struct err ignored = ERR_INIT;
+        AUTO_CHAR reset = reset_of_value(sql);
+        if ((reset || is_about_session(BYTES_STR(sql))) && say(p, back && reset ? reset : sql, &ignored, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* 1: there is nothing to be said about the database. */
+static int connect_about(struct pg_restore *r, struct pg *p, struct err *e)
+{
+    if (pg_restore_has_tables(r) || r->about.n == 0)
+        return 1;
+    return pg_database_server(p, r->o->connection, r->into, e);
+}
+
+static int create_database(struct pg_restore *r, struct err *e)
 {
     AUTO_CHAR name = pg_quote_name(r->into);
     AUTO_CHAR plain = xasprintf("CREATE DATABASE %s TEMPLATE template0", name);
@@ -125,6 +185,15 @@ int pg_setup_database(struct pg_restore *r, struct err *e)
     bool refused = r->o->report && *r->server.sqlstate;
     return err_set(e, refused ? ERR_UNPROVEN : why.kind, "make the database: %s%s%s", why.text,
                    advice ? "; " : "", advice ? advice : "");
+}
+
+int pg_setup_database(struct pg_restore *r, struct err *e)
+{
+    AUTO(pg) p = PG_NONE;
+    if (create_database(r, e))
+        return -1;
+    int rc = connect_about(r, &p, e);
+    return rc ? MIN(rc, 0) : say_values(r, &p, false, e);
 }
 
 /* Whether what was restored may take the place of another database: pg_restore's exit status is one word,
@@ -169,17 +238,17 @@ int pg_setup_verify(struct pg_restore *r, struct err *e)
 int pg_setup_finish(struct pg_restore *r, struct err *e)
 {
     AUTO(pg) p = PG_NONE;
-    if (pg_restore_has_tables(r) || r->about.n == 0)
-        return 0;
-    if (pg_database_server(&p, r->o->connection, r->into, e))
+    int rc = connect_about(r, &p, e);
+    if (rc)
+        return MIN(rc, 0);
+    if (say_values(r, &p, true, e))
         return -1;
     for (size_t i = 0; i < r->about.n; i++) {
         struct err why = ERR_INIT;
-        if (pg_query(&p, r->about.v[i], NULL, NULL, &why) == 0)
-            continue;
-        if (!*p.sqlstate)
-            return err_set(e, why.kind, "%s", why.text);
-        pg_restore_error(r, BYTES_STR(why.text), BYTES_STR(r->about.v[i]));
+        if (say(&p, r->about.v[i], &why, e))
+            return -1;
+        if (err_is_set(&why))
+            pg_restore_error(r, BYTES_STR(why.text), BYTES_STR(r->about.v[i]));
     }
     return 0;
 }

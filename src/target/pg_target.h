@@ -152,10 +152,11 @@ int pg_choose_check(struct pg_restore *r,
                     struct err *e) MUST_CHECK; /* can this server take what is chosen? */
 
 /* ---- pg_setup.c: around the restore ---- */
-int pg_setup_roles(struct pg_restore *r, struct err *e) MUST_CHECK;    /* runs the globals */
-int pg_setup_read(struct pg_restore *r, struct err *e) MUST_CHECK;     /* fills create and about */
-int pg_setup_database(struct pg_restore *r, struct err *e) MUST_CHECK; /* makes it */
-int pg_setup_verify(struct pg_restore *r, struct err *e) MUST_CHECK;   /* is it all there? */
+int pg_setup_roles(struct pg_restore *r, struct err *e) MUST_CHECK; /* runs the globals */
+int pg_setup_read(struct pg_restore *r, struct err *e) MUST_CHECK;  /* fills create and about */
+int pg_setup_database(struct pg_restore *r,
+                      struct err *e) MUST_CHECK;                     /* makes it, and says what values mean */
+int pg_setup_verify(struct pg_restore *r, struct err *e) MUST_CHECK; /* is it all there? */
 int pg_setup_finish(struct pg_restore *r,
                     struct err *e) MUST_CHECK; /* owner, settings, comment, privileges */
 

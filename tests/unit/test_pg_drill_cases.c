@@ -431,7 +431,10 @@ static void test_server_set_aside(void **state)
     struct drilling d;
     create_database("lent");
     cluster_sql("lent", NEEDS_ROLES);
-    cluster_sql("lent", "ALTER DATABASE lent SET work_mem = '9MB'");
+    cluster_sql("lent", "GRANT SET ON PARAMETER work_mem TO grantee");
+    cluster_sql("lent", "ALTER DATABASE lent SET work_mem = '9MB'; ALTER DATABASE lent IS_TEMPLATE true");
+    cluster_sql("postgres",
+                "CREATE DATABASE lifeboat_drill_0123456789ab IS_TEMPLATE true"); /* of a dead one */
     drilling_init(&d, "lent");
     drilling_backup(&d);
     drilling_run(&d);

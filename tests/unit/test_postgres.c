@@ -249,14 +249,44 @@ static void test_all_databases(void **state)
     backup_init(&b, NULL);
     strings_add(&b.config.databases, "all");
     b.config.globals = false;
+    create_database("closed");
+    cluster_sql("postgres", "ALTER DATABASE closed ALLOW_CONNECTIONS false");
     backup_run(&b);
+    cluster_sql("postgres", "DROP DATABASE closed");
     assert_good(&b);
+    assert_sentence(&b.result.notes, "database closed is not in it: it allows no connections");
     backup_stream(&b, "data:postgres");
     backup_stream(&b, "data:" ODD);
     assert_sentence(&b.result.notes, "database postgres has no tables");
     for (size_t i = 0; i < b.result.stream_count; i++)
         assert_null(strstr(b.result.streams[i].name, "template"));
     backup_free(&b);
+}
+
+/* pg_dump of a role that may not see them says nothing. */
+static void test_hidden_passwords(void **state)
+{
+    (void)state;
+    struct pg_backup b;
+    create_database("far");
+    cluster_sql("far", "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
+                       "CREATE USER MAPPING FOR postgres SERVER s OPTIONS (password 'x');"
+                       "CREATE TABLE t (a int); CREATE ROLE reader LOGIN IN ROLE pg_read_all_data");
+    for (int super = 0; super < 2; super++) {
+        backup_init(&b, "far");
+        AUTO_CHAR connection = cluster_connection(super ? "postgres" : "reader", "far");
+        free(b.config.connection);
+        b.config.connection = xstrdup(connection);
+        backup_run(&b);
+        assert_good(&b);
+        assert_int_equal(has_sentence(&b.result.notes,
+                                      "database far: 1 user mappings, such as postgres on server s, "
+                                      "are in it without their options"),
+                         !super);
+        backup_free(&b);
+    }
+    cluster_sql("postgres", "DROP DATABASE far");
+    cluster_sql("postgres", "DROP ROLE reader");
 }
 
 /* PostgreSQL's own programs pass no such name on, so nothing could bring it back as it is. */
@@ -650,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_fewer_rows),
         cmocka_unit_test(test_many_databases),
         cmocka_unit_test(test_all_databases),
+        cmocka_unit_test(test_hidden_passwords),
         cmocka_unit_test(test_names_that_cannot_be_restored),
         cmocka_unit_test(test_excluded_rows),
         cmocka_unit_test(test_no_shared_snapshot),

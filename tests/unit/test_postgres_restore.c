@@ -32,6 +32,27 @@ static void test_other_encoding(void **state)
     backup_free(&b);
 }
 
+/* A dump is in the database's encoding, whatever settings say: others lack characters, and give other bytes.
+ */
+static void test_settings_of_encoding(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(restoring) r = {.piece = 0};
+    create_database("euro");
+    cluster_sql("euro", "CREATE TABLE t AS SELECT U&'\\20AC' AS v;"
+                        "ALTER DATABASE euro SET client_encoding = 'LATIN1'");
+    dump("euro", &data);
+    cluster_sql("latin", "ALTER ROLE postgres SET client_encoding = 'UTF8'");
+    AUTO_CHAR set = fingerprint_now("latin");
+    cluster_sql("latin", "ALTER ROLE postgres RESET client_encoding");
+    AUTO_CHAR unset = fingerprint_now("latin");
+    assert_string_equal(set, unset);
+    assert_restored(r, buf_bytes(&data), "euro back");
+    AUTO_CHAR v = cluster_value("euro back", "SELECT ascii(v) FROM t");
+    assert_string_equal(v, "8364");
+}
+
 static void test_not_over_what_is_there(void **state)
 {
     (void)state;
@@ -77,7 +98,7 @@ static void test_clean_swaps(void **state)
     AUTO(restoring) r = {.o = {.clean = true}};
     AUTO(pg) session = PG_NONE;
     make_small("live");
-    cluster_sql("live", "ALTER DATABASE live SET work_mem = '7MB'");
+    cluster_sql("live", "ALTER DATABASE live SET work_mem = '7MB'; ALTER DATABASE live IS_TEMPLATE true");
     dump("live", &data);
     cluster_sql("live", "UPDATE t SET v = 'changed'; DROP TABLE u; ALTER DATABASE live RESET ALL");
     assert_ok(pg_connect(&session, "", "live", &e));
@@ -95,6 +116,35 @@ static void test_clean_swaps(void **state)
     assert_int_equal(r.e.kind, ERR_DAMAGED);
     AUTO_CHAR still = cluster_value("live", "SELECT min(v) FROM t");
     assert_string_equal(still, "changed");
+}
+
+/* What is filled and checked on the way goes by the database's settings, as it was at home. */
+static void test_settings_that_values_need(void **state)
+{
+    (void)state;
+    AUTO(buf) data = BUF_NONE;
+    AUTO(restoring) r = {.piece = 0};
+    create_database("tokyo");
+    cluster_sql("tokyo", "ALTER DATABASE tokyo SET timezone = 'Asia/Tokyo';"
+                         "ALTER DATABASE tokyo SET app.tenant = 'it''s';"
+                         "ALTER DATABASE tokyo SET default_text_search_config = 'german'");
+    cluster_sql("tokyo",
+                "CREATE TABLE t (at timestamptz, day date, CHECK (day = at::date));"
+                "INSERT INTO t SELECT v, v::date FROM generate_series('2026-01-01 00:00+09',"
+                "  '2026-01-02 23:00+09', interval '1 hour') v;"
+                "CREATE MATERIALIZED VIEW days AS SELECT at::date AS day, count(*) FROM t GROUP BY 1;"
+                "CREATE MATERIALIZED VIEW own AS SELECT current_setting('app.tenant') AS tenant,"
+                "  to_tsvector('Häuser') AS word");
+    dump("tokyo", &data);
+    assert_restored(r, buf_bytes(&data), "tokyo back");
+    create_database("tokyo empty");
+    assert_restored(r, buf_bytes(&data), "tokyo empty");
+    for (int i = 0; i < 2; i++) {
+        AUTO_CHAR v = cluster_value(i ? "tokyo empty" : "tokyo back",
+                                    "SELECT string_agg(day || ' ' || count, ', ' ORDER BY day) ||"
+                                    " (SELECT ', ' || tenant || ' ' || word FROM own) FROM days");
+        assert_string_equal(v, "2026-01-01 24, 2026-01-02 24, it's 'haus':1");
+    }
 }
 
 /* The live database stays whatever pg_restore says of its success. */
@@ -375,9 +425,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_other_encoding),
+        cmocka_unit_test(test_settings_of_encoding),
         cmocka_unit_test(test_not_over_what_is_there),
         cmocka_unit_test(test_no_database_named),
         cmocka_unit_test(test_clean_swaps),
+        cmocka_unit_test(test_settings_that_values_need),
         cmocka_unit_test(test_lying_pg_restore),
         cmocka_unit_test(test_clean_under_load),
         cmocka_unit_test(test_clean_with_subscription),
