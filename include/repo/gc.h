@@ -13,7 +13,7 @@ int mark_unpin(struct repo *r, const struct sha *snapshot, struct err *e) MUST_C
 /* Says that the snapshots may go. Nothing is deleted before undo-window has passed, and until then each can
  * be brought back. Those that are forgotten already are left as they are. */
 int mark_forget(struct repo *r, const struct sha *snapshots, size_t n, struct err *e) MUST_CHECK;
-/* Brings a forgotten snapshot (or one that is marked as broken) back. ERR_USAGE: it is not forgotten, or for
+/* Brings a forgotten snapshot back. ERR_USAGE: it is not forgotten, is marked as broken, or was forgotten for
  * so long that a prune may be deleting it. */
 int mark_undo(struct repo *r, const struct sha *snapshot, struct err *e) MUST_CHECK;
 

@@ -75,14 +75,15 @@ static int undo_one(struct cli *c, struct run_repo *r, struct snapshots *all, st
     return EXIT_GOOD;
 }
 
-/* Every one that can be brought back is; those for which it is too late are named. */
+/* Every one that can be brought back is; those for which it is too late are named. What is broken nobody
+ * forgot. */
 static int undo_all(struct run_repo *r, const struct snapshots *all)
 {
     size_t found = 0;
     int code = EXIT_GOOD;
     for (size_t i = 0; i < all->n; i++) {
         struct err why = ERR_INIT;
-        if (!all->v[i].forgotten_ns)
+        if (!all->v[i].forgotten_ns || all->v[i].broken)
             continue;
         found++;
         if (mark_undo(r->repo, &all->v[i].id, &why) == 0) {

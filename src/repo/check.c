@@ -183,22 +183,19 @@ static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, 
     return bigmap_add(c->lists, key.b, list_whole ? 0 : c->snapshot_number, e);
 }
 
-static int check_snapshots(struct checking *c, struct err *e)
+static int check_snapshots(struct checking *c, const struct snapshots *all, struct err *e)
 {
-    AUTO(snapshots) all = {0};
-    if (snapshots_load(c->repo, &all, e))
-        return -1;
-    for (size_t i = 0; i < all.unreadable.n; i++)
-        add_text(c->report, all.unreadable.v[i]);
-    c->report->snapshots = all.n;
-    for (size_t i = 0; i < all.n; i++) {
-        if (all.v[i].broken) /* nobody claims that it can be restored */
+    for (size_t i = 0; i < all->unreadable.n; i++)
+        add_text(c->report, all->unreadable.v[i]);
+    c->report->snapshots = all->n;
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->v[i].broken) /* nobody claims that it can be restored */
             continue;
         c->snapshot_number = i + 1;
-        c->snapshot = &all.v[i]; /* cppcheck-suppress autoVariables ; looked at below only */
-        for (size_t s = 0; s < all.v[i].source_count; s++)
-            for (size_t k = 0; k < all.v[i].sources[s].stream_count; k++) {
-                const struct stream_info *info = &all.v[i].sources[s].streams[k];
+        c->snapshot = &all->v[i]; /* cppcheck-suppress autoVariables ; looked at below only */
+        for (size_t s = 0; s < all->v[i].source_count; s++)
+            for (size_t k = 0; k < all->v[i].sources[s].stream_count; k++) {
+                const struct stream_info *info = &all->v[i].sources[s].streams[k];
                 AUTO(buf) roots = BUF_NONE;
                 bool whole = true;
                 for (uint32_t n = 0; n < info->root_count; n++)
@@ -263,7 +260,9 @@ static void add_bad_objects(const struct repo *r, struct check_report *report)
 int repo_check(struct repo *r, const struct check_options *o, struct check_report *out, struct err *e)
 {
     *out = (struct check_report){0};
-    if (repo_load(r, e))
+    AUTO(snapshots) all = {0};
+    /* First: what a backup puts while we look is of no snapshot that we know. */
+    if (snapshots_load(r, &all, e) || repo_load(r, e))
         return -1;
     struct checking c = {.repo = r, .report = out, .options = o, .reader.repo = r};
     struct index *x = &r->index;
@@ -277,7 +276,7 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     add_bad_objects(r, out);
     c.lists = bigmap_new(r->spool_dir, 0, e);
     int rc = !c.lists || read_marks(&c, e) || check_root(&c, e) || check_small_objects(&c, e) ||
-             check_packs(&c, e) || check_snapshots(&c, e);
+             check_packs(&c, e) || check_snapshots(&c, &all, e);
     add_bad_objects(r, out); /* indexes that lie are found on the way */
     if (rc == 0) {
         mark_bad_packs(&c);

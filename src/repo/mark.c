@@ -89,19 +89,17 @@ int mark_unpin(struct repo *r, const struct sha *snapshot, struct err *e)
 }
 
 /* ---- forgetting and undoing ---- */
-/* A forget or broken mark names every undo of its snapshot that was seen: it counts while there is no other.
- */
-static int put_forget(struct repo *r, enum mark_kind kind, const struct marks *all,
-                      const struct sha *snapshot, struct err *e)
+/* It names every undo of its snapshot that was seen, and counts while there is no other. */
+static int put_forget(struct repo *r, const struct marks *all, const struct sha *snapshot, struct err *e)
 {
     AUTO(sha_set) undos = {0};
     for (size_t i = 0; i < all->n; i++)
         if (all->v[i].kind == MARK_UNDO && sha_equal(&all->v[i].snapshot, snapshot))
             sha_set_add(&undos, &all->v[i].name);
-    AUTO_JSON o = new_mark(kind);
+    AUTO_JSON o = new_mark(MARK_FORGET);
     set_sha(o, "snapshot", snapshot);
     set_list(o, "undos", undos.v, undos.n);
-    return put_mark(r, kind, o, e);
+    return put_mark(r, MARK_FORGET, o, e);
 }
 
 int mark_forget(struct repo *r, const struct sha *snapshots, size_t n, struct err *e)
@@ -110,15 +108,17 @@ int mark_forget(struct repo *r, const struct sha *snapshots, size_t n, struct er
     if (n && marks_load(r, MARKS_OF_SNAPSHOTS, &all, e))
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (!marks_forget_of(&all, &snapshots[i]) && put_forget(r, MARK_FORGET, &all, &snapshots[i], e))
+        if (!marks_forget_of(&all, &snapshots[i]) && put_forget(r, &all, &snapshots[i], e))
             return -1;
     return 0;
 }
 
 int mark_broken(struct repo *r, const struct sha *snapshot, struct err *e)
 {
-    const struct marks none = {0};
-    return put_forget(r, MARK_BROKEN, &none, snapshot, e);
+    AUTO_JSON o = new_mark(MARK_BROKEN);
+    set_sha(o, "snapshot", snapshot);
+    set_list(o, "undos", NULL, 0);
+    return put_mark(r, MARK_BROKEN, o, e);
 }
 
 int mark_undo(struct repo *r, const struct sha *snapshot, struct err *e)
@@ -129,14 +129,19 @@ int mark_undo(struct repo *r, const struct sha *snapshot, struct err *e)
     const struct mark *oldest = marks_forget_of(&all, snapshot);
     if (!oldest)
         return err_set(e, ERR_USAGE, "the snapshot is not forgotten");
+    for (size_t i = 0; i < all.n; i++)
+        if (all.v[i].kind == MARK_BROKEN && sha_equal(&all.v[i].snapshot, snapshot))
+            return err_set(
+                e, ERR_USAGE,
+                "the snapshot is broken: it was put too late to be trusted, may lack something, and "
+                "goes (while it is there, what it has can be restored)");
     if (all.now_ns - oldest->mtime_ns > r->bounds.undo_window_ns - gc_gap_ns(&r->bounds))
         return err_set(
             e, ERR_USAGE,
             "the snapshot was forgotten longer ago than undo-window allows: a prune may be deleting it");
     AUTO(sha_set) cancelled = {0};
     for (size_t i = 0; i < all.n; i++)
-        if ((all.v[i].kind == MARK_FORGET || all.v[i].kind == MARK_BROKEN) &&
-            sha_equal(&all.v[i].snapshot, snapshot))
+        if (all.v[i].kind == MARK_FORGET && sha_equal(&all.v[i].snapshot, snapshot))
             sha_set_add(&cancelled, &all.v[i].name);
     AUTO_JSON o = new_mark(MARK_UNDO);
     set_sha(o, "snapshot", snapshot);

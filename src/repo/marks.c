@@ -226,9 +226,10 @@ void marks_free(struct marks *m)
 }
 
 /* ---- what follows ---- */
+/* What is broken stays so, whatever was undone. */
 static bool counts(const struct marks *all, const struct mark *forget)
 {
-    for (size_t i = 0; i < all->n; i++)
+    for (size_t i = 0; i < all->n && forget->kind != MARK_BROKEN; i++)
         if (all->v[i].kind == MARK_UNDO && sha_equal(&all->v[i].snapshot, &forget->snapshot) &&
             !sha_set_has(&forget->names, &all->v[i].name))
             return false;

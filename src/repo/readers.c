@@ -280,8 +280,13 @@ static struct keyring *open_any(struct store *s, try_object *try, const void *se
         AUTO_JSON o = load_object(s, names.v[i], e);
         if (!o && err_is_set(e))
             return NULL;
-        if (!o)
+        if (!o) {
+            err_set(
+                &last, ERR_DAMAGED,
+                "%s cannot be read, and no other keys object is for this reader: `lifeboat repair` brings it back from a mirror",
+                names.v[i]);
             continue;
+        }
         AUTO(buf) secrets = BUF_NONE;
         struct err why = ERR_INIT;
         if (try(secret, o, &secrets, &why) == 1) {

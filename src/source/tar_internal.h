@@ -18,6 +18,7 @@ struct extent {
 struct tar_writer {
     struct archive *plain, *binary; /* one sink; the second for names beyond ASCII (hdrcharset=BINARY) */
     struct archive_entry *header;
+    const char *sparse; /* while the header of a file with holes is written: its path */
     tar_sink *sink;
     tar_content *content;
     void *ctx;

@@ -6,11 +6,48 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
+/* ---- the name of a file with holes ---- */
+/* A record of a pax header, "LENGTH KEYWORD=VALUE\n", with which `b` starts: its length. 0: there is none. */
+static size_t record_length(struct bytes b)
+{
+    size_t n = 0, i = 0;
+    for (; i < b.n && i < 9 && b.p[i] >= '0' && b.p[i] <= '9'; i++)
+        n = n * 10 + (size_t)(b.p[i] - '0');
+    bool is_record = i > 0 && i < b.n && b.p[i] == ' ' && n > i + 1 && n <= b.n && b.p[n - 1] == '\n';
+    return is_record ? n : 0;
+}
+
+/* libarchive writes a path beyond ASCII whole as `path`, but cuts it to what an old header takes before it
+ * writes it as `GNU.sparse.name`, which readers prefer. That one becomes a comment, of the same length. */
+static void hide_cut_name(struct buf *header, const char *path)
+{
+    static const char name[] = "GNU.sparse.name=", comment[] = "comment=cut name";
+    const size_t key_n = sizeof name - 1;
+    _Static_assert(sizeof name == sizeof comment, "the record keeps its length");
+    size_t n;
+    for (size_t at = 0; (n = record_length(BYTES(header->p + at, header->n - at))) > 0; at += n) {
+        uint8_t *key = (uint8_t *)memchr(header->p + at, ' ', n) + 1;
+        const uint8_t *end = header->p + at + n - 1;
+        size_t left = (size_t)(end - key);
+        if (left < key_n || memcmp(key, name, key_n) != 0)
+            continue;
+        bool whole = left - key_n == strlen(path) && memcmp(key + key_n, path, left - key_n) == 0;
+        if (!whole)
+            memcpy(key, comment, key_n);
+    }
+}
+
 /* A sink that fails is seen by *e: libarchive never frees all of an archive of which it was told. */
 static la_ssize_t push(struct archive *a, void *ctx, const void *p, size_t n)
 {
     struct tar_writer *t = ctx;
+    AUTO(buf) header = BUF_NONE;
     (void)a;
+    if (t->sparse) {
+        buf_add(&header, BYTES(p, n));
+        hide_cut_name(&header, t->sparse);
+        p = header.p;
+    }
     if (t->sink && !err_is_set(t->e) && t->sink(t->ctx, BYTES(p, n), t->e) == 0)
         t->bytes += n;
     return (la_ssize_t)n;
@@ -127,7 +164,9 @@ int tar_begin(struct tar_writer *t, const struct entry *entry, int fd, bool hole
     struct archive *a = archive_for(t, entry);
     fill_header(t, entry, holes);
     *attributes_error = entry->link_to ? 0 : attributes_add(t->header, entry, fd, &t->attributes);
+    t->sparse = holes ? entry->path : NULL;
     int rc = archive_write_header(a, t->header);
+    t->sparse = NULL;
     if (rc < ARCHIVE_WARN || err_is_set(e))
         return failed(a, entry, e);
     if (rc != ARCHIVE_OK)

@@ -6,7 +6,7 @@
 #include "walk.h"
 
 /* Raised whenever equal files would give other bytes: part of every run key. */
-#define TAR_WRITER_VERSION 1
+#define TAR_WRITER_VERSION 2
 
 struct tar_writer;
 typedef int tar_sink(void *ctx, struct bytes b, struct err *e);

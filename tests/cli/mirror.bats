@@ -252,6 +252,17 @@ failing() {
     done
 }
 
+@test "a damaged keys object is read around, repaired, and damage where no mirror is" {
+    two_stores
+    printf x >>"$(echo "$T"/store/keys/*)"
+    expect 0 lb restore latest files --to "$T/back"
+    says "going on with mirror away"
+    expect 5 lb restore latest files --to "$T/again" --store main
+    says "cannot be read, and no other keys object is for this reader: \`lifeboat repair\`"
+    expect 0 lb repair
+    expect 0 lb restore latest files --to "$T/again" --store main
+}
+
 @test "what no mirror has is named" {
     two_stores
     mv "$T/away" "$T/off"

@@ -156,6 +156,13 @@ load ../lib/nights
     json "d['id'] == '$FIRST'"
     expect 0 lb --json prune --yes
     json "[s['id'] for s in d['snapshots'] if s['goes']] == ['$last']"
+    # Nor is it once something is brought back.
+    expect 0 lb undo
+    expect 2 lb undo "$last"
+    says "the snapshot is broken"
+    echo "{\"mark\": \"undo\", \"of\": \"$last\"}" | forge >/dev/null
+    expect 0 lb --json list
+    json "all(s['broken'] == (s['id'] == '$last') for s in d)"
 }
 
 # ---- when it cannot ----

@@ -6,7 +6,7 @@ or the work of a thief.
 
 STORE is the repository's folder. Each line is JSON: {"days_ago": D, "verdict": V, "host": H, "sequence": N, "claims": C,
 "empty": true} puts a copy of the newest snapshot that says it was taken C days ago (D) and lies in the store since D days; the sequence
-counts up when not given, and "format" is that of a later version; {"mark": "forget"|"broken"|"unpin", "of": NAME} puts a mark. Prints the name of each."""
+counts up when not given, and "format" is that of a later version; {"mark": "forget"|"broken"|"undo"|"unpin", "of": NAME} puts a mark. Prints the name of each."""
 import glob, hashlib, json, os, re, struct, sys, time
 import nacl.bindings as sodium
 
@@ -67,7 +67,7 @@ def main():
     for line in map(json.loads, sys.stdin):
         if "mark" in line:
             mark = {"format": 1, "kind": line["mark"], "time": text_of(now), "random": os.urandom(16).hex()}
-            target = {"mark": line["of"]} if line["mark"] == "unpin" else {"snapshot": line["of"], "undos": []}
+            target = {"mark": line["of"]} if line["mark"] == "unpin" else {"snapshot": line["of"], "undos": [], "marks": []}
             put(f"marks/{line['mark']}", "mark", mark | target | formats(line), now)
         else:
             sequence += 1

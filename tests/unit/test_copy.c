@@ -249,8 +249,8 @@ static void marks_of_packs_stay_where_they_are(void **state)
     assert_ok(mark_packs(s.from.repo, MARK_SWEPT, &packs, &e));
     assert_ok(mark_damaged(s.from.repo, &pack, "test", &e));
     forget(&s.w, &one);
-    assert_ok(mark_broken(s.from.repo, &one, &e));
     assert_ok(mark_undo(s.from.repo, &one, &e));
+    assert_ok(mark_broken(s.from.repo, &one, &e));
     copy_ok(&s, &again);
     assert_int_equal(count_objects(&s.m, "marks/"), 2);
     assert_int_equal(count_objects(&s.m, "marks/forget/"), 1);

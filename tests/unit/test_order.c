@@ -84,6 +84,25 @@ static void a_prune_looks_at_marks_snapshots_packs_indexes(void **state)
     scene_free(&s);
 }
 
+/* Else what a backup commits meanwhile would be damage. */
+static void a_check_looks_at_snapshots_before_packs_and_indexes(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct err e = ERR_INIT;
+    AUTO(strings) heard = STRINGS_NONE;
+    struct check_report r;
+    scene_new(&s, 10);
+    host_reopen(&s.h, true);
+    s.h.heard = &heard;
+    assert_ok(repo_check(s.h.repo, &(struct check_options){0}, &r, &e));
+    if (last_of(&heard, "list snapshots/") == NEVER ||
+        first_of(&heard, "list snapshots/") > first_of(&heard, "list packs/"))
+        fail_msg("the packs are listed before the snapshots");
+    check_report_free(&r);
+    scene_free(&s);
+}
+
 /* Of one snapshot another needs a fifth, which moves when that one goes. */
 static void a_prune_moves_condemns_deletes_and_says_so(void **state)
 {
@@ -261,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_view_is_marks_packs_indexes),
         cmocka_unit_test(a_backup_puts_packs_index_snapshot),
         cmocka_unit_test(a_prune_looks_at_marks_snapshots_packs_indexes),
+        cmocka_unit_test(a_check_looks_at_snapshots_before_packs_and_indexes),
         cmocka_unit_test(a_prune_moves_condemns_deletes_and_says_so),
         cmocka_unit_test(what_is_not_listed_yet_is_not_noted_as_gone),
         cmocka_unit_test(what_is_superseded_stays_while_listings_lag),

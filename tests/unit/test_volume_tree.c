@@ -422,8 +422,22 @@ static int run_tool(const char *const *argv, struct buf *out, struct err *e)
     return child_output(&(struct child_options){.argv = argv}, argv[0], 1 << 20, out, e);
 }
 
+/* Beyond ASCII and too long for a ustar header. The last one looks like a record. */
+static void make_holes_with_long_names(void)
+{
+    static const char *const names[] = {"\xc3\xbc", "\xff", "\xc3\xa9\n150 GNU.sparse.name="};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        for (int j = 0; j < 2; j++) {
+            AUTO_CHAR name = xasprintf("%s%0160d", names[i], j);
+            AUTO_FD fd = openat(scene.dirfd, name, O_WRONLY | O_CREAT, 0644);
+            assert_int_equal(ftruncate(fd, 1 << 20), 0);
+            assert_int_equal(pwrite(fd, name, 4, 1 << 19), 4);
+        }
+}
+
 static void make_special_files(void)
 {
+    make_holes_with_long_names();
     make_files(false);
     scene_put_text("n\xff\xc3\xa9\nname", "x");
     scene_put_text("u\xcc\x88 and \xc3\xbc", "both forms");
