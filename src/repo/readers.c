@@ -283,7 +283,8 @@ static struct keyring *open_any(struct store *s, try_object *try, const void *se
         if (!o) {
             err_set(
                 &last, ERR_DAMAGED,
-                "%s cannot be read, and no other keys object is for this reader: `lifeboat repair` brings it back from a mirror",
+                "%s cannot be read, and no other keys object is for this reader: the next backup puts it back "
+                "from the copy that its host keeps, and `lifeboat repair` from a mirror",
                 names.v[i]);
             continue;
         }
@@ -312,8 +313,8 @@ struct keyring *keys_open_identity(struct store *s, const struct identity *id, s
         err_set(
             e, ERR_USAGE,
             "%s: no keys object is wrapped for this identity: it is for another repository, was removed as a "
-            "reader, or its object is damaged or gone (each host that backs up keeps a copy, and puts it back "
-            "with its next backup)",
+            "reader, or its object is gone (each host that backs up keeps a copy, and puts it back with its "
+            "next backup)",
             store_title(s));
     return k;
 }

@@ -150,8 +150,8 @@ PY
     expect 0 lb key add --identity-out "$T/second.key" --label spare
     backup
     flip "$first"
-    expect 2 lb cat latest numbers
-    says "puts it back with its next backup"
+    expect 5 lb cat latest numbers
+    says "the next backup puts it back from the copy that its host keeps"
     expect 0 lb backup
     says "is put back from the copy of this host"
     expect 0 lb check

@@ -258,7 +258,7 @@ failing() {
     expect 0 lb restore latest files --to "$T/back"
     says "going on with mirror away"
     expect 5 lb restore latest files --to "$T/again" --store main
-    says "cannot be read, and no other keys object is for this reader: \`lifeboat repair\`"
+    says "cannot be read, and no other keys object is for this reader: the next backup"
     expect 0 lb repair
     expect 0 lb restore latest files --to "$T/again" --store main
 }
