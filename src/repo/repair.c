@@ -313,8 +313,9 @@ static int heal_from(struct repairing *r, struct repo *mirror, struct err *e)
                           .progress = r->o->progress,
                           .progress_ctx = r->o->progress_ctx};
     copying_begin(c);
-    if (repo_load(r->first, e) || snapshots_load(mirror, &wanted, e) || repo_load(mirror, e) ||
-        snapshots_load(r->first, &own, e))
+    /* Snapshots first: what a backup puts meanwhile is not missing. */
+    if (snapshots_load(r->first, &own, e) || repo_load(r->first, e) || snapshots_load(mirror, &wanted, e) ||
+        repo_load(mirror, e))
         return -1;
     choose(r, &own, &wanted);
     return heal_keys(r, e) || heal_packs(r, e) || heal_chunks(r, &own, &wanted, e) || marks_heal(c, e) ||
