@@ -62,8 +62,9 @@ int keys_add_passphrase(struct store *s, const struct keyring *k, struct bytes p
 /* Puts the keys objects that `to` lacks; one that does not fit its name stays away. */
 int keys_copy(struct store *from, struct store *to, struct err *e) MUST_CHECK;
 /* Keeps copies of the keys objects in `folder`, which is made (they are sealed for their readers), and puts
- * back what the store lost: one whose bytes are wrong, and, where no sound one is left, all. */
-int keys_keep(struct store *s, const char *folder, struct err *e) MUST_CHECK;
+ * back what the store lost: one whose bytes are wrong, and, where no sound one is left, all. *any: there is a
+ * sound one now. */
+int keys_keep(struct store *s, const char *folder, bool *any, struct err *e) MUST_CHECK;
 /* Refuses to remove the last reader. */
 int keys_remove(struct store *s, const struct sha *name, struct err *e) MUST_CHECK;
 /* Opens the keyring, secrets included, and checks that it is the one that expected_id commits to. ERR_USAGE:

@@ -17,8 +17,9 @@ struct newest_of { /* one source */
 struct newest {
     struct newest_of *v;
     size_t n;
-    bool changed;   /* since it was loaded */
-    bool no_reader; /* the store lost its keys objects: NO_READER */
+    bool changed; /* since it was loaded */
+    bool
+        no_reader; /* the store lost its keys objects: NO_READER; found out by who asks the store, not kept */
 };
 
 #define NO_READER                                                                                           \

@@ -97,6 +97,8 @@ AUTO_FOR(run_kit)
  * narrowed). Nothing where a mirror was read instead. `c` may be NULL. */
 void run_newest(const struct run_repo *r, const struct config *c, const struct snapshots *all,
                 struct newest *out);
+/* Whether the first store has lost its keys objects. Whoever has the writer key alone would not miss them. */
+bool run_has_no_reader(const struct run_repo *r);
 /* Takes those lost snapshots whose id begins with `word` as gone for good. Whether there was one. */
 bool run_give_up(const struct run_repo *r, const struct config *c, const char *word);
 

@@ -210,6 +210,7 @@ int status_metrics(const struct config *c, const struct record *record, struct b
     if (rc == 0) {
         load_mirrors(c, &r, &mirrors);
         run_newest(&r, c, &all, &newest);
+        newest.no_reader = run_has_no_reader(&r);
         status_make(c, &all, &mirrors, &newest, c->host, time_now_ns(), &status);
         look_at_space(&r, &m);
         m.status = &status;
@@ -264,8 +265,10 @@ static int run(struct cli *c, struct err *e)
                        .snapshots = all.n};
     load_record(c, &record);
     load_mirrors(c->config, &r, &mirrors);
-    if (!cli.store && !select.host && !select.tag && !select.at)
+    if (!cli.store && !select.host && !select.tag && !select.at) {
         run_newest(&r, c->config, &all, &newest);
+        newest.no_reader = run_has_no_reader(&r);
+    }
     status_make(c->config, &all, &mirrors, &newest, host, time_now_ns(), &status);
     int space = store_space(r.store, &x.free_bytes, &x.total_bytes, e);
     if (space == STORE_FAILED)

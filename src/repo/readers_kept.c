@@ -77,10 +77,10 @@ static void list_copies(const char *folder, struct strings *out)
     closedir(d);
 }
 
-int keys_keep(struct store *s, const char *folder, struct err *e)
+int keys_keep(struct store *s, const char *folder, bool *any, struct err *e)
 {
     AUTO(strings) names = STRINGS_NONE, copies = STRINGS_NONE;
-    int sound = 0;
+    int sound = 0, back = 0;
     if (list_names(s, "keys/", &names, e))
         return -1;
     for (size_t i = 0; i < names.n; i++) {
@@ -92,10 +92,13 @@ int keys_keep(struct store *s, const char *folder, struct err *e)
     list_copies(folder, &copies);
     for (size_t i = 0; i < copies.n; i++) {
         AUTO_CHAR path = path_of(folder, copies.v[i]);
-        if (sound == 0 && put_back(s, folder, copies.v[i], e) < 0)
+        int rc = sound ? 0 : put_back(s, folder, copies.v[i], e);
+        if (rc < 0)
             return -1;
+        back += rc;
         if (sound && !strings_has(&names, copies.v[i]))
             unlink(path); /* of a reader that was removed */
     }
+    *any = sound + back > 0;
     return 0;
 }

@@ -199,10 +199,12 @@ static int prepare(struct backing_up *b, struct err *e)
     if (dir_make(b->state_dir, 0700, e))
         return -1;
     (void)!dir_make(b->cache_dir, 0700, &lost);
-    if (keys_keep(b->repo.store, keys, e) || snapshots_load(b->repo.repo, &b->before, e))
+    bool any_reader;
+    if (keys_keep(b->repo.store, keys, &any_reader, e) || snapshots_load(b->repo.repo, &b->before, e))
         return -1;
     say_unreadable(&b->before);
     run_newest(&b->repo, c, &b->before, &b->out->newest);
+    b->out->newest.no_reader = !any_reader;
     newest_keep(&b->repo, c, &b->out->newest);
     return 0;
 }

@@ -31,13 +31,12 @@ static bool is_young(const struct newest_of *one)
     return one->written_ns && age_ns >= 0 && age_ns < YOUNG_NS;
 }
 
-/* Whoever has the writer key alone would not miss them. */
-static bool has_no_reader(const struct run_repo *r)
+bool run_has_no_reader(const struct run_repo *r)
 {
     struct err ignored = ERR_INIT;
     struct key_object *all;
     size_t n;
-    if (keys_list(r->store, &all, &n, &ignored))
+    if (r->instead || run_used_mirror(r) || keys_list(r->store, &all, &n, &ignored))
         return false;
     free(all);
     return n == 0;
@@ -52,7 +51,6 @@ void run_newest(const struct run_repo *r, const struct config *c, const struct s
     AUTO_CHAR folder = folder_of(r, c);
     newest_load(out, folder, c->host);
     newest_compare(out, all, c->host);
-    out->no_reader = has_no_reader(r);
     for (size_t i = 0; i < out->n; i++) {
         struct newest_of *one = &out->v[i];
         one->unlisted = one->lost && is_there(r, one);
