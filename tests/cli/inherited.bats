@@ -88,10 +88,10 @@ with_stack() {
 
 @test "the command of a guard has the umask and the limits that guard was started with" {
     local show="umask; ulimit -Sc; ulimit -Hc; ulimit -Ss; ulimit -Hs"
-    limited() { (umask 027 && ulimit -Hc 2000 && ulimit -Sc 1000 && ulimit -Hs 9000 && ulimit -Ss 900 && exec "$@"); }
+    with_limits() { (umask 027 && ulimit -Hc 2000 && ulimit -Sc 1000 && ulimit -Hs 9000 && ulimit -Ss 900 && exec "$@"); }
     init
-    expect 0 limited bash -c "$show"
+    expect 0 with_limits bash -c "$show"
     mv "$T/out" "$T/own"
-    expect 0 limited "$LIFEBOAT" -c "$T/lifeboat.conf" -q guard -- bash -c "$show"
+    expect 0 with_limits "$LIFEBOAT" -c "$T/lifeboat.conf" -q guard -- bash -c "$show"
     cmp "$T/own" "$T/out"
 }
