@@ -164,10 +164,13 @@ static int make_link(struct making *m, const char *path, struct err *e)
     const char *alias = unpack_alias(u, target), *from = alias ? alias : target;
     if (alias && strcmp(alias, path) == 0)
         return 0; /* restored with the content already */
-    AUTO_FD parent = folders_open_parent(&u->folders, from, &m->link_name);
+    mode_t was;
+    AUTO_FD parent = folders_open_parent(&u->folders, from, &m->link_name, &was);
     m->link_dir = parent;
     m->link_path = from;
-    return parent < 0 ? not_made(m, e) : make(m, e);
+    int rc = parent < 0 ? not_made(m, e) : make(m, e);
+    folder_close_again(parent, was);
+    return rc;
 }
 
 /* ---- folders ---- */
