@@ -7,12 +7,11 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#define OPEN_FOLDERS   64
-#define FOLDER_FLAGS   (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-#define STEP_FINE_NS   50000000ll   /* times move with the timer tick, at most 10 ms, and a margin */
-#define STEP_COARSE_NS 2000000000ll /* FAT's two seconds; servers with clocks of their own */
-#define XFS_MAGIC      0x58465342   /* not in linux/magic.h */
-#define FUSE_MAGIC     0x65735546
+#define OPEN_FOLDERS 64
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define STEP_FINE_NS 50000000ll /* times move with the timer tick, at most 10 ms, and a margin */
+#define XFS_MAGIC    0x58465342 /* not in linux/magic.h */
+#define FUSE_MAGIC   0x65735546
 
 static struct fs_facts facts_of(int fd)
 {
@@ -27,9 +26,9 @@ static struct fs_facts facts_of(int fd)
         return (struct fs_facts){STEP_FINE_NS, false};
     case FUSE_MAGIC:
     case NFS_SUPER_MAGIC:
-        return (struct fs_facts){STEP_COARSE_NS, false};
+        return (struct fs_facts){CLOCK_STEP_COARSE_NS, false};
     default:
-        return (struct fs_facts){STEP_COARSE_NS, true};
+        return (struct fs_facts){CLOCK_STEP_COARSE_NS, true};
     }
 }
 

@@ -7,6 +7,8 @@
 
 #include <sys/stat.h>
 
+#define CLOCK_STEP_COARSE_NS 2000000000ll /* FAT's two seconds; servers with clocks of their own */
+
 /* What a file system promises. */
 struct fs_facts {
     int64_t clock_step_ns; /* a change this long after another surely has other times */

@@ -199,10 +199,12 @@ static int64_t ns_between(const struct timespec *from, const struct timespec *to
 }
 
 /* Whether no change after `began` can leave the times as they are. A time to come was set by hand; the next
- * change sets another. */
+ * change sets another. Inodes of 128 bytes (ext2, ext3, some of ext4) hold whole seconds only. */
 static bool is_telling(const struct entry *entry, const struct timespec *began)
 {
     int64_t step = entry->folder->fs.clock_step_ns;
+    if (entry->st.st_ctim.tv_nsec == 0)
+        step = MAX(step, CLOCK_STEP_COARSE_NS);
     return ns_between(&entry->st.st_ctim, began) > step &&
            llabs(ns_between(&entry->st.st_mtim, began)) > step;
 }

@@ -379,6 +379,12 @@ static void add_notes(struct volume *v)
         source_result_note(v->out, "unchanged runs of files read again (reread-days): %llu",
                            (unsigned long long)v->read_again);
     bool is_empty = v->out->files <= 1;
+    if (walk_root_is_cache(v->walk) && !v->env->source->may_be_empty)
+        source_result_degrade(
+            v->out,
+            "%s: its own CACHEDIR.TAG marks all of it as a cache: nothing of it is stored but "
+            "the tag (exclude-caches = no, or allow-empty = yes if that is as it should be)",
+            v->env->source->path);
     if (is_empty && !v->env->source->may_be_empty)
         source_result_degrade(v->out, "%s: is empty (allow-empty = yes if that is as it should be)",
                               v->env->source->path);

@@ -31,6 +31,7 @@ struct walk {
     struct open_folders open;
     struct folder *root;
     uint64_t sockets;
+    bool is_cache;   /* the root, and nothing but its tag is visited */
     struct buf path; /* of what is being looked at; without a NUL in n */
     struct level *levels;
     size_t depth, cap;
@@ -64,6 +65,11 @@ struct walk *walk_new(const struct walk_options *o, struct err *e)
 uint64_t walk_sockets(const struct walk *w)
 {
     return w->sockets;
+}
+
+bool walk_root_is_cache(const struct walk *w)
+{
+    return w->is_cache;
 }
 
 /* ---- names ---- */
@@ -146,16 +152,17 @@ static bool has_cache_tag(int dirfd)
            memcmp(start, signature, sizeof start) == 0;
 }
 
-/* Of a cache only its tag is kept, so that it is one again after a restore. */
-static void drop_cache(struct names *n, int dirfd)
+/* Of a cache only its tag is kept, so that it is one again after a restore. false: it is none. */
+static bool drop_cache(struct names *n, int dirfd)
 {
     size_t i = 0;
     while (i < n->n && strcmp(name_at(n, i), CACHE_TAG) != 0)
         i++;
     if (i == n->n || !has_cache_tag(dirfd))
-        return;
+        return false;
     n->start[0] = n->start[i];
     n->n = 1;
+    return true;
 }
 
 /* ---- entries ---- */
@@ -212,8 +219,8 @@ static void push_level(struct walk *w, const struct walk_visitor *v, struct fold
     int why = fd < 0 ? errno : names_read(&l->names, fd);
     if (why)
         v->problem(v->ctx, path, why);
-    if (why == 0 && w->options.exclude_caches)
-        drop_cache(&l->names, fd);
+    if (why == 0 && w->options.exclude_caches && drop_cache(&l->names, fd) && w->depth == 1)
+        w->is_cache = true;
 }
 
 static void pop_level(struct walk *w)

@@ -29,7 +29,8 @@ struct walk_options {
 struct walk;
 /* Opens the root: ERR_FAILED when it is missing or no folder. Borrows what the options point to. */
 struct walk *walk_new(const struct walk_options *o, struct err *e) MUST_CHECK;
-uint64_t walk_sockets(const struct walk *w); /* passed over so far */
+uint64_t walk_sockets(const struct walk *w);   /* passed over so far */
+bool walk_root_is_cache(const struct walk *w); /* of what is below the root, only its tag was visited */
 
 /* What the walk calls. `entry` takes over its entry; not 0 ends the walk. `problem`: something could not be
  * looked at; errno says why, ENOENT when it was gone when we came. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#define TEMPORARY   ".lifeboat-"
 #define PARENT_MODE 0755 /* of a missing folder that the archive says nothing of */
 
 /* A thing in the making. It comes under its own name when that is free; what is there already is replaced in
@@ -48,14 +49,15 @@ static int create(struct making *m, const char *name)
     return mknodat(dirfd, name, type | 0600, type == AE_IFIFO ? 0 : dev);
 }
 
-/* Beside it under a name that is the same each time: what a restore that was killed left there goes now. */
+/* Beside it under a name that is the same each time: what a restore that was killed left there goes now. What
+ * this one has restored from a backup of such a thing stays: the names are others from then on. */
 static int create_here_or_beside(struct making *m)
 {
     int rc = create(m, m->name);
     if (rc == 0 || errno != EEXIST)
         return rc;
-    snprintf(m->temporary, sizeof m->temporary, ".lifeboat-%016llx",
-             (unsigned long long)XXH3_64bits(m->name, strlen(m->name)));
+    snprintf(m->temporary, sizeof m->temporary, TEMPORARY "%016llx",
+             (unsigned long long)XXH3_64bits_withSeed(m->name, strlen(m->name), m->u->temporaries));
     rc = create(m, m->temporary);
     if (rc == 0 || errno != EEXIST || unlinkat(m->folder->fd, m->temporary, 0) != 0)
         return rc;
@@ -147,6 +149,7 @@ static int make(struct making *m, struct err *e)
         rc = place_failed(e, m->shown, "close");
     if (settle(m, rc, e))
         return -1;
+    u->temporaries += strncmp(m->name, TEMPORARY, strlen(TEMPORARY)) == 0;
     u->counts->entries++;
     return 0;
 }
@@ -161,10 +164,13 @@ static int make_link(struct making *m, const char *path, struct err *e)
     const char *alias = unpack_alias(u, target), *from = alias ? alias : target;
     if (alias && strcmp(alias, path) == 0)
         return 0; /* restored with the content already */
-    AUTO_FD parent = folders_open_parent(&u->folders, from, &m->link_name);
+    mode_t was;
+    AUTO_FD parent = folders_open_parent(&u->folders, from, &m->link_name, &was);
     m->link_dir = parent;
     m->link_path = from;
-    return parent < 0 ? not_made(m, e) : make(m, e);
+    int rc = parent < 0 ? not_made(m, e) : make(m, e);
+    folder_close_again(parent, was);
+    return rc;
 }
 
 /* ---- folders ---- */

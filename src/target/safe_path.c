@@ -203,7 +203,27 @@ struct level *folders_go(struct folders *f, const char *path, enum folders_last 
     return &f->v[f->n - 1];
 }
 
-int folders_open_parent(const struct folders *f, const char *path, const char **name)
+/* *was: its mode, when it had to be opened to its owner; else 0. */
+static int open_restored(int parent, const char *name, mode_t *was)
+{
+    struct stat st;
+    *was = 0;
+    if (faccessat(parent, name, R_OK | X_OK, AT_EACCESS) != 0 && errno == EACCES &&
+        fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+        fchmodat(parent, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+        *was = st.st_mode;
+    return openat(parent, name, FOLDER_FLAGS);
+}
+
+void folder_close_again(int fd, mode_t was)
+{
+    int why = errno;
+    if (was)
+        (void)!fchmod(fd, was & 07777);
+    errno = why;
+}
+
+int folders_open_parent(const struct folders *f, const char *path, const char **name, mode_t *was)
 {
     const char *slash = strrchr(path, '/');
     const char *p;
@@ -215,11 +235,14 @@ int folders_open_parent(const struct folders *f, const char *path, const char **
         p = parent;
     }
     int fd = fcntl(start->fd, F_DUPFD_CLOEXEC, 0);
+    *was = 0;
     while (fd >= 0 && *p) {
         size_t n = strcspn(p, "/");
         AUTO_CHAR part = xstrndup(p, n);
         AUTO_FD above = fd;
-        fd = openat(above, part, FOLDER_FLAGS);
+        mode_t above_was = *was;
+        fd = open_restored(above, part, was);
+        folder_close_again(above, above_was);
         p = next_name(p, n);
     }
     return fd;

@@ -37,8 +37,10 @@ struct level *folders_go(struct folders *f, const char *path, enum folders_last 
                          struct err *e) MUST_CHECK;
 
 /* Opens the folder that holds the last name of a clean path, making nothing. The caller's fd; -1 with errno.
+ * One that has its archived mode by now, and is closed to its owner by it, is opened: folder_close_again().
  */
-int folders_open_parent(const struct folders *f, const char *path, const char **name) MUST_CHECK;
+int folders_open_parent(const struct folders *f, const char *path, const char **name, mode_t *was) MUST_CHECK;
+void folder_close_again(int fd, mode_t was); /* keeps errno */
 
 void folders_free(struct folders *f); /* leaves all, the root last */
 

@@ -14,8 +14,9 @@ struct unpacking {
     struct feed *in;
     struct archive *a;
     struct folders folders;
-    bool *found;     /* by `only` */
-    uint64_t failed; /* entries */
+    bool *found;          /* by `only` */
+    uint64_t failed;      /* entries */
+    uint64_t temporaries; /* restored things whose names are like those of things in the making */
     struct err first_failure;
     struct err *e; /* of the whole: the feed's errors come out here */
 };

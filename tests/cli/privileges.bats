@@ -45,12 +45,19 @@ given_away() {
 
 @test "restore and drill need no capability" {
     wants_root
+    mkdir -p "$T/files/shut/deeper"
+    echo three >"$T/files/shut/deeper/first"
+    ln "$T/files/shut/deeper/first" "$T/files/zz-link"
     given_away
+    chmod 0 "$T/files/shut/deeper"
+    chmod 600 "$T/files/shut"
     expect 0 as_other "$T/lifeboat" -c "$T/lifeboat.conf" -q init
     expect 0 as_other +dac_read_search "$T/lifeboat" -c "$T/lifeboat.conf" -q backup
     install -d -o 64242 "$T/to"
     expect 0 as_other "$T/lifeboat" -c "$T/lifeboat.conf" restore latest files --to "$T/to/back"
     same_files "$T/to/back"
+    [ "$T/to/back/zz-link" -ef "$T/to/back/shut/deeper/first" ]
+    [ "$(stat -c %a "$T/to/back/shut" "$T/to/back/shut/deeper" | tr '\n' ' ')" = "600 0 " ]
     expect 0 as_other "$T/lifeboat" -c "$T/lifeboat.conf" --json drill
     json 'd["proven"] and any("owner" in n for s in d["sources"] for n in s["notes"])'
 }

@@ -34,23 +34,29 @@ ssize_t pread(int fd, void *p, size_t n, off_t at)
     return got;
 }
 
-static off_t told_less; /* by fstat() of a file */
+static off_t told_less;    /* by fstat() of a file */
+static bool whole_seconds; /* of the ctime */
 
 int fstat(int fd, struct stat *st)
 {
     int rc = (int)syscall(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
     if (rc == 0 && S_ISREG(st->st_mode))
         st->st_size -= told_less;
+    if (rc == 0 && whole_seconds)
+        st->st_ctim.tv_nsec = 0;
     return rc;
 }
 
-static int hours; /* what the clock is ahead */
+static int hours;              /* what the clock is ahead */
+static struct timespec clock_; /* what it says, when set */
 
 int clock_gettime(clockid_t id, struct timespec *t)
 {
     int rc = (int)syscall(SYS_clock_gettime, id, t);
     if (rc == 0 && id == CLOCK_REALTIME)
         t->tv_sec += hours * 3600;
+    if (rc == 0 && id == CLOCK_REALTIME && clock_.tv_sec)
+        *t = clock_;
     return rc;
 }
 
@@ -116,6 +122,8 @@ static int set_up(void **state)
     fail_from = -1;
     told_less = 0;
     hours = 1;
+    whole_seconds = false;
+    clock_ = (struct timespec){0};
     return 0;
 }
 
@@ -225,6 +233,23 @@ static void a_young_file_is_not_settled(void **state)
     store_file();
     expect_seeded(TAR_WHOLE, 1, 1000, 1);
     assert_false(scene.result.settled);
+}
+
+/* Where a file system keeps whole seconds, a change 800 ms after another may leave the times as they are. */
+static void a_ctime_in_whole_seconds_settles_later(void **state)
+{
+    (void)state;
+    for (int seconds = 0; seconds <= 3; seconds += 3) {
+        tear_down(NULL);
+        set_up(NULL);
+        list_file(1000, 1);
+        whole_seconds = true;
+        scene.entries[1]->st.st_ctim.tv_nsec = 0;
+        clock_ = (struct timespec){scene.entries[1]->st.st_ctim.tv_sec + seconds, 800000000};
+        store_file();
+        expect_seeded(TAR_WHOLE, 1, 1000, 1);
+        assert_int_equal(scene.result.settled, seconds > 2);
+    }
 }
 
 static void a_file_from_the_future_settles_too(void **state)
@@ -658,6 +683,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(an_unchanged_file),
         CASE(a_young_file_is_not_settled),
+        CASE(a_ctime_in_whole_seconds_settles_later),
         CASE(a_file_from_the_future_settles_too),
         CASE(a_vanished_file),
         CASE(a_symlink_in_its_place_is_not_followed),

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 /* ---- what comes back ---- */
 static void test_kinds(void **state)
@@ -359,6 +360,31 @@ static void test_overwrite(void **state)
     test_tar_done(&t);
 }
 
+/* A backup of what a killed restore left behind is restored as anything else, also beside the file it belongs
+ * to. */
+static void test_archived_temporary(void **state)
+{
+    struct world *w = *state;
+    struct tar t;
+    AUTO_CHAR name = xasprintf(".lifeboat-%016llx", (unsigned long long)XXH3_64bits("file", 4));
+    test_tar_begin(&t);
+    test_tar_add_folder(&t, ".", 0755);
+    test_tar_add_file(&t, name, "left behind");
+    test_tar_add_file(&t, "file", "new");
+    struct bytes b = test_tar_end(&t);
+    assert_int_equal(mkdir(w->in, 0755), 0);
+    w->fd = open(w->in, O_RDONLY | O_DIRECTORY);
+    world_make_file(w->in, "file", "old");
+    w->o.overwrite = true;
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(world_stream(w, b), 0);
+        assert_file_content(w, name, "left behind");
+        assert_file_content(w, "file", "new");
+        assert_int_equal(count_names_in(w->in), 2);
+    }
+    test_tar_done(&t);
+}
+
 /* The last of several entries of one name counts: a file that changed while it was read is in there twice. A
  * folder that is left and entered again keeps its time. */
 static void test_twice(void **state)
@@ -452,10 +478,19 @@ static void test_aliases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_WORLD(test_kinds),      WITH_WORLD(test_times),         WITH_WORLD(test_names),
-        WITH_WORLD(test_deep),       WITH_WORLD(test_sparse),        WITH_WORLD(test_links),
-        WITH_WORLD(test_attributes), WITH_WORLD(test_inherited_acl), WITH_WORLD(test_setuid),
-        WITH_WORLD(test_overwrite),  WITH_WORLD(test_twice),         WITH_WORLD(test_only),
+        WITH_WORLD(test_kinds),
+        WITH_WORLD(test_times),
+        WITH_WORLD(test_names),
+        WITH_WORLD(test_deep),
+        WITH_WORLD(test_sparse),
+        WITH_WORLD(test_links),
+        WITH_WORLD(test_attributes),
+        WITH_WORLD(test_inherited_acl),
+        WITH_WORLD(test_setuid),
+        WITH_WORLD(test_overwrite),
+        WITH_WORLD(test_archived_temporary),
+        WITH_WORLD(test_twice),
+        WITH_WORLD(test_only),
         WITH_WORLD(test_aliases),
     };
     return cmocka_run_group_tests_name("directory", tests, NULL, NULL);

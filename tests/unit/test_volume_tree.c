@@ -315,6 +315,20 @@ static void excludes_caches_and_sockets(void **state)
     expect_text("cache/AAA", "x");
 }
 
+static void a_volume_that_is_a_cache_is_looked_at(void **state)
+{
+    (void)state;
+    scene_put_text("CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+    scene_put_text("data", "x");
+    scene.source.exclude_caches = true;
+    scene_back_up();
+    expect_degraded("its own CACHEDIR.TAG marks all of it as a cache");
+    scene_expect_absent("data");
+    scene.source.may_be_empty = true;
+    scene_back_up();
+    expect_good();
+}
+
 static void an_empty_volume_is_looked_at(void **state)
 {
     (void)state;
@@ -504,6 +518,7 @@ int main(void)
         CASE(a_file_that_vanishes_is_a_note),
         CASE(unreadable_things_are_named),
         CASE(excludes_caches_and_sockets),
+        CASE(a_volume_that_is_a_cache_is_looked_at),
         CASE(an_empty_volume_is_looked_at),
         CASE(a_missing_folder_is_a_failure),
         CASE(asked_to_stop_it_stops),
