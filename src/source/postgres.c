@@ -5,6 +5,7 @@
 #include "source/pg_client.h"
 #include "source/pg_globals.h"
 #include "source/pg_last.h"
+#include "source/pg_settings.h"
 #include "source/pg_tables.h"
 #include "source/source.h"
 
@@ -270,6 +271,13 @@ static int note_hidden_options(struct dump *d, struct err *e)
     return 0;
 }
 
+/* What a server of another zone would make of it is not what it is here. */
+static int keep_settings(struct dump *d, struct err *e)
+{
+    struct err why = ERR_INIT;
+    return pg_settings_read(&d->pg, &d->job->out->server_settings, &why) ? stop_check(e) : 0;
+}
+
 /* Partitions come and go with the calendar, so they are not missed, and their rows are the table's. */
 static void remember_tables(struct dump *d, const struct pg_archive *a)
 {
@@ -329,7 +337,7 @@ static int dump_database(struct job *j, const char *name, struct err *e)
     s = open_stream(j, data_name);
     struct flow f = {.stream = s, .archive = a};
     if (run_pg_dump(&d, &f, e) || compare_tables(&d, a, e) || note_hidden_options(&d, e) ||
-        stream_finish(s, &info, e))
+        keep_settings(&d, e) || stream_finish(s, &info, e))
         return -1;
     source_result_add_stream(j->out, &info);
     j->out->bytes += f.bytes;

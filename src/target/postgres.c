@@ -23,6 +23,7 @@ static void pg_restore_free(struct pg_restore *r)
         close(r->spool);
     pg_archive_free(r->archive);
     pg_contents_free(&r->contents);
+    strings_free(&r->settings);
     strings_free(&r->about);
     strings_free(&r->errors);
 }
