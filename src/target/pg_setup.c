@@ -199,13 +199,23 @@ static int say_settings(struct pg_restore *r, struct err *e)
     return 0;
 }
 
+/* From elsewhere, for nothing of what is in it is asked then, as triggers of a login; but names of roles, and
+ * comments, are bytes that each database reads in its own encoding. */
+static int connect_about(const struct pg_restore *r, struct pg *p, struct err *e)
+{
+    for (size_t i = 0; i < r->about.n; i++)
+        for (const char *c = r->about.v[i]; *c; c++)
+            if ((uint8_t)*c > 0x7f)
+                return pg_connect(p, r->o->connection, r->into, e) || pg_without_limits(p, e) ? -1 : 0;
+    return pg_database_server(p, r->o->connection, r->into, e);
+}
+
 int pg_setup_database(struct pg_restore *r, struct err *e)
 {
     AUTO(pg) p = PG_NONE;
     if (create_database(r, e))
         return -1;
-    if (!is_about_nothing(r) &&
-        (pg_database_server(&p, r->o->connection, r->into, e) || say_values(r, &p, false, e)))
+    if (!is_about_nothing(r) && (connect_about(r, &p, e) || say_values(r, &p, false, e)))
         return -1;
     return say_settings(r, e);
 }
@@ -254,7 +264,7 @@ int pg_setup_finish(struct pg_restore *r, struct err *e)
     AUTO(pg) p = PG_NONE;
     if (is_about_nothing(r))
         return 0;
-    if (pg_database_server(&p, r->o->connection, r->into, e) || say_values(r, &p, true, e))
+    if (connect_about(r, &p, e) || say_values(r, &p, true, e))
         return -1;
     for (size_t i = 0; i < r->about.n; i++) {
         struct err why = ERR_INIT;

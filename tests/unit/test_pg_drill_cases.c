@@ -351,6 +351,31 @@ static void test_other_encoding(void **state)
     drilling_free(&d);
 }
 
+/* Names of roles have no encoding: each database reads their bytes in its own. */
+static void test_roles_of_other_encoding(void **state)
+{
+    (void)state;
+    struct drilling d;
+    cluster_sql("postgres", "CREATE DATABASE west TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+    cluster_sql("west",
+                "CREATE ROLE \"J\xfcrgen\"; CREATE ROLE \"caf\xe9\"; GRANT \"caf\xe9\" TO \"J\xfcrgen\";"
+                "CREATE TABLE t AS SELECT 1 AS i; ALTER TABLE t OWNER TO \"J\xfcrgen\";"
+                "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO \"caf\xe9\" USING (true);"
+                "ALTER ROLE \"J\xfcrgen\" IN DATABASE west SET work_mem = '5MB'");
+    drilling_init(&d, "west");
+    drilling_backup(&d);
+    drilling_in_private(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    d.settings.scratch = d.here;
+    drilling_run(&d);
+    assert_proven(&d);
+    assert_false(cluster_has_database_like("lifeboat_drill"));
+    drilling_free(&d);
+    cluster_sql("west", "DROP TABLE t; ALTER ROLE \"J\xfcrgen\" IN DATABASE west RESET work_mem;"
+                        "DROP ROLE \"J\xfcrgen\"; DROP ROLE \"caf\xe9\"");
+}
+
 /* ---- what this machine lacks ---- */
 
 static void replace_all(struct buf *b, const char *from, const char *to)
@@ -629,6 +654,7 @@ int main(void)
         cmocka_unit_test(test_roles),
         cmocka_unit_test(test_tablespaces),
         cmocka_unit_test(test_other_encoding),
+        cmocka_unit_test(test_roles_of_other_encoding),
         cmocka_unit_test(test_missing_extension),
         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_no_such_locale),
