@@ -432,6 +432,26 @@ static void test_no_such_locale(void **state)
     drilling_free(&d);
 }
 
+/* Nobody is told to drop a database of a server that is gone. */
+static void test_scratch_ends(void **state)
+{
+    (void)state;
+    struct drilling d;
+    make_one("survivor");
+    drilling_init(&d, "survivor");
+    drilling_backup(&d);
+    drilling_in_private(&d);
+    char *path = cluster_fake(
+        "pg_restore", "case \" $*\" in *\" --dbname=\"*) psql -qX -d template1 -c \"COPY (SELECT 1) TO "
+                      "PROGRAM 'kill -QUIT \\$(head -n 1 postmaster.pid)'\" ;; esac\nexec $real \"$@\"");
+    drilling_run(&d);
+    cluster_fake_end("pg_restore", path);
+    assert_unable(&d, "the scratch server ended during the drill");
+    for (size_t i = 0; i < d.result.notes.n; i++)
+        assert_null(strstr(d.result.notes.v[i], "drop it"));
+    drilling_free(&d);
+}
+
 static void test_stopped(void **state)
 {
     (void)state;
@@ -658,6 +678,7 @@ int main(void)
         cmocka_unit_test(test_missing_extension),
         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_no_such_locale),
+        cmocka_unit_test(test_scratch_ends),
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_server_set_aside),
         cmocka_unit_test(test_attack_by_event_trigger),
