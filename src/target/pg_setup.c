@@ -1,6 +1,7 @@
 #include "target/pg_target.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "source/pg_settings.h"
 
 #include <stdlib.h>
@@ -184,18 +185,21 @@ static int say_settings(struct pg_restore *r, struct err *e)
 {
     AUTO(pg) p = PG_NONE;
     AUTO(buf) list = BUF_NONE;
+    AUTO(strings) notes = STRINGS_NONE;
     if (pg_restore_has_tables(r) || !r->o->settings || r->o->settings->n == 0)
         return 0;
     if (pg_connect(&p, r->o->connection, r->into, e) ||
-        pg_settings_use(&p, r->o->settings, &r->settings, &r->counts->notes, e))
+        pg_settings_use(&p, r->o->settings, &r->settings, &notes, e))
         return err_wrap(e, "the settings of its server");
     for (size_t i = 0; i < r->settings.n; i++)
         buf_add_fmt(&list, "%s%s", i ? ", " : "", r->settings.v[i]);
+    /* Nothing is wrong: other machines have other locales. */
+    for (size_t i = 0; i < notes.n; i++)
+        log_info("%s", notes.v[i]);
     if (list.n && !r->o->report)
-        strings_add_fmt(&r->counts->notes,
-                        "its server had %s, by which it was filled and checked; this one has other settings: "
-                        "ALTER DATABASE ... SET them if applications rely on them",
-                        buf_cstr(&list));
+        log_warn("its server had %s, by which it was filled and checked; this one has other settings: "
+                 "ALTER DATABASE ... SET them if applications rely on them",
+                 buf_cstr(&list));
     return 0;
 }
 

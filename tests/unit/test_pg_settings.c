@@ -69,7 +69,7 @@ static void test_server_in_tokyo(void **state)
     r.o.settings = &d.source.server_settings;
     assert_restored(r, buf_bytes(&data), "tokyo back");
     assert_days("tokyo back");
-    assert_sentence(&r.counts.notes, "its server had TimeZone=Asia/Tokyo, by which it was filled");
+    assert_int_equal(r.counts.notes.n, 0);
     AUTO_CHAR zone = cluster_value("tokyo back", "SHOW timezone"); /* nothing was left behind */
     assert_string_equal(zone, was);
     AUTO(restoring) jobs = {.o = {.settings = &d.source.server_settings, .jobs = 2}};
