@@ -94,8 +94,9 @@ struct snapshot_source {
     char *error; /* of a failed one; NULL */
     struct stream_info *streams;
     size_t stream_count;
-    char *server_id;         /* databases: the system identifier of their server; NULL: not known */
-    uint64_t database_bytes; /* what they take on it; 0: not known */
+    char *server_id;                /* databases: the system identifier of their server; NULL: not known */
+    uint64_t database_bytes;        /* what they take on it; 0: not known */
+    struct strings server_settings; /* "NAME=VALUE": what it says of the meaning of values */
     struct proof proof;
 };
 struct snapshot {

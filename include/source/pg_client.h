@@ -72,6 +72,7 @@ struct pg_program {
     char *list;                           /* in there; or: */
     int list_fd;                          /* here, borrowed; 0: none */
     struct strings arguments;
+    struct buf settings;        /* as in PGOPTIONS */
     struct strings environment; /* "NAME=value" or "NAME" to remove */
 };
 #define PG_PROGRAM_NONE \
@@ -83,12 +84,15 @@ struct pg_program {
  * `at_least` (0: no matter). ERR_USAGE naming the package to install when there is none. */
 int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, int at_least,
                    struct err *e) MUST_CHECK;
+/* "NAME=VALUE", for its sessions, where the connection's own options say nothing else. Before it connects. */
+void pg_program_set(struct pg_program *g, const char *setting);
 /* Makes it connect where p is connected, to `database` (NULL: p's). */
 int pg_program_connect(struct pg_program *g, const struct pg *p, const char *database,
                        struct err *e) MUST_CHECK;
-/* Adds the variables (as in child_options.setenv) that lead any program of libpq to where p is connected: a
- * command of the user's. */
-int pg_variables(const struct pg *p, const char *database, struct strings *out, struct err *e) MUST_CHECK;
+/* Adds the variables (as in child_options.setenv) that lead any program of libpq to where p is connected,
+ * with these settings: a command of the user's. */
+int pg_variables(const struct pg *p, const char *database, const struct strings *settings,
+                 struct strings *out, struct err *e) MUST_CHECK;
 void pg_program_add(struct pg_program *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Adds --use-list. `fd` stays open until the program has ended. */
 int pg_program_use_list(struct pg_program *g, int fd, struct err *e) MUST_CHECK;

@@ -40,11 +40,12 @@ struct source_result {
     struct strings notes;        /* worth saying, not worth worrying */
     struct stream_info *streams; /* owned; the main one ("data") first */
     size_t stream_count;
-    uint64_t bytes;          /* of the main streams */
-    uint64_t files;          /* entries of a volume, tables of a database, 0 of a command */
-    char *server_id;         /* databases: the system identifier of their server, or NULL; owned */
-    uint64_t database_bytes; /* what they take on it */
-    struct buf state;        /* kept by the run in [state] for the next night's comparison */
+    uint64_t bytes;                 /* of the main streams */
+    uint64_t files;                 /* entries of a volume, tables of a database, 0 of a command */
+    char *server_id;                /* databases: the system identifier of their server, or NULL; owned */
+    uint64_t database_bytes;        /* what they take on it */
+    struct strings server_settings; /* "NAME=VALUE": what that server says of the meaning of values */
+    struct buf state;               /* kept by the run in [state] for the next night's comparison */
 };
 #define SOURCE_RESULT_NONE \
     {                      \

@@ -91,8 +91,10 @@ struct target_postgres_options {
     const struct pg_container *container; /* that its server runs in, whose pg_restore is taken; or NULL */
     bool clean;    /* an existing non-empty database is replaced: restored beside it, swapped by rename */
     unsigned jobs; /* > 1: spooled to a file first, pg_restore -j */
-    const char *const *tables; /* "schema.table" or "table": only these; NULL: all */
-    struct feed *globals;      /* roles first (psql script of pg_dumpall); NULL: no */
+    const char *const *tables;      /* "schema.table" or "table": only these; NULL: all */
+    const struct strings *settings; /* "NAME=VALUE", of the server that it is from: by them it is filled and
+                                       checked, where the database says nothing else; NULL: not known */
+    struct feed *globals;           /* roles first (psql script of pg_dumpall); NULL: no */
     const char *spool_dir;
     /* For drills: */
     bool no_subscriptions; /* left out, with what is said about them */

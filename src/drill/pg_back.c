@@ -20,6 +20,7 @@ int pg_drill_restore(const struct pg_drill_database *b, const char *database, bo
     AUTO_CHAR connection = xasprintf("%s %s", b->d->server.connection, named);
     const struct target_postgres_options o = {.connection = connection,
                                               .container = b->d->server.container,
+                                              .settings = &env->source->server_settings,
                                               .jobs = 1,
                                               .spool_dir = scratch_path(env->scratch),
                                               .no_subscriptions = true,

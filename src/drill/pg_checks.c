@@ -1,6 +1,8 @@
 /* What the user asks of a restored database. */
 #include "pg_drill.h"
 
+#include "source/pg_settings.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,12 +30,25 @@ static int run_command(const struct pg_drill_database *b, const struct strings *
     return rc;
 }
 
+/* To the database, with the settings that its server had. *set, when not NULL, gets those that it needs. */
+static int connect_as_home(const struct pg_drill_database *b, struct pg *p, struct strings *set,
+                           struct err *e)
+{
+    AUTO(strings) notes = STRINGS_NONE; /* the restore said them */
+    AUTO(strings) used = STRINGS_NONE;
+    return pg_drill_connect(b->d, p, b->scratch_name, e) ||
+                   pg_settings_use(p, &b->d->env->source->server_settings, set ? set : &used, &notes, e)
+               ? -1
+               : 0;
+}
+
 int pg_after_restore(const struct pg_drill_database *b, bool *held, struct err *e)
 {
     AUTO(pg) p = PG_NONE;
     AUTO(strings) variables = STRINGS_NONE;
+    AUTO(strings) set = STRINGS_NONE;
     struct err why = ERR_INIT;
-    if (pg_drill_connect(b->d, &p, b->scratch_name, e) || pg_variables(&p, b->scratch_name, &variables, e))
+    if (connect_as_home(b, &p, &set, e) || pg_variables(&p, b->scratch_name, &set, &variables, e))
         return -1;
     strings_add_fmt(&variables, "LIFEBOAT_SOURCE=%s", b->d->env->source->name);
     *held = run_command(b, &variables, &why) == 0;
@@ -101,7 +116,7 @@ static int check(const struct pg_drill_database *b, const struct config_assert *
     AUTO_RESULT r = NULL;
     AUTO_CHAR shown = text_printable(a->sql, MIN(strlen(a->sql), (size_t)SHOWN));
     struct err why = ERR_INIT;
-    if (pg_drill_connect(b->d, &p, b->scratch_name, e) ||
+    if (connect_as_home(b, &p, NULL, e) ||
         pg_query(&p, "SET statement_timeout = '" ASSERT_LIMIT "'", NULL, NULL, e))
         return -1;
     p.patience_s = ASSERT_PATIENCE_S;

@@ -215,13 +215,51 @@ static int try_roles(struct stubs *s, struct err *e)
     return 0;
 }
 
+/* ---- where to make them ---- */
+static bool is_ascii(struct bytes b)
+{
+    for (size_t i = 0; i < b.n; i++)
+        if (b.p[i] > 0x7f)
+            return false;
+    return true;
+}
+
+/* A fingerprint has texts of other encodings in base64. */
+static bool all_is_ascii(const struct pg_drill_database *b)
+{
+    static const char other[] = "{\"b64\":";
+    return is_ascii(buf_bytes(&b->d->globals)) && is_ascii(buf_bytes(&b->stored)) &&
+           !(b->stored.n && memmem(b->stored.p, b->stored.n, other, strlen(other)));
+}
+
+/* Names of roles are bytes that each database reads in its own encoding: other bytes than ASCII are said
+ * where none is checked, in a database of no encoding. */
+static int make(struct stubs *s, struct err *e)
+{
+    struct pg_drill_database *b = s->b;
+    char room[64];
+    AUTO(pg) p = PG_NONE;
+    struct err ignored = ERR_INIT;
+    pg_side_name(room, "drill");
+    AUTO_CHAR sql = xasprintf("CREATE DATABASE %s TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' "
+                              "LC_CTYPE 'C'",
+                              room);
+    if (pg_drill_connect(b->d, &p, "template1", e))
+        return -1;
+    int made = all_is_ascii(b) ? 1 : run(&p, sql, e);
+    int rc = made < 0 || pg_drill_connect(b->d, &s->p, made ? "template1" : room, e) || find_powerful(s, e) ||
+             use_globals(s, e) || use_owners(s, e) || use_tablespaces(s, e) || try_roles(s, e);
+    pg_free(&s->p);
+    if (made == 0 && pg_database_drop(&p, room, rc ? &ignored : e))
+        rc = -1;
+    return rc ? -1 : 0;
+}
+
 int pg_roles_make(struct pg_drill_database *b, struct err *e)
 {
     struct stubs s = {.b = b};
     b->tablespaces = true;
-    int rc = pg_drill_connect(b->d, &s.p, "template1", e) || find_powerful(&s, e) || use_globals(&s, e) ||
-             use_owners(&s, e) || use_tablespaces(&s, e) || try_roles(&s, e);
-    pg_free(&s.p);
+    int rc = make(&s, e);
     strings_free(&s.made);
     strings_free(&s.powerful);
     return rc ? -1 : 0;

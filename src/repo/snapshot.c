@@ -53,6 +53,7 @@ void snapshot_free(struct snapshot *s)
         free(src->streams);
         strings_free(&src->reasons);
         strings_free(&src->notes);
+        strings_free(&src->server_settings);
     }
     free(s->sources);
     free(s->host);
@@ -95,6 +96,8 @@ static json_t *encode_source(const struct snapshot_source *s)
         json_object_set_new(o, "server_id", json_string(s->server_id));
     if (s->database_bytes)
         json_object_set_new(o, "database_bytes", json_integer((json_int_t)s->database_bytes));
+    if (s->server_settings.n)
+        json_object_set_new(o, "server_settings", json_list_write(&s->server_settings));
     return o;
 }
 
@@ -153,6 +156,7 @@ static bool decode_source(const json_t *o, struct snapshot_source *out)
     if (*json_text(o, "server_id"))
         out->server_id = xstrdup(json_text(o, "server_id"));
     (void)json_u64(o, "database_bytes", &out->database_bytes);
+    json_list_read(json_object_get(o, "server_settings"), &out->server_settings);
     json_list_read(json_object_get(o, "reasons"), &out->reasons);
     json_list_read(json_object_get(o, "notes"), &out->notes);
     out->seconds = json_seconds(o, "seconds");

@@ -122,7 +122,8 @@ static void move_result(struct snapshot_source *to, struct source_result *from)
     to->database_bytes = from->database_bytes;
     to->reasons = from->reasons;
     to->notes = from->notes;
-    from->reasons = from->notes = (struct strings)STRINGS_NONE;
+    to->server_settings = from->server_settings;
+    from->reasons = from->notes = from->server_settings = (struct strings)STRINGS_NONE;
     if (from->verdict == VERDICT_FAILED)
         return; /* what streams it began are abandoned */
     to->streams = STEAL(from->streams);

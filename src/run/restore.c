@@ -63,6 +63,7 @@ static struct target_postgres_options database_options(const struct restoring *r
                                             .container = i->server.container.id ? &i->server.container : NULL,
                                             .clean = r->o->clean,
                                             .tables = tables,
+                                            .settings = &i->source->server_settings,
                                             .jobs = MAX(1u, r->o->jobs),
                                             .spool_dir = r->repo->spool_dir};
 }

@@ -182,7 +182,7 @@ static void describe_inside(struct pg_program *g, const struct pg *p)
     strings_add_fmt(&g->environment, "PGUSER=%s", PQuser(p->conn));
     strings_add_fmt(&g->environment, password && *password ? "PGPASSWORD=%s" : "PGPASSWORD",
                     password ? password : "");
-    strings_add_fmt(&g->environment, "PGOPTIONS=%s " PINS, options ? options : "");
+    strings_add_fmt(&g->environment, "PGOPTIONS=%s%s " PINS, buf_cstr(&g->settings), options ? options : "");
     strings_add(&g->environment, "PGSSLMODE=prefer");
     strings_add(&g->environment, "PGHOSTADDR");
     strings_add(&g->environment, "PGPASSFILE");
@@ -199,7 +199,8 @@ static int describe_connection(struct pg_program *g, const struct pg *p, const c
     for (PQconninfoOption *o = all; o->keyword; o++) {
         const char *value = value_of(p, o, database);
         if (strcmp(o->keyword, "options") == 0)
-            strings_add_fmt(&g->environment, "PGOPTIONS=%s " PINS, value ? value : "");
+            strings_add_fmt(&g->environment, "PGOPTIONS=%s%s " PINS, buf_cstr(&g->settings),
+                            value ? value : "");
         else if (!value || !*value || (o->envvar && is_fixed(o->envvar)))
             continue;
         else if (o->envvar) /* defaults, too: our environment may say something else */
@@ -274,6 +275,17 @@ static void set_encoding(struct pg_program *g, const struct pg *p)
         }
 }
 
+void pg_program_set(struct pg_program *g, const char *setting)
+{
+    buf_add_fmt(&g->settings, "-c ");
+    for (; *setting; setting++) {
+        if (*setting == ' ' || *setting == '\\')
+            buf_add_u8(&g->settings, '\\');
+        buf_add_u8(&g->settings, (uint8_t)*setting);
+    }
+    buf_add_u8(&g->settings, ' ');
+}
+
 int pg_program_connect(struct pg_program *g, const struct pg *p, const char *database, struct err *e)
 {
     AUTO(buf) conninfo = BUF_NONE;
@@ -292,17 +304,21 @@ int pg_program_connect(struct pg_program *g, const struct pg *p, const char *dat
     return 0;
 }
 
-int pg_variables(const struct pg *p, const char *database, struct strings *out, struct err *e)
+int pg_variables(const struct pg *p, const char *database, const struct strings *settings,
+                 struct strings *out, struct err *e)
 {
     static const char *const others[] = {"PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR"};
     AUTO(buf) ignored = BUF_NONE; /* no variable exists for it: keepalives and the like */
     struct pg_program g = {.path = (char *)"other programs"};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         strings_add(&g.environment, others[i]);
+    for (size_t i = 0; i < settings->n; i++)
+        pg_program_set(&g, settings->v[i]);
     int rc = describe_connection(&g, p, database, &ignored, e);
     for (size_t i = 0; i < g.environment.n; i++)
         strings_add(out, g.environment.v[i]);
     strings_free(&g.environment);
+    buf_free(&g.settings);
     return rc;
 }
 
@@ -396,6 +412,7 @@ void pg_program_free(struct pg_program *g)
     free(g->list);
     free(g->path);
     strings_free(&g->arguments);
+    buf_free(&g->settings);
     strings_free(&g->environment); /* PGPASSWORD is among them, as it is in libpq's own memory */
     *g = (struct pg_program)PG_PROGRAM_NONE;
 }

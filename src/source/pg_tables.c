@@ -47,6 +47,29 @@ int pg_tables_list(struct pg_tables *t, struct pg *p, struct err *e)
     return 0;
 }
 
+/* The function knows the present, the column is the snapshot's. A server looks what others did when it locks
+ * a table that it has not locked yet: pg_am. */
+static const char rewritten_sql[] =
+    "SELECT n.nspname, c.relname"
+    "  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+    "   AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode"
+    "   AND EXISTS (SELECT FROM pg_catalog.pg_am)"
+    " LIMIT 1";
+
+int pg_tables_rewritten(struct pg *p, char **name, struct err *e)
+{
+    AUTO_RESULT r = NULL;
+    *name = NULL;
+    if (pg_query(p, rewritten_sql, NULL, &r, e))
+        return err_wrap(e, "look for tables that were written anew");
+    if (PQntuples(r)) {
+        struct pg_listed l = {.schema = PQgetvalue(r, 0, 0), .name = PQgetvalue(r, 0, 1)};
+        *name = pg_listed_text(&l);
+    }
+    return 0;
+}
+
 void pg_tables_of_archive(struct pg_tables *t, const struct pg_archive *a)
 {
     t->n = pg_archive_table_count(a);

@@ -25,6 +25,9 @@ struct pg_tables {
 /* What a whole dump of the database p is connected to must define: relations of kind r, p, m, f outside the
  * system's schemas and extensions. */
 int pg_tables_list(struct pg_tables *t, struct pg *p, struct err *e) MUST_CHECK;
+/* In the session that holds a snapshot: a table that was written anew since, or was dropped, whose rows
+ * nobody sees any more who reads by that snapshot; NULL: there is none. Safe to show; caller frees. */
+int pg_tables_rewritten(struct pg *p, char **name, struct err *e) MUST_CHECK;
 void pg_tables_of_archive(struct pg_tables *t, const struct pg_archive *a);
 /* Fills has_data and rows of tables that were listed. */
 void pg_tables_count_rows(struct pg_tables *t, const struct pg_archive *a);

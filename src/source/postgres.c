@@ -5,6 +5,7 @@
 #include "source/pg_client.h"
 #include "source/pg_globals.h"
 #include "source/pg_last.h"
+#include "source/pg_settings.h"
 #include "source/pg_tables.h"
 #include "source/source.h"
 
@@ -16,9 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK     (256u << 10)
-#define PIPE_SIZE (1 << 20) /* an unprivileged process's most: /proc/sys/fs/pipe-max-size */
-#define PING_NS   30000000000ull
+#define BLOCK      (256u << 10)
+#define PIPE_SIZE  (1 << 20) /* an unprivileged process's most: /proc/sys/fs/pipe-max-size */
+#define PING_NS    30000000000ull
+#define BEGINNINGS 3 /* of a dump whose tables are written anew under it */
 
 /* One run over one server. */
 struct job {
@@ -40,6 +42,7 @@ struct dump {
     struct pg pg;
     uint64_t pinged_ns;
     char *snapshot; /* NULL: pg_dump takes its own */
+    unsigned begun; /* so many times */
     struct pg_tables listed;
 };
 
@@ -116,6 +119,26 @@ static int await_output(struct dump *d, struct child *c, struct err *e)
     }
 }
 
+/* When pg_dump speaks, it has locked its tables. What was written anew between the snapshot and that
+ * (TRUNCATE, ALTER TABLE) is empty to the snapshot, and in the dump. 1: to be begun again. */
+static int check_lost_rows(struct dump *d, struct err *e)
+{
+    AUTO_CHAR name = NULL;
+    if (!d->snapshot)
+        return 0;
+    if (pg_tables_rewritten(&d->pg, &name, e))
+        return -1;
+    if (name && d->begun < BEGINNINGS)
+        return 1;
+    if (name)
+        source_result_degrade(
+            d->job->out,
+            "database %s: table %s was written anew (TRUNCATE, ALTER TABLE, VACUUM FULL) while "
+            "its dump began, %u times: its rows may be missing; back up at another time",
+            d->shown, name, d->begun);
+    return 0;
+}
+
 /* What the dump goes through. */
 struct flow {
     struct stream *stream;
@@ -132,6 +155,9 @@ static int copy_output(struct dump *d, struct child *c, struct flow *f, struct e
     for (;;) {
         if (await_output(d, c, e))
             return -1;
+        int again = f->bytes ? 0 : check_lost_rows(d, e);
+        if (again)
+            return again;
         ssize_t n = fd_read(c->out, block.p, BLOCK, "pg_dump", e);
         if (n <= 0)
             return (int)n;
@@ -169,10 +195,26 @@ static int run_pg_dump(struct dump *d, struct flow *f, struct err *e)
     for (size_t i = 0; i < src->exclude_table_data.n; i++)
         pg_program_add(&g, "--exclude-table-data=%s", src->exclude_table_data.v[i]);
     d->pinged_ns = time_monotonic_ns();
-    if (pg_program_start(&g, &run, &c, e) || copy_output(d, &c, f, e) || pg_program_wait(&g, &c, e))
+    int rc = pg_program_start(&g, &run, &c, e) ? -1 : copy_output(d, &c, f, e);
+    if (rc)
+        return rc;
+    if (pg_program_wait(&g, &c, e))
         return -1;
     note_warnings(d, &c);
     return pg_archive_finish(f->archive, e);
+}
+
+static int take_dump(struct dump *d, struct flow *f, struct err *e)
+{
+    int rc;
+    do {
+        pg_free(&d->pg);
+        pg_tables_free(&d->listed);
+        free(STEAL(d->snapshot));
+        d->begun++;
+        rc = open_session(d, e) ? -1 : run_pg_dump(d, f, e);
+    } while (rc > 0);
+    return rc;
 }
 
 /* ---- is it all there? ---- */
@@ -270,6 +312,13 @@ static int note_hidden_options(struct dump *d, struct err *e)
     return 0;
 }
 
+/* What a server of another zone would make of it is not what it is here. */
+static int keep_settings(struct dump *d, struct err *e)
+{
+    struct err why = ERR_INIT;
+    return pg_settings_read(&d->pg, &d->job->out->server_settings, &why) ? stop_check(e) : 0;
+}
+
 /* Partitions come and go with the calendar, so they are not missed, and their rows are the table's. */
 static void remember_tables(struct dump *d, const struct pg_archive *a)
 {
@@ -324,12 +373,12 @@ static int dump_database(struct job *j, const char *name, struct err *e)
     struct stream_info info;
     d.shown = text_printable(name, strlen(name));
     if (stream_name(j, "data", d.shown, data_name, e) ||
-        stream_name(j, "fingerprint", d.shown, print_name, e) || open_session(&d, e))
+        stream_name(j, "fingerprint", d.shown, print_name, e))
         return -1;
     s = open_stream(j, data_name);
     struct flow f = {.stream = s, .archive = a};
-    if (run_pg_dump(&d, &f, e) || compare_tables(&d, a, e) || note_hidden_options(&d, e) ||
-        stream_finish(s, &info, e))
+    if (take_dump(&d, &f, e) || compare_tables(&d, a, e) || note_hidden_options(&d, e) ||
+        keep_settings(&d, e) || stream_finish(s, &info, e))
         return -1;
     source_result_add_stream(j->out, &info);
     j->out->bytes += f.bytes;

@@ -14,6 +14,7 @@ void source_result_free(struct source_result *r)
     strings_free(&r->notes);
     free(r->streams);
     free(r->server_id);
+    strings_free(&r->server_settings);
     buf_free(&r->state);
     *r = (struct source_result)SOURCE_RESULT_NONE;
 }

@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_BYTES 63 /* NAMEDATALEN - 1: the server cuts longer ones */
-#define BUSY_TRIES     20
+#define NAME_MAX_BYTES  63 /* NAMEDATALEN - 1: the server cuts longer ones */
+#define BUSY_TRIES      20
+#define LAST_TRIES      2   /* of who cleans up; five seconds each */
+#define DROP_PATIENCE_S 600 /* files of a large database on a slow disk */
+#define LAST_PATIENCE_S 30  /* after a signal: whoever sent it kills us soon */
 
 #define WRONG_OBJECT_TYPE "42809"
 
@@ -94,7 +97,8 @@ static int run_alone(struct pg *p, const char *sql, const char *const *names, st
                 return -1;
         if (pg_query(p, sql, NULL, NULL, &why) == 0)
             return 0;
-        if (strcmp(p->sqlstate, "55006") != 0 || try == BUSY_TRIES || (!p->ignores_stop && stop_check(e)))
+        if (strcmp(p->sqlstate, "55006") != 0 || try == (p->ignores_stop ? LAST_TRIES : BUSY_TRIES) ||
+            (!p->ignores_stop && stop_check(e)))
             return err_set(e, why.kind, "%s", why.text);
     }
 }
@@ -135,10 +139,13 @@ static int drop(struct pg *p, const char *name, struct err *e)
 
 int pg_database_drop(struct pg *p, const char *name, struct err *e)
 {
-    bool before = p->ignores_stop;
+    const struct pg before = *p;
+    struct err stopped = ERR_INIT;
+    p->patience_s = stop_check(&stopped) ? LAST_PATIENCE_S : DROP_PATIENCE_S;
     p->ignores_stop = true;
     int rc = drop(p, name, e);
-    p->ignores_stop = before;
+    p->ignores_stop = before.ignores_stop;
+    p->patience_s = before.patience_s;
     return rc;
 }
 

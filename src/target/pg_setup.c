@@ -1,10 +1,11 @@
 #include "target/pg_target.h"
 
 #include "base/file.h"
+#include "base/log.h"
+#include "source/pg_settings.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #define SCRIPT_LIMIT (64u << 20)
@@ -122,10 +123,6 @@ int pg_setup_read(struct pg_restore *r, struct err *e)
  * be in a restore's way. */
 static char *reset_of_value(const char *statement)
 {
-    static const char *const names[] = {
-        "DateStyle",   "IntervalStyle", "TimeZone",          "timezone_abbreviations",
-        "lc_monetary", "lc_numeric",    "lc_time",           "default_text_search_config",
-        "xmlbinary",   "xmloption",     "extra_float_digits"};
     const char *p = statement, *end = p + strlen(p);
     struct bytes t[5]; /* ALTER DATABASE a SET b */
     for (size_t i = 0; i < ARRAY_LEN(t); i++)
@@ -135,9 +132,8 @@ static char *reset_of_value(const char *statement)
         return NULL;
     const size_t quote = t[4].n > 2 && t[4].p[0] == '"';
     AUTO_CHAR name = xstrndup((const char *)t[4].p + quote, t[4].n - 2 * quote);
-    bool known = strchr(name, '.') != NULL; /* an extension's, or the application's own */
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        known |= strcasecmp(name, names[i]) == 0;
+    bool known = pg_setting_gives_meaning(name) ||
+                 strchr(name, '.') != NULL; /* an extension's, or the application's own */
     int before = (int)(t[3].p - t[0].p);
     return known ? xasprintf("%.*s RESET %.*s", before, statement, (int)t[4].n, (const char *)t[4].p) : NULL;
 }
@@ -163,12 +159,9 @@ static int say_values(struct pg_restore *r, struct pg *p, bool back, struct err 
     return 0;
 }
 
-/* 1: there is nothing to be said about the database. */
-static int connect_about(struct pg_restore *r, struct pg *p, struct err *e)
+static bool is_about_nothing(const struct pg_restore *r)
 {
-    if (pg_restore_has_tables(r) || r->about.n == 0)
-        return 1;
-    return pg_database_server(p, r->o->connection, r->into, e);
+    return pg_restore_has_tables(r) || r->about.n == 0;
 }
 
 static int create_database(struct pg_restore *r, struct err *e)
@@ -187,13 +180,48 @@ static int create_database(struct pg_restore *r, struct err *e)
                    advice ? "; " : "", advice ? advice : "");
 }
 
+/* What its server said, and not the database, is in no dump. A drill's scratch is nobody's server. */
+static int say_settings(struct pg_restore *r, struct err *e)
+{
+    AUTO(pg) p = PG_NONE;
+    AUTO(buf) list = BUF_NONE;
+    AUTO(strings) notes = STRINGS_NONE;
+    if (pg_restore_has_tables(r) || !r->o->settings || r->o->settings->n == 0)
+        return 0;
+    if (pg_connect(&p, r->o->connection, r->into, e) ||
+        pg_settings_use(&p, r->o->settings, &r->settings, &notes, e))
+        return err_wrap(e, "the settings of its server");
+    for (size_t i = 0; i < r->settings.n; i++)
+        buf_add_fmt(&list, "%s%s", i ? ", " : "", r->settings.v[i]);
+    /* Nothing is wrong: other machines have other locales. */
+    for (size_t i = 0; i < notes.n; i++)
+        log_info("%s", notes.v[i]);
+    if (list.n && !r->o->report)
+        log_warn("its server had %s, by which it was filled and checked; this one has other settings: "
+                 "ALTER DATABASE ... SET them if applications rely on them",
+                 buf_cstr(&list));
+    return 0;
+}
+
+/* From elsewhere, for nothing of what is in it is asked then, as triggers of a login; but names of roles, and
+ * comments, are bytes that each database reads in its own encoding. */
+static int connect_about(const struct pg_restore *r, struct pg *p, struct err *e)
+{
+    for (size_t i = 0; i < r->about.n; i++)
+        for (const char *c = r->about.v[i]; *c; c++)
+            if ((uint8_t)*c > 0x7f)
+                return pg_connect(p, r->o->connection, r->into, e) || pg_without_limits(p, e) ? -1 : 0;
+    return pg_database_server(p, r->o->connection, r->into, e);
+}
+
 int pg_setup_database(struct pg_restore *r, struct err *e)
 {
     AUTO(pg) p = PG_NONE;
     if (create_database(r, e))
         return -1;
-    int rc = connect_about(r, &p, e);
-    return rc ? MIN(rc, 0) : say_values(r, &p, false, e);
+    if (!is_about_nothing(r) && (connect_about(r, &p, e) || say_values(r, &p, false, e)))
+        return -1;
+    return say_settings(r, e);
 }
 
 /* Whether what was restored may take the place of another database: pg_restore's exit status is one word,
@@ -238,10 +266,9 @@ int pg_setup_verify(struct pg_restore *r, struct err *e)
 int pg_setup_finish(struct pg_restore *r, struct err *e)
 {
     AUTO(pg) p = PG_NONE;
-    int rc = connect_about(r, &p, e);
-    if (rc)
-        return MIN(rc, 0);
-    if (say_values(r, &p, true, e))
+    if (is_about_nothing(r))
+        return 0;
+    if (connect_about(r, &p, e) || say_values(r, &p, true, e))
         return -1;
     for (size_t i = 0; i < r->about.n; i++) {
         struct err why = ERR_INIT;

@@ -126,7 +126,11 @@ static int pour(struct pg_restore *r, struct child *c, struct err *e)
 
 static int prepare_pg_restore(struct pg_restore *r, struct pg_program *g, int list, struct err *e)
 {
-    if (pg_restore_program(r, g, e) || pg_program_connect(g, &r->server, r->into, e))
+    if (pg_restore_program(r, g, e))
+        return -1;
+    for (size_t i = 0; i < r->settings.n; i++)
+        pg_program_set(g, r->settings.v[i]);
+    if (pg_program_connect(g, &r->server, r->into, e))
         return -1;
     if (list >= 0 && pg_program_use_list(g, list, e))
         return -1;

@@ -117,8 +117,9 @@ struct pg_restore {
     struct pg_archive *archive;
     int at_least; /* the major of a pg_restore that can read the archive; 0: any */
     struct pg_contents contents;
-    struct strings about;  /* statements about the database, to run at the end */
-    struct strings errors; /* the first that the server refused */
+    struct strings settings; /* of the options', those that its sessions must be given */
+    struct strings about;    /* statements about the database, to run at the end */
+    struct strings errors;   /* the first that the server refused */
     unsigned long error_count;
 };
 static inline bool pg_restore_has_tables(const struct pg_restore *r)

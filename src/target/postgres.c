@@ -23,6 +23,7 @@ static void pg_restore_free(struct pg_restore *r)
         close(r->spool);
     pg_archive_free(r->archive);
     pg_contents_free(&r->contents);
+    strings_free(&r->settings);
     strings_free(&r->about);
     strings_free(&r->errors);
 }
@@ -174,10 +175,11 @@ static int publish(struct pg_restore *r, struct err *e)
     return 0;
 }
 
+/* What is left in scratch goes with it, or with the next drill. */
 static void take_back(struct pg_restore *r)
 {
     struct err why = ERR_INIT;
-    if (r->made && pg_database_drop(&r->server, r->into, &why))
+    if (r->made && pg_database_drop(&r->server, r->into, &why) && !r->o->report)
         strings_add_fmt(&r->counts->notes, "the unfinished database %s is left, drop it: %s", r->into,
                         why.text);
 }

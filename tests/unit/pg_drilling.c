@@ -26,6 +26,7 @@ void drilling_backup(struct drilling *d)
                                          .streams = d->b.result.streams,
                                          .stream_count = d->b.result.stream_count,
                                          .server_id = d->b.result.server_id,
+                                         .server_settings = d->b.result.server_settings,
                                          .database_bytes = d->b.result.database_bytes};
 }
 

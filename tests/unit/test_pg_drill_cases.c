@@ -351,6 +351,31 @@ static void test_other_encoding(void **state)
     drilling_free(&d);
 }
 
+/* Names of roles have no encoding: each database reads their bytes in its own. */
+static void test_roles_of_other_encoding(void **state)
+{
+    (void)state;
+    struct drilling d;
+    cluster_sql("postgres", "CREATE DATABASE west TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+    cluster_sql("west",
+                "CREATE ROLE \"J\xfcrgen\"; CREATE ROLE \"caf\xe9\"; GRANT \"caf\xe9\" TO \"J\xfcrgen\";"
+                "CREATE TABLE t AS SELECT 1 AS i; ALTER TABLE t OWNER TO \"J\xfcrgen\";"
+                "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO \"caf\xe9\" USING (true);"
+                "ALTER ROLE \"J\xfcrgen\" IN DATABASE west SET work_mem = '5MB'");
+    drilling_init(&d, "west");
+    drilling_backup(&d);
+    drilling_in_private(&d);
+    drilling_run(&d);
+    assert_proven(&d);
+    d.settings.scratch = d.here;
+    drilling_run(&d);
+    assert_proven(&d);
+    assert_false(cluster_has_database_like("lifeboat_drill"));
+    drilling_free(&d);
+    cluster_sql("west", "DROP TABLE t; ALTER ROLE \"J\xfcrgen\" IN DATABASE west RESET work_mem;"
+                        "DROP ROLE \"J\xfcrgen\"; DROP ROLE \"caf\xe9\"");
+}
+
 /* ---- what this machine lacks ---- */
 
 static void replace_all(struct buf *b, const char *from, const char *to)
@@ -404,6 +429,26 @@ static void test_no_such_locale(void **state)
     replace_stream(&d, "data", buf_bytes(&data));
     drilling_run(&d);
     assert_unable(&d, "dpkg-reconfigure locales");
+    drilling_free(&d);
+}
+
+/* Nobody is told to drop a database of a server that is gone. */
+static void test_scratch_ends(void **state)
+{
+    (void)state;
+    struct drilling d;
+    make_one("survivor");
+    drilling_init(&d, "survivor");
+    drilling_backup(&d);
+    drilling_in_private(&d);
+    char *path = cluster_fake(
+        "pg_restore", "case \" $*\" in *\" --dbname=\"*) psql -qX -d template1 -c \"COPY (SELECT 1) TO "
+                      "PROGRAM 'kill -QUIT \\$(head -n 1 postmaster.pid)'\" ;; esac\nexec $real \"$@\"");
+    drilling_run(&d);
+    cluster_fake_end("pg_restore", path);
+    assert_unable(&d, "the scratch server ended during the drill");
+    for (size_t i = 0; i < d.result.notes.n; i++)
+        assert_null(strstr(d.result.notes.v[i], "drop it"));
     drilling_free(&d);
 }
 
@@ -629,9 +674,11 @@ int main(void)
         cmocka_unit_test(test_roles),
         cmocka_unit_test(test_tablespaces),
         cmocka_unit_test(test_other_encoding),
+        cmocka_unit_test(test_roles_of_other_encoding),
         cmocka_unit_test(test_missing_extension),
         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_no_such_locale),
+        cmocka_unit_test(test_scratch_ends),
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_server_set_aside),
         cmocka_unit_test(test_attack_by_event_trigger),

@@ -5,6 +5,9 @@
 
 #include "base/child.h"
 #include "source/pg_client.h"
+#include "target/pg_target.h"
+
+#include <signal.h>
 
 /* Names in another encoding than the server's; a dump keeps them as they are. */
 static void test_other_encoding(void **state)
@@ -145,6 +148,27 @@ static void test_settings_that_values_need(void **state)
                                     " (SELECT ', ' || tenant || ' ' || word FROM own) FROM days");
         assert_string_equal(v, "2026-01-01 24, 2026-01-02 24, it's 'haus':1");
     }
+}
+
+/* Who cleans up does not wait long for a session that does not end: whoever stopped us kills us soon. */
+static void test_drop_of_a_frozen_one(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT, why = ERR_INIT;
+    AUTO(pg) session = PG_NONE, server = PG_NONE;
+    create_database("frozen");
+    AUTO_CHAR connection = cluster_connection("postgres", NULL);
+    assert_ok(pg_connect(&session, connection, "frozen", &e));
+    assert_ok(pg_database_server(&server, connection, "frozen", &e));
+    AUTO_CHAR pid = pg_query_text(&session, "SELECT pg_backend_pid()", NULL, &e);
+    uint64_t start = time_monotonic_ns();
+    assert_int_equal(kill(atoi(pid), SIGSTOP), 0);
+    int rc = pg_database_drop(&server, "frozen", &why);
+    assert_int_equal(kill(atoi(pid), SIGCONT), 0);
+    assert_int_equal(rc, -1);
+    assert_text(why, "is being accessed by other users");
+    assert_true(time_monotonic_ns() - start < 50000000000ull);
+    assert_ok(pg_database_drop(&server, "frozen", &e));
 }
 
 /* The live database stays whatever pg_restore says of its success. */
@@ -430,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_no_database_named),
         cmocka_unit_test(test_clean_swaps),
         cmocka_unit_test(test_settings_that_values_need),
+        cmocka_unit_test(test_drop_of_a_frozen_one),
         cmocka_unit_test(test_lying_pg_restore),
         cmocka_unit_test(test_clean_under_load),
         cmocka_unit_test(test_clean_with_subscription),
