@@ -354,9 +354,12 @@ static int remove_children(struct removing *r, int fd, const char *path, struct 
         return err_errno(e, ERR_IO, "%s", path);
     }
     int rc = 0;
-    for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+    errno = 0;
+    for (struct dirent *entry; rc == 0 && ((entry = readdir(d)) || errno == EINTR); errno = 0)
+        if (entry && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             rc = remove_one(r, dirfd(d), entry->d_name, path, e);
+    if (rc == 0 && errno)
+        rc = err_errno(e, ERR_IO, "%s: list", path);
     closedir(d);
     return rc;
 }

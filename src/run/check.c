@@ -102,9 +102,11 @@ static int check_root(const struct run_repo *r, struct check_report *report, str
         *e = why;
         return -1;
     }
-    add_error(report, "lifeboat",
-              "does not name this repository: it is damaged. Remove that one file from the store and run "
-              "`lifeboat init`, which makes it anew from the keys");
+    AUTO_CHAR what = xasprintf("%s%s%s: it is damaged. Remove that one file from the store and run "
+                               "`lifeboat init`, which makes it anew from the keys",
+                               err_is_set(&why) ? "cannot be read (" : "does not name this repository",
+                               why.text, err_is_set(&why) ? ")" : "");
+    add_error(report, "lifeboat", what);
     return 1;
 }
 
