@@ -16,6 +16,20 @@ static const char *helpers(void)
     return tests ? tests : "tests";
 }
 
+int cluster_set_up(void **state)
+{
+    (void)state;
+    cluster_start();
+    return 0;
+}
+
+int cluster_tear_down(void **state)
+{
+    (void)state;
+    cluster_stop();
+    return 0;
+}
+
 const char *cluster_folder(void)
 {
     return home;

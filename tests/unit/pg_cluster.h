@@ -9,6 +9,9 @@
 /* Starts it; PGHOST and PGUSER lead to it. Exits with 77 and a reason where no PostgreSQL is installed. */
 void cluster_start(void);
 void cluster_stop(void);
+/* The same, for a group of tests. */
+int cluster_set_up(void **state);
+int cluster_tear_down(void **state);
 const char *cluster_folder(void); /* holds the socket; removed by cluster_stop */
 
 /* Runs SQL in a database; the test fails when it fails. */

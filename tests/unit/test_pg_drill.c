@@ -357,20 +357,6 @@ static void test_everything(void **state)
     drilling_free(&d);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    cluster_start();
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    cluster_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,5 +364,5 @@ int main(void)
         cmocka_unit_test(test_ways_to_be_equal),
         cmocka_unit_test(test_everything),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, cluster_set_up, cluster_tear_down);
 }

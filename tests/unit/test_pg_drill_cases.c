@@ -653,13 +653,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    (void)state;
-    cluster_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -686,5 +679,5 @@ int main(void)
         cmocka_unit_test(test_attack_by_foreign_data),
         cmocka_unit_test(test_attack_by_subscription),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, cluster_tear_down);
 }

@@ -61,25 +61,11 @@ static void test_without_end(void **state)
     backup_free(&b);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    cluster_start();
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    cluster_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_written_anew),
         cmocka_unit_test(test_without_end),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, cluster_set_up, cluster_tear_down);
 }

@@ -457,13 +457,6 @@ static void dead_drills_databases_go(void **state)
     assert_false(cluster_has_database("lifeboat_drill_ba9876543210"));
 }
 
-static int stop(void **state)
-{
-    (void)state;
-    cluster_stop();
-    return 0;
-}
-
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -493,5 +486,5 @@ int main(void)
     cluster_start();
     AUTO_CHAR version = cluster_value("postgres", "SHOW server_version_num");
     scene.version = atoi(version);
-    return cmocka_run_group_tests(tests, NULL, stop);
+    return cmocka_run_group_tests(tests, NULL, cluster_tear_down);
 }

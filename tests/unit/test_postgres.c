@@ -663,13 +663,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    (void)state;
-    cluster_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -696,5 +689,5 @@ int main(void)
         cmocka_unit_test(test_choice_of_client),
         cmocka_unit_test(test_no_password_in_arguments),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, cluster_tear_down);
 }

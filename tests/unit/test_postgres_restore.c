@@ -438,13 +438,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    (void)state;
-    cluster_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,5 +460,5 @@ int main(void)
         cmocka_unit_test(test_missing_extension),
         cmocka_unit_test(test_event_triggers_come_last),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, cluster_tear_down);
 }
