@@ -62,10 +62,10 @@ static int use(struct pg *p, const char *setting, struct strings *set, struct st
     static const char other[] = "SELECT 1 FROM pg_catalog.pg_settings"
                                 " WHERE name = $1 AND setting <> $2 AND source IN " SERVER;
     const char *equals = strchr(setting, '=');
-    AUTO_CHAR name = xstrndup(setting, equals ? (size_t)(equals - setting) : 0);
+    AUTO_CHAR name = xstrndup(setting, strcspn(setting, "="));
     AUTO_RESULT r = NULL;
     struct err why = ERR_INIT;
-    if (!pg_setting_gives_meaning(name) || !is_plain(equals + 1))
+    if (!equals || !pg_setting_gives_meaning(name) || !is_plain(equals + 1))
         return 0;
     const char *const params[] = {name, equals + 1, NULL};
     if (pg_query(p, other, params, &r, e))
