@@ -244,7 +244,7 @@ struct trouble {
 static void expect_trouble(const struct trouble *t, const struct store_s3_options *o, const char *context)
 {
     struct err e = ERR_INIT;
-    AUTO_PTR(store) s = open_retried(o, 1100);
+    AUTO_PTR(store) s = open_retried(o, 1900); /* "slow" asks for one second, "drip" takes two */
     if (strcmp(t->bucket, "drip") == 0 || strcmp(t->bucket, "keeps") == 0)
         prepare(o);
     uint64_t start = time_monotonic_ns();
@@ -258,8 +258,7 @@ static void expect_trouble(const struct trouble *t, const struct store_s3_option
     assert_null(strstr(e.text, "verysecret"));
     if (!strstr(e.text, "tries in") != !t->again)
         fail_msg("%s: %s", t->bucket, e.text);
-    if (spent >
-        5000000000ull) /* 1.1 s for tries, and what the last of them takes: 1 s to time out, and some */
+    if (spent > 20000000000ull) /* that it ends; 1.9 s for tries, and what the last of them takes */
         fail_msg("%s: took %.1f s", t->bucket, (double)spent / 1e9);
 }
 
