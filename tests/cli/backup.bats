@@ -124,6 +124,26 @@ load ../lib/common
     json 'len(d) == 1'
 }
 
+@test "a command that prints less than half is degraded, until a person says that it is on purpose" {
+    init
+    sed -i "s/^command = .*/command = seq 2000/" "$T/lifeboat.conf"
+    backup numbers
+    sed -i "s/^command = .*/command = (echo begun; exit 3) | cat/" "$T/lifeboat.conf"
+    for _ in 1 2; do
+        expect 3 lb backup numbers
+        prints "look: the command printed 6 B, and 8.7 KiB for the last good backup"
+    done
+    sed -i "s/^command = .*/command = seq 1200/" "$T/lifeboat.conf"
+    backup numbers
+    sed -i "s/^command = .*/command = seq 100/; /^command = /a allow-shrink = yes" "$T/lifeboat.conf"
+    expect 0 lb backup numbers
+    prints "note: the command printed"
+    sed -i "/^allow-shrink/d" "$T/lifeboat.conf"
+    backup numbers
+    sed -i "s/^command = .*/command = echo little, which may halve/" "$T/lifeboat.conf"
+    backup numbers
+}
+
 @test "hooks put things in order also when the run is stopped" {
     init
     mkfifo "$T/at-work" "$T/go-on" "$T/answer"
