@@ -93,16 +93,21 @@ static char *real_folder(const char *path)
 }
 
 /* Files among the objects of a repository, with its folder's mode become theirs, help nobody; and what bears
- * an object's name would take its place. */
+ * an object's name would take its place. A folder of its own beside them is no harm. */
 static int refuse_repository(const char *target, struct err *e)
 {
+    static const char own[] = " keys packs index snapshots receipts marks ";
     AUTO_CHAR at = real_folder(target);
+    AUTO_CHAR below = xstrdup(access(target, F_OK) == 0 ? "" : "?"); /* the name under `at` */
     for (char *slash; at && *at; *slash = 0) {
-        if (is_repository(at))
+        AUTO_CHAR word = xasprintf(" %s ", below);
+        if (is_repository(at) && (!*below || strstr(own, word)))
             return err_set(e, ERR_USAGE,
                            "%s: lies in a repository of lifeboat, %s: restore into another folder", target,
                            at);
         slash = strrchr(at, '/');
+        free(below);
+        below = xstrdup(slash + 1);
     }
     return 0;
 }
