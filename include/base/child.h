@@ -18,6 +18,7 @@ struct child_options {
     int in_fd, out_fd;
     int kept_fd;           /* one more descriptor that it gets, under its number here; 0: none */
     unsigned time_limit_s; /* 0: none; past it the group gets SIGTERM, 10 s later SIGKILL */
+    bool to_its_end;       /* child_wait() does not end it when asked to stop: it puts something in order */
     /* Called in the child right before exec, in its process group, with 0 to 2 in place: async-signal-safe
      * calls only. Not 0 (an errno) gives up: child_start() fails with it. May be NULL. */
     int (*prepare)(void *ctx);
@@ -30,7 +31,7 @@ struct child {
     struct buf err_text; /* the last 16 KiB of stderr, complete once child_wait returned */
     unsigned time_limit_s;
     uint64_t started_ns;
-    bool timed_out;
+    bool to_its_end, timed_out;
     void *reader; /* private */
 };
 #define CHILD_NONE                        \

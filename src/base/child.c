@@ -212,6 +212,7 @@ int child_start(struct child *c, const struct child_options *o, struct err *e)
                         .out = p.out[0],
                         .err_fd = p.err[0],
                         .time_limit_s = o->time_limit_s,
+                        .to_its_end = o->to_its_end,
                         .started_ns = time_monotonic_ns(),
                         .reader = r};
     p.in[1] = p.out[0] = p.err[0] = -1;
@@ -306,7 +307,7 @@ static bool reap(struct child *c, long ms, int *status)
             c->timed_out = true;
             return false;
         }
-        if (ms < 0 && stop_requested)
+        if (ms < 0 && stop_requested && !c->to_its_end)
             return false;
         sleep_ms(pause);
         waited += pause;

@@ -99,6 +99,19 @@ static void report_trouble(const struct err *why)
         log_info("%s", why->text);
 }
 
+/* A slip in the configuration must not cost a key: only metrics are replaced, or a file with nothing in it.
+ */
+static bool may_replace(const char *file)
+{
+    static const char start[] = "# HELP lifeboat_";
+    char there[sizeof start] = "";
+    FILE *f = fopen(file, "re");
+    size_t n = f ? fread(there, 1, sizeof start - 1, f) : 0;
+    if (f)
+        fclose(f);
+    return n == 0 || strcmp(there, start) == 0;
+}
+
 /* [metrics] textfile: others read it, so it is complete or not at all. */
 static void write_metrics(const struct record *r)
 {
@@ -107,6 +120,12 @@ static void write_metrics(const struct record *r)
     const char *file = run.config->metrics_file;
     if (!file)
         return;
+    if (!may_replace(file)) {
+        log_warn(
+            "[metrics] textfile: %s: holds something else and is not overwritten: name a file of its own",
+            file);
+        return;
+    }
     if (status_metrics(run.config, r, &out, &unread))
         log_warn("metrics: %s", unread.text);
     if (file_write(file, buf_bytes(&out), 0644, false, &why))

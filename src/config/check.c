@@ -412,6 +412,10 @@ int check_whole(struct parsing *p)
     set_default(&c->writer_key, "/etc/lifeboat/writer.key");
     set_default(&c->state_dir, "/var/lib/lifeboat");
     set_default(&c->cache_dir, "/var/cache/lifeboat");
+    if (c->identity && strcmp(c->identity, c->writer_key) == 0)
+        return complain(p, line_of(p, "keys", "identity"),
+                        "[keys] identity: is the file of the writer key, %s: each takes a file of its own",
+                        c->writer_key);
     if (!c->threads)
         c->threads = usable_cpus();
     if (check_drill(p) || check_retention(p) || check_notify(p))

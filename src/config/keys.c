@@ -23,7 +23,7 @@ static const struct key source_keys[] = {
     {"container", TEXT, S(container), 0, 0, FOR(SOURCE_POSTGRES)},
     {"compose-service", TEXT, S(compose_service), 0, 0, FOR(SOURCE_POSTGRES)},
     {"database", LIST, S(databases), 0, 0, FOR(SOURCE_POSTGRES)},
-    {"allow-shrink", BOOLEAN, S(may_shrink), 0, 0, FOR(SOURCE_POSTGRES) | FOR(SOURCE_VOLUME)},
+    {"allow-shrink", BOOLEAN, S(may_shrink), 0, 0, FOR_ALL},
     {"may-shrink", LIST, S(shrinking), 0, 0, FOR(SOURCE_POSTGRES)},
     {"exclude-table-data", LIST, S(exclude_table_data), 0, 0, FOR(SOURCE_POSTGRES)},
     {"globals", BOOLEAN, S(globals), 0, 0, FOR(SOURCE_POSTGRES)},

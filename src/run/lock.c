@@ -20,8 +20,9 @@ int lock_take(const char *state_dir, const char *id, struct err *e)
             return err_errno(e, ERR_IO, "%s: lock", path);
         if (pread(fd, holder, sizeof holder - 1, 0) < 0)
             holder[0] = 0;
-        return err_set(e, ERR_FAILED, "another lifeboat is at work (pid %ld): wait for it, or stop it",
-                       strtol(holder, NULL, 10));
+        long pid = strtol(holder, NULL, 10); /* 0: it came just now and has not written it yet */
+        AUTO_CHAR who = pid > 0 ? xasprintf(" (pid %ld)", pid) : xstrdup("");
+        return err_set(e, ERR_FAILED, "another lifeboat is at work%s: wait for it, or stop it", who);
     }
     int n = snprintf(holder, sizeof holder, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, holder, (size_t)n, 0) != n)

@@ -20,8 +20,10 @@ static char *spool_folder(const struct run_access *a, enum run_need need, struct
         const char *state = a->config->state_dir;
         if (dir_make(state, 0700, &why) == 0 && access(state, W_OK) == 0)
             return xstrdup(state);
-        const char *advice =
-            errno == EROFS ? "mount it read-write" : "run lifeboat as the user it belongs to";
+        const char *advice = errno == EROFS                        ? "mount it read-write"
+                             : errno == EEXIST || errno == ENOTDIR ? "a file is in the way: move it away"
+                             : errno == ENOSPC                     ? "make room there"
+                                                                   : "run lifeboat as the user it belongs to";
         if (!err_is_set(&why))
             err_errno(&why, ERR_USAGE, "cannot be written to");
         if (need == RUN_WRITE)

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,13 +70,55 @@ static struct target_postgres_options database_options(const struct restoring *r
 }
 
 /* ---- looking before anything is written ---- */
+static bool is_repository(const char *folder)
+{
+    AUTO_CHAR object = xasprintf("%s/lifeboat", folder);
+    AUTO_CHAR keys = xasprintf("%s/keys", folder);
+    AUTO_CHAR packs = xasprintf("%s/packs", folder);
+    return access(object, F_OK) == 0 && (access(keys, F_OK) == 0 || access(packs, F_OK) == 0);
+}
+
+/* The folder, or what there is of the way to it; NULL where nothing can be said. */
+static char *real_folder(const char *path)
+{
+    AUTO_CHAR at = xstrdup(path);
+    for (char *slash;; *slash = 0) {
+        char *real = realpath(*at ? at : "/", NULL);
+        if (real || errno != ENOENT || !*at)
+            return real;
+        slash = strrchr(at, '/');
+        if (!slash)
+            return realpath(".", NULL);
+    }
+}
+
+/* Files among the objects of a repository, with its folder's mode become theirs, help nobody; and what bears
+ * an object's name would take its place. A folder of its own beside them is no harm. */
+static int refuse_repository(const char *target, struct err *e)
+{
+    static const char own[] = " keys packs index snapshots receipts marks ";
+    AUTO_CHAR at = real_folder(target);
+    AUTO_CHAR below = xstrdup(access(target, F_OK) == 0 ? "" : "?"); /* the name under `at` */
+    for (char *slash; at && *at; *slash = 0) {
+        AUTO_CHAR word = xasprintf(" %s ", below);
+        if (is_repository(at) && (!*below || strstr(own, word)))
+            return err_set(e, ERR_USAGE,
+                           "%s: lies in a repository of lifeboat, %s: restore into another folder", target,
+                           at);
+        slash = strrchr(at, '/');
+        free(below);
+        below = xstrdup(slash + 1);
+    }
+    return 0;
+}
+
 static int look(const struct restoring *r, const struct restore_item *i, struct err *e)
 {
     struct target_directory_options folder = folder_options(r, i);
     if (i->kind == RESTORE_FD)
         return 0;
     if (i->kind != RESTORE_DATABASE)
-        return target_directory_check(&folder, e);
+        return refuse_repository(i->target, e) || target_directory_check(&folder, e) ? -1 : 0;
     const char **tables = text_list(r->o->tables);
     struct target_postgres_options database = database_options(r, i, tables);
     int rc = target_postgres_check(&database, e);

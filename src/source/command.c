@@ -7,6 +7,7 @@
 
 #define BLOCK (256u << 10)
 #define WHAT  "command"
+#define SMALL 4096 /* bytes, of which the half says nothing */
 
 /* Pushes the command's output into the stream, to its end: who holds the pipe may outlive the shell. */
 static int copy_output(const struct source_env *env, struct child *c, struct stream *s, uint64_t *bytes,
@@ -26,6 +27,22 @@ static int copy_output(const struct source_env *env, struct child *c, struct str
         if (env->progress)
             env->progress(env->progress_ctx, *bytes, env->last_good_bytes);
     }
+}
+
+/* The status of a pipe is that of its last program: `mysqldump app | gzip` ends well also when mysqldump did
+ * not, with next to nothing. */
+static void compare_with_last(const struct source_env *env, struct source_result *out)
+{
+    char now[32], then[32];
+    if (env->last_good_bytes < SMALL || out->bytes >= env->last_good_bytes / 2 || out->bytes == 0)
+        return; /* nothing at all is what allow-empty allows */
+    size_format(now, out->bytes);
+    size_format(then, env->last_good_bytes);
+    (env->source->may_shrink ? source_result_note : source_result_degrade)(
+        out,
+        "the command printed %s, and %s for the last good backup: did all of it work, also what stands before a "
+        "\"|\"? (allow-shrink = yes for one backup if it was on purpose)",
+        now, then);
 }
 
 int source_command(const struct source_env *env, struct source_result *out, struct err *e)
@@ -52,5 +69,6 @@ int source_command(const struct source_env *env, struct source_result *out, stru
     if (stream_finish(s, &info, e))
         return -1;
     source_result_add_stream(out, &info);
+    compare_with_last(env, out);
     return 0;
 }

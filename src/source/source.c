@@ -49,8 +49,13 @@ int source_run_hook(const char *source, const char *which, const char *command, 
     AUTO_CHAR name = source ? xasprintf("LIFEBOAT_SOURCE=%s", source) : NULL;
     AUTO_CHAR hook = xasprintf("LIFEBOAT_HOOK=%s", which);
     const char *const set[] = {hook, name, NULL};
-    const struct child_options run = {
-        .shell = command, .setenv = set, .in = CHILD_NULL, .out = CHILD_NULL, .time_limit_s = HOOK_LIMIT_S};
+    /* Who stops a backup wants the service that `before` paused to go on. */
+    const struct child_options run = {.shell = command,
+                                      .setenv = set,
+                                      .in = CHILD_NULL,
+                                      .out = CHILD_NULL,
+                                      .time_limit_s = HOOK_LIMIT_S,
+                                      .to_its_end = strcmp(which, "before") != 0};
     AUTO(child) c = CHILD_NONE;
     return child_start(&c, &run, e) || child_wait(&c, which, NULL, e) ? -1 : 0;
 }

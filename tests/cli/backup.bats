@@ -124,6 +124,44 @@ load ../lib/common
     json 'len(d) == 1'
 }
 
+@test "a command that prints less than half is degraded, until a person says that it is on purpose" {
+    init
+    sed -i "s/^command = .*/command = seq 2000/" "$T/lifeboat.conf"
+    backup numbers
+    sed -i "s/^command = .*/command = (echo begun; exit 3) | cat/" "$T/lifeboat.conf"
+    for _ in 1 2; do
+        expect 3 lb backup numbers
+        prints "look: the command printed 6 B, and 8.7 KiB for the last good backup"
+    done
+    sed -i "s/^command = .*/command = seq 1200/" "$T/lifeboat.conf"
+    backup numbers
+    sed -i "s/^command = .*/command = seq 100/; /^command = /a allow-shrink = yes" "$T/lifeboat.conf"
+    expect 0 lb backup numbers
+    prints "note: the command printed"
+    sed -i "/^allow-shrink/d" "$T/lifeboat.conf"
+    backup numbers
+    sed -i "s/^command = .*/command = echo little, which may halve/" "$T/lifeboat.conf"
+    backup numbers
+}
+
+@test "hooks put things in order also when the run is stopped" {
+    init
+    mkfifo "$T/at-work" "$T/go-on" "$T/answer"
+    sed -i "s|^command = .*|command = echo; echo >$T/at-work; read x <$T/go-on|" "$T/lifeboat.conf"
+    sed -i "s|^host = .*|&\nafter = read x <$T/answer; echo after run >>$T/hooked\non-failure = echo on-failure run >>$T/hooked|" "$T/lifeboat.conf"
+    echo "after = read x <$T/answer; echo after numbers >>$T/hooked" >>"$T/lifeboat.conf"
+    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/out" 2>"$T/err" &
+    first=$!
+    read -r _ <"$T/at-work"
+    kill -TERM $first
+    for _ in 1 2; do timeout 30 sh -c 'echo >"$1"' - "$T/answer"; done
+    got=0
+    wait $first || got=$?
+    [ $got = 1 ]
+    says "no snapshot was written"
+    printf '%s\n' 'after numbers' 'after run' 'on-failure run' | diff - "$T/hooked"
+}
+
 @test "kill -9 in the middle: the next run completes and uses what was stored" {
     init
     head -c 50000000 /dev/urandom >"$T/big"

@@ -109,7 +109,7 @@ PY
         script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' cat latest numbers" /dev/null </dev/null | grep -q 20000
         script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' cat latest files" /dev/null </dev/null | grep -q 'is a terminal'
         # Nor what some take for the beginning of an escape sequence: U+009B.
-        sed -i "s/^command = seq .*/command = printf 'caf\\\\303\\\\251 \\\\302\\\\2332J'/" "$T/lifeboat.conf"
+        sed -i -e "s/^command = seq .*/command = printf 'caf\\\\303\\\\251 \\\\302\\\\2332J'/" -e '/^command = /a allow-shrink = yes' "$T/lifeboat.conf"
         backup
         script -qec "'$LIFEBOAT' -c '$T/lifeboat.conf' cat latest numbers" /dev/null </dev/null | grep -q 'is a terminal'
         sed -i "s/\\\\302\\\\2332J//" "$T/lifeboat.conf"

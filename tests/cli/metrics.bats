@@ -86,6 +86,23 @@ a{b="c\"d\\"} 1
     [ "$(stat -c %i "$T/textfile/lifeboat.prom")" = "$before" ]
 }
 
+@test "a textfile that is something else is not overwritten" {
+    with_textfile
+    init
+    for file in "$T/keys/identity.key" "$T/lifeboat.conf" "$T/files/one.txt"; do
+        cp "$file" "$T/before"
+        sed -i "s|^textfile = .*|textfile = $file|" "$T/lifeboat.conf"
+        [ "$file" != "$T/lifeboat.conf" ] || cp "$file" "$T/before"
+        expect 0 lb -q backup
+        says "$file: holds something else and is not overwritten"
+        cmp "$file" "$T/before"
+    done
+    : >"$T/empty"
+    sed -i "s|^textfile = .*|textfile = $T/empty|" "$T/lifeboat.conf"
+    backup
+    metrics "$T/empty" 'v("snapshots") == 4'
+}
+
 @test "a store that cannot be read is said in the textfile; a textfile that cannot be written costs a warning" {
     with_textfile
     init

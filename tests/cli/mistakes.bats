@@ -284,7 +284,7 @@ db() { printf '[source db]\ntype = postgres\nconnection = %s\n' "$1" >>"$T/lifeb
     mistake 2 "no such program|no-such-program" lb guard -- no-such-program
     mistake 2 "guard|COMMAND" lb guard
     mistake 2 "drill|$T/files|apart" with '[drill]' "directory = $T/files/drill" -- drill
-    edited 's/^command = .*/command = touch '"${T//\//\\/}"'\/on; while [ ! -e '"${T//\//\\/}"'\/off ]; do sleep 0.05; done; echo x/' -q backup numbers >/dev/null 2>&1 3>&- &
+    edited 's/^command = .*/command = touch '"${T//\//\\/}"'\/on; while [ ! -e '"${T//\//\\/}"'\/off ]; do sleep 0.05; done; seq 20000/' -q backup numbers >/dev/null 2>&1 3>&- &
     for _ in $(seq 200); do
         if [ -e "$T/on" ]; then break; fi
         sleep 0.05

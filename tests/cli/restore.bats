@@ -25,6 +25,25 @@ load ../lib/common
     same_files "$T/back"
 }
 
+@test "nothing is restored into a repository, whatever is said" {
+    init
+    backup
+    mkdir "$T/other"
+    cp -a "$T/store" "$T/other/repository"
+    ln -s "$T/store/packs" "$T/link"
+    mode=$(stat -c %a "$T/store")
+    for to in "$T/store" "$T/store/packs" "$T/store/packs/new/folder" "$T/other/repository/" "$T/link/new"; do
+        expect 2 lb restore latest files --to "$to" --overwrite
+        says "lies in a repository of lifeboat"
+    done
+    expect 2 lb restore latest numbers --to "$T/store" --overwrite
+    expect 0 lb restore latest files --to "$T/store/of-its-own"
+    (cd "$T/store/packs" && expect 2 lb restore latest files --to new && says "new: lies in a repository of lifeboat, $T/store")
+    [ "$mode" = "$(stat -c %a "$T/store")" ]
+    [ ! -e "$T/store/new" ]
+    expect 0 lb restore latest files --to "$T/other/beside"
+}
+
 @test "--path takes what is asked for, hard links with their content" {
     ln "$T/files/one.txt" "$T/files/sub/zz-hard"
     ln "$T/files/one.txt" "$T/files/sub/zz-other"

@@ -369,6 +369,8 @@ static void test_notify(void **state)
     (void)state;
     refuse(STORE "[notify]\nping-url = ftp://h/x\n", "t.conf:4: [notify] ping-url: is neither https://");
     refuse(STORE "[notify]\nping-url = http://h/x\n", "t.conf:4: [notify] ping-url: http:// sends");
+    refuse(STORE "[keys]\nwriter = /k\nidentity = /k\n",
+           "t.conf:5: [keys] identity: is the file of the writer key");
     refuse(STORE "[notify]\nwebhook-url = https://\n", "t.conf:4: [notify] webhook-url: names no host");
     refuse(STORE "[notify]\nwebhook-url = https://h/a b\n", "t.conf:4: [notify] webhook-url: holds a blank");
     refuse(STORE "[notify]\ndigest = 7d\n", "t.conf:4: [notify] digest: is for a webhook");
