@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define ROOT_MAX (64u << 10) /* of the object `lifeboat` */
 
 struct restoring {
     struct run_repo *repo;
@@ -70,12 +73,17 @@ static struct target_postgres_options database_options(const struct restoring *r
 }
 
 /* ---- looking before anything is written ---- */
+/* By what its root object begins with: others may have files of that name, too. */
 static bool is_repository(const char *folder)
 {
+    static const char start[] = "{\"format\":";
     AUTO_CHAR object = xasprintf("%s/lifeboat", folder);
-    AUTO_CHAR keys = xasprintf("%s/keys", folder);
-    AUTO_CHAR packs = xasprintf("%s/packs", folder);
-    return access(object, F_OK) == 0 && (access(keys, F_OK) == 0 || access(packs, F_OK) == 0);
+    AUTO(buf) text = BUF_NONE;
+    struct err ignored = ERR_INIT;
+    struct stat st;
+    return stat(object, &st) == 0 && S_ISREG(st.st_mode) &&
+           file_read(object, ROOT_MAX, &text, &ignored) == 0 && text.n >= strlen(start) &&
+           memcmp(text.p, start, strlen(start)) == 0;
 }
 
 /* The folder, or what there is of the way to it; NULL where nothing can be said. */
