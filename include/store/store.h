@@ -114,6 +114,11 @@ int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n,
                     struct err *e) MUST_CHECK;
 
+/* The same of an older version: `nth` 1 is the one before what store_get_range() reads. STORE_ABSENT: there
+ * are not as many, or the store keeps none. */
+int store_get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                    struct err *e) MUST_CHECK;
+
 /* STORE_DONE with *size, or STORE_ABSENT. */
 int store_size(struct store *s, const char *name, uint64_t *size, struct err *e) MUST_CHECK;
 

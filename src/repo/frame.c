@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define SLOT_CACHE 256 /* direct-mapped; 32 bytes each, for about 2 GiB of packs in use at a time */
+#define OLDER      8   /* versions that are tried for a damaged frame */
 
 struct slot_cache {
     struct {
@@ -63,7 +64,9 @@ int frame_source(struct repo *r, uint32_t frame, struct frame_source *out, struc
     if (f->pack == PACK_PENDING)
         return err_set(e, ERR_FAILED, "a frame that is not in a pack yet was asked for");
     pack_name(out->name, &r->index.packs[f->pack].name);
-    if (!(r->index.packs[f->pack].state & PACK_LISTED) && !r->mirrors)
+    const struct pack_info *pack = &r->index.packs[f->pack];
+    /* What is not listed may lie below a delete marker, and is asked for once. */
+    if (!(pack->state & PACK_LISTED) && pack->asked && !r->mirrors)
         return err_set(e, ERR_DAMAGED, "%s: is missing from %s", out->name, store_title(r->store));
     if (slot_key(r, f->slot, out->key, e))
         return err_wrap(e, "%s", out->name);
@@ -103,10 +106,26 @@ static int read_own(struct repo *r, const struct frame_source *f, struct codec *
     return frame_open_bytes(r, f, BYTES(sealed, f->sealed_length), c, raw, e);
 }
 
+/* A bucket that keeps versions has what was overwritten as an older one. */
+static bool read_older(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw,
+                       const struct err *why)
+{
+    for (unsigned nth = 1; why->kind == ERR_DAMAGED && nth <= OLDER; nth++) {
+        struct err e = ERR_INIT;
+        uint8_t *sealed = buf_reserve(codec_scratch(c, 0), f->sealed_length);
+        int rc = store_get_older(r->store, f->name, nth, f->offset, sealed, f->sealed_length, &e);
+        if (rc == STORE_DONE && frame_open_bytes(r, f, BYTES(sealed, f->sealed_length), c, raw, &e) == 0)
+            return true;
+        if (rc == STORE_ABSENT || e.kind != ERR_DAMAGED)
+            return false;
+    }
+    return false;
+}
+
 int frame_elsewhere(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw, int rc,
                     const struct err *why)
 {
-    if (mirror_frame(r, f, c, raw, why) != STORE_DONE)
+    if (!read_older(r, f, c, raw, why) && mirror_frame(r, f, c, raw, why) != STORE_DONE)
         return rc;
     return rc == FRAME_VANISHED ? FRAME_VANISHED | FRAME_ELSEWHERE : FRAME_ELSEWHERE;
 }
@@ -156,8 +175,10 @@ void frame_met_bad(struct repo *r, uint32_t frame, int rc, const struct err *why
     struct err lost = ERR_INIT;
     if (why->kind != ERR_DAMAGED)
         return;
-    if (pack && rc > 0 && (rc & FRAME_VANISHED))
+    if (pack && rc > 0 && (rc & FRAME_VANISHED)) {
         pack->state &= ~(unsigned)PACK_LISTED;
+        pack->asked = true;
+    }
     if (!pack || !(pack->state & PACK_LISTED) || (pack->state & PACK_DAMAGED) || pack_ask(r, number) ||
         frame < pack->first_own)
         return;

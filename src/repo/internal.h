@@ -174,7 +174,8 @@ static inline bool frame_was_read(int rc)
 }
 int frame_read(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw,
                struct err *e) MUST_CHECK;
-/* After the store has failed with rc: tries the mirrors, and adds FRAME_ELSEWHERE to it. */
+/* After the store has failed with rc: tries older versions and the mirrors, and adds FRAME_ELSEWHERE to it.
+ */
 int frame_elsewhere(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw, int rc,
                     const struct err *why) MUST_CHECK;
 /* Opens the sealed bytes of a frame that are at hand. */

@@ -189,6 +189,12 @@ static int get_range(struct store *s, const char *name, uint64_t offset, void *p
     return in->ops->get_range(in, name, offset, p, n, e);
 }
 
+static int get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                     struct err *e)
+{
+    return driver_get_older(inner_of(s), name, nth, offset, p, n, e);
+}
+
 static int size_of(struct store *s, const char *name, uint64_t *size, struct err *e)
 {
     struct store *in = inner_of(s);
@@ -239,6 +245,7 @@ static const struct store_ops cache_ops = {.put = put,
                                            .list = list,
                                            .del = del,
                                            .space = space,
+                                           .get_older = get_older,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

@@ -34,6 +34,9 @@ struct store_ops {
     int (*space)(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e);
     /* NULL: put replaces in any case. */
     int (*replace)(struct store *s, const char *name, struct bytes data, struct err *e);
+    /* NULL: no versions. */
+    int (*get_older)(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                     struct err *e);
     /* NULL: no locks, nothing to be said of it, no server. */
     int (*retention)(struct store *s, const char *name, int64_t *until_ns, struct err *e);
     int (*extend)(struct store *s, const char *name, int64_t until_ns, struct err *e);
@@ -58,6 +61,8 @@ static inline int64_t store_time_ns(int64_t seconds, int64_t ns)
 
 /* For wrappers: what the driver does, or what is so where it has no such operation. */
 int driver_replace(struct store *s, const char *name, struct bytes data, struct err *e);
+int driver_get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                     struct err *e);
 int driver_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e);
 int driver_extend(struct store *s, const char *name, int64_t until_ns, struct err *e);
 int driver_traits(struct store *s, const char *name, struct store_traits *out, struct err *e);

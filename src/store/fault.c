@@ -96,6 +96,12 @@ static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, s
 }
 
 /* ---- what no test makes fail ---- */
+static int get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                     struct err *e)
+{
+    return driver_get_older(fault_of(s)->inner, name, nth, offset, p, n, e);
+}
+
 static int retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
 {
     return driver_retention(fault_of(s)->inner, name, until_ns, e);
@@ -134,6 +140,7 @@ static const struct store_ops fault_ops = {.put = put,
                                            .list = list,
                                            .del = del,
                                            .space = space,
+                                           .get_older = get_older,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

@@ -145,6 +145,12 @@ static int get_range(struct store *s, const char *name, uint64_t offset, void *p
     TRY(name, in->ops->get_range(in, name, offset, p, n, &f.why));
 }
 
+static int get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                     struct err *e)
+{
+    TRY(name, driver_get_older(in, name, nth, offset, p, n, &f.why));
+}
+
 static int size_of(struct store *s, const char *name, uint64_t *size, struct err *e)
 {
     TRY(name, in->ops->size(in, name, size, &f.why));
@@ -248,6 +254,7 @@ static const struct store_ops retry_ops = {.put = put,
                                            .list = list,
                                            .del = del,
                                            .space = space,
+                                           .get_older = get_older,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

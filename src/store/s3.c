@@ -2,6 +2,7 @@
 #include "s3.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "s3_options.h"
 
 #include <stdlib.h>
@@ -71,12 +72,16 @@ static int get(struct store *base, const char *name, uint64_t limit, struct buf 
     struct s3 *s = s3_of(base);
     AUTO(s3_reply) reply = S3_REPLY_NONE;
     AUTO_CHAR version = NULL;
-    int rc = s3_get_whole(s, name, NULL, limit, out, &reply, e);
-    if (rc == STORE_DONE)
-        return s3_mend(s, name, limit, out, e);
+    struct err why = ERR_INIT;
+    int rc = s3_get_whole(s, name, NULL, limit, out, &reply, &why);
     if (rc == STORE_ABSENT)
-        rc = s3_below_marker(s, name, &reply, &version, e);
-    return version ? s3_get_whole(s, name, version, limit, out, &reply, e) : rc;
+        rc = s3_below_marker(s, name, &reply, &version, &why);
+    if (version)
+        rc = s3_get_whole(s, name, version, limit, out, &reply, &why);
+    if (rc == STORE_DONE || (rc == STORE_FAILED && why.kind == ERR_DAMAGED)) /* that is: it is too large */
+        return s3_mend(s, name, version, rc, limit, out, e);
+    *e = why;
+    return rc;
 }
 
 int s3_head(struct s3 *s, const char *name, const char *version, struct s3_reply *reply, struct err *e)
@@ -133,6 +138,30 @@ static int get_range(struct store *base, const char *name, uint64_t offset, void
     return version ? get_range_of(s, name, version, offset, BYTES(p, n), &reply, e) : rc;
 }
 
+static bool first_time(struct s3 *s, bool *told)
+{
+    pthread_mutex_lock(&s->lock);
+    bool first = !*told;
+    *told = true;
+    pthread_mutex_unlock(&s->lock);
+    return first;
+}
+
+static int get_older(struct store *base, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                     struct err *e)
+{
+    struct s3 *s = s3_of(base);
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    AUTO_CHAR version = NULL;
+    int rc = s3_nth_version(s, name, nth, &version, e);
+    if (rc != STORE_DONE)
+        return rc;
+    if (first_time(s, &s->older_told))
+        log_warn("%s: %s is damaged, and is read from an older version of it: find out who overwrote it",
+                 base->title, name);
+    return get_range_of(s, name, version, offset, BYTES(p, n), &reply, e);
+}
+
 int s3_setting(struct s3 *s, const char *setting, struct buf *out, struct err *e)
 {
     AUTO(query) q = QUERY_NONE;
@@ -182,6 +211,7 @@ static const struct store_ops s3_ops = {.put = put,
                                         .list = s3_list,
                                         .del = s3_delete,
                                         .space = space,
+                                        .get_older = get_older,
                                         .retention = s3_retention,
                                         .extend = s3_extend,
                                         .traits = s3_traits,

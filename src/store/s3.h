@@ -41,7 +41,7 @@ struct s3 {
     enum s3_known versioned; /* the bucket keeps versions */
     enum s3_known locks;     /* the bucket has Object Lock */
     bool lock_seen;          /* a lock that was asked for was read back */
-    bool hidden_told;
+    bool hidden_told, older_told;
     bool delete_seen; /* what was deleted was really gone, once */
 };
 static inline struct s3 *s3_of(struct store *s)
@@ -147,8 +147,10 @@ int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version,
 /* After a 404: the newest version below a marker, or STORE_ABSENT. */
 int s3_below_marker(struct s3 *s, const char *name, const struct s3_reply *absent, char **version,
                     struct err *e) MUST_CHECK;
-/* Replaces what does not match the SHA-256 in its name by what does: fetched anew, or of an older version.
- * What matches nowhere stays as it is: who asked will see. */
-int s3_mend(struct s3 *s, const char *name, uint64_t limit, struct buf *out, struct err *e) MUST_CHECK;
+/* After `version` (NULL: the current one) was read with `rc`: what does not match the SHA-256 in the object's
+ * name, or is too large, is replaced by what does match: fetched anew, or of an older version. What matches
+ * nowhere stays as it is: who asked will see. */
+int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_t limit, struct buf *out,
+            struct err *e) MUST_CHECK;
 
 #endif

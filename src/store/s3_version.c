@@ -117,18 +117,23 @@ static bool matches(const char *name, const struct buf *b)
     return sha_equal(&wanted, &is);
 }
 
-int s3_mend(struct s3 *s, const char *name, uint64_t limit, struct buf *out, struct err *e)
+int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_t limit, struct buf *out,
+            struct err *e)
 {
     AUTO(s3_reply) reply = S3_REPLY_NONE;
-    if (matches(name, out))
+    if (rc == STORE_DONE && matches(name, out))
         return STORE_DONE;
-    int rc = s3_get_whole(s, name, NULL, limit, out, &reply, e);
-    if (rc != STORE_DONE || matches(name, out))
+    out->n = 0;
+    rc = s3_get_whole(s, name, version, limit, out, &reply, e);
+    if (rc == STORE_DONE ? matches(name, out) : rc != STORE_FAILED || e->kind != ERR_DAMAGED)
         return rc;
     for (unsigned i = 1; i <= OLDER; i++) {
         AUTO(buf) older = BUF_NONE;
         struct err why = ERR_INIT; /* no versions here, or none that may be read: what we have must do */
-        if (s3_get_version(&s->base, name, i, limit, &older, &why) != STORE_DONE)
+        int got = s3_get_version(&s->base, name, i, limit, &older, &why);
+        if (got == STORE_FAILED && why.kind == ERR_DAMAGED)
+            continue;
+        if (got != STORE_DONE)
             break;
         if (!matches(name, &older))
             continue;
@@ -136,9 +141,9 @@ int s3_mend(struct s3 *s, const char *name, uint64_t limit, struct buf *out, str
         buf_free(out);
         *out = older;
         older = (struct buf)BUF_NONE;
-        break;
+        return STORE_DONE;
     }
-    return STORE_DONE;
+    return rc;
 }
 
 /* ---- deleting ---- */

@@ -303,7 +303,13 @@ static int get(struct store *base, const char *name, uint64_t limit, struct buf 
     AUTO(call) c = call_new(s3v2_of(base), STORE_GET, name);
     c.out = out;
     c.limit = limit;
-    return fetch(&c, 0, 0, e);
+    int rc = fetch(&c, 0, 0, e);
+    if (rc != STORE_DONE || c.received >= c.length)
+        return rc;
+    /* libs3 takes it for the whole */
+    err_set(e, ERR_NET, "the reply was cut off: %llu of %llu bytes came", (unsigned long long)c.received,
+            (unsigned long long)c.length);
+    return STORE_AGAIN;
 }
 
 static int look(struct s3v2 *s, const char *name, struct call *c, struct err *e)

@@ -111,6 +111,20 @@ int store_get_range(struct store *s, const char *name, uint64_t offset, void *p,
     return say(s, s->ops->get_range(s, name, offset, p, n, e), "get", name, e);
 }
 
+int driver_get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                     struct err *e)
+{
+    return s->ops->get_older ? s->ops->get_older(s, name, nth, offset, p, n, e) : STORE_ABSENT;
+}
+
+int store_get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
+                    struct err *e)
+{
+    if (!store_name_is_valid(name))
+        return refuse(s, "get", name, e);
+    return say(s, driver_get_older(s, name, nth, offset, p, n, e), "get an older version of", name, e);
+}
+
 int store_size(struct store *s, const char *name, uint64_t *size, struct err *e)
 {
     if (!store_name_is_valid(name))

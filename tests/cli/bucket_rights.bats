@@ -55,6 +55,35 @@ in_days() { date -u -d "+$1 days" +%F; }
     same_files "$T/back"
 }
 
+# ---- versions ----
+
+# with_versions: the configuration points to a bucket that keeps them.
+with_versions() {
+    s3 PUT /kept >/dev/null
+    printf '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>' |
+        python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT '/kept?versioning'
+    in_bucket kept "$CEPH_HTTP" "insecure = yes"
+}
+overwrite() { python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT "/kept/$PREFIX/$1"; }
+
+@test "whatever was overwritten and then hidden in a bucket with versions is still read" {
+    with_versions
+    init
+    backup
+    for name in $(objects | grep -v '^lifeboat$'); do
+        s3 GET "/kept/$PREFIX/$name" | tr b x | overwrite "$name"
+        echo rubbish | overwrite "$name"
+        case $name in packs/*) s3 DELETE "/kept/$PREFIX/$name" ;; esac
+    done
+    rm -rf "$T/cache"
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+    says "is read from an older version of it: find out who overwrote it"
+    expect 0 lb cat latest numbers
+    seq 1 20000 | cmp - "$T/out"
+    expect 5 lb check --read-data # it is to be put in order all the same
+}
+
 # ---- check --store ----
 
 @test "check --store says what the store can and cannot do" {

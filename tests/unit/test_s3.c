@@ -252,6 +252,18 @@ static void test_damaged_object(void **state)
     assert_ok(s3_get_version(s, name, 1, 10, &out, &e));
     assert_string_equal(buf_cstr(&out), "wrong");
     assert_int_equal(s3_get_version(s, name, 3, 10, &out, &e), STORE_ABSENT);
+    char range[4] = "";
+    assert_ok(store_get_older(s, name, 2, 1, range, 3, &e));
+    assert_string_equal(range, "igh");
+    assert_int_equal(store_get_older(s, name, 2, 4, range, 3, &e), STORE_FAILED); /* it ends before */
+    assert_int_equal(e.kind, ERR_DAMAGED);
+    assert_int_equal(store_get_older(s, name, 3, 0, range, 3, &e), STORE_ABSENT);
+    hide(bucket, name); /* and hidden besides */
+    assert_ok(store_get(s, name, 10, &out, &e));
+    assert_string_equal(buf_cstr(&out), "right");
+    assert_ok(store_replace(s, name, BYTES_STR("more than it may be"), &e));
+    assert_ok(store_get(s, name, 10, &out, &e));
+    assert_string_equal(buf_cstr(&out), "right");
     assert_int_equal(store_delete(s, name, &e), STORE_DONE);
     expect_versions(bucket, name, "");
 }

@@ -337,6 +337,22 @@ static void test_trouble_v2(void **state)
     expect_trouble(&kept, &o, ": delete packs/aa/");
 }
 
+/* libs3 takes what came for the whole. */
+static void test_cut_off_v2(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    struct store_counts n;
+    struct store_s3_options o = options("cut-2");
+    o.signature = STORE_SIGNATURE_V2;
+    o.prefix = (char *)"v2";
+    prepare(&o);
+    AUTO_PTR(store) s = open_retried(&o, 20000);
+    assert_ok(get_object(s, &e));
+    store_counts(s, &n);
+    assert_int_equal(n.of[STORE_GET].requests, 3);
+}
+
 static void test_nobody_there(void **state)
 {
     (void)state;
@@ -439,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_dead_connections),
         cmocka_unit_test(test_what_does_not_pass),
         cmocka_unit_test(test_trouble_v2),
+        cmocka_unit_test(test_cut_off_v2),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_locks_that_are_none),
