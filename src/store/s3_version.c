@@ -141,6 +141,7 @@ int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_
         buf_free(out);
         *out = older;
         older = (struct buf)BUF_NONE;
+        *e = (struct err)ERR_INIT; /* what was said of the current one */
         return STORE_DONE;
     }
     return rc;
