@@ -154,6 +154,7 @@ load ../lib/common
     first=$!
     read -r _ <"$T/at-work"
     kill -TERM $first
+    # shellcheck disable=SC2016 # the other shell's
     for _ in 1 2; do timeout 30 sh -c 'echo >"$1"' - "$T/answer"; done
     got=0
     wait $first || got=$?
