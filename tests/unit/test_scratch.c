@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,6 +206,36 @@ static void left_over_folders_go_and_nothing_else(void **state)
     assert_true(is_there(other) && is_there(longer) && is_there(kept) && is_there(link) && is_there(odd));
 }
 
+static unsigned refusals; /* of the folder that is left over: somebody puts files into it */
+
+int unlinkat(int dirfd, const char *name, int flags)
+{
+    const char *slash = strrchr(name, '/');
+    if (refusals && strcmp(slash ? slash + 1 : name, LEFT_OVER) == 0) {
+        refusals--;
+        errno = ENOTEMPTY;
+        return -1;
+    }
+    return (int)syscall(SYS_unlinkat, dirfd, name, flags);
+}
+
+/* A server whose drill was killed has two seconds to end. */
+static void left_over_folders_go_once_nobody_writes_there(void **state)
+{
+    struct err e = ERR_INIT;
+    AUTO_CHAR top = below(LEFT_OVER);
+    AUTO_CHAR path = xstrdup(getenv("PATH"));
+    (void)state;
+    assert_ok(dir_make(top, 0700, &e));
+    refusals = 3;
+    setenv("PATH", folder, 1); /* no rm: it would remove it */
+    AUTO_PTR(scratch) s = open_scratch(folder, NULL, &e);
+    setenv("PATH", path, 1);
+    assert_non_null(s);
+    assert_int_equal(refusals, 0);
+    assert_false(is_there(top));
+}
+
 static void left_over_folders_go_however_deep(void **state)
 {
     struct err e = ERR_INIT;
@@ -316,6 +347,7 @@ int main(void)
         TEST(apart_from_sources_and_stores),
         TEST(apart_by_bind_mounts_too),
         TEST(left_over_folders_go_and_nothing_else),
+        TEST(left_over_folders_go_once_nobody_writes_there),
         TEST(left_over_folders_go_however_deep),
         TEST(left_over_processes_go),
         TEST(processes_in_it_end_with_it),
