@@ -20,6 +20,9 @@ put_back() {
     cp -a "$T/yesterday" "$T/store"
 }
 
+# pruned SNAPSHOT: is gone, by a prune.
+pruned() { lb -q prune --exclusive --yes && [ ! -e "$T/store/snapshots/$1" ]; }
+
 # ---- a store that is older than it was ----
 
 @test "rollback: a store that was put back is noticed by status, check, prune and the next backup, until a person says so" {
@@ -123,11 +126,7 @@ put_back() {
     expect 0 lb show latest --json
     last=$(value 'd["id"]')
     expect 0 lb -q forget "$last" --yes
-    for _ in $(seq 50); do
-        lb -q prune --exclusive --yes
-        [ -e "$T/store/snapshots/$last" ] || break
-    done
-    [ ! -e "$T/store/snapshots/$last" ]
+    soon pruned "$last"
     rm -rf "$T/store/marks"
     expect 0 lb -q check
 }
@@ -306,10 +305,7 @@ attack() {
     rm "$T/files/big"
     backup
     expect 0 lb -q forget "$old" --yes
-    for _ in $(seq 50); do
-        lb -q prune --exclusive --yes
-        [ -e "$T/store/snapshots/$old" ] || break
-    done
+    soon pruned "$old"
     cp "$T/replayed" "$T/store/snapshots/$old"
     expect 0 lb show latest --json
     json 'd["id"] == "'"$ID"'"'

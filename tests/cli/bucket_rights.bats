@@ -200,9 +200,7 @@ PY
     backup
     expect 0 lb restore latest files --to "$T/back"
     same_files "$T/back"
-    for _ in $(seq 400); do # what was just forgotten is due in the store's next second
-        lb prune --yes --exclusive >"$T/out" 2>"$T/err" </dev/null || break
-    done
+    soon prune_ends 1
     says "AccessDenied"
     [ "$(objects | grep -c snapshots/)" = 2 ]
     policy aws-prune-policy.json

@@ -75,13 +75,8 @@ admin() { # DATABASE SQL
 }
 
 # Waits until a query says "t".
-await() {
-    for _ in $(seq 200); do
-        [ "$(admin postgres "$1")" = t ] && return
-        read -rt 0.1 <> <(:) || :
-    done
-    return 1
-}
+await() { soon says_t "$1"; }
+says_t() { [ "$(admin postgres "$1")" = t ]; }
 
 # Processes that run in the container.
 inside() { grep -lsz "^PATH=$T/image:" /proc/[0-9]*/environ | wc -l; }
@@ -89,12 +84,11 @@ inside() { grep -lsz "^PATH=$T/image:" /proc/[0-9]*/environ | wc -l; }
 # Waits until none does, and the server knows of none either.
 all_gone() {
     await "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pg_dump'"
-    for _ in $(seq 100); do
-        [ "$(inside)" != 0 ] || return 0
-        read -rt 0.1 <> <(:) || :
-    done
-    return 1
+    soon nothing_inside
 }
+nothing_inside() { [ "$(inside)" = 0 ]; }
+
+no_container() { [ -z "$(ls "$T/running")" ]; }
 
 # The dump stops at a table that somebody else has locked. The session's end is the file that goes.
 hold_table() {
@@ -225,7 +219,7 @@ dump_waits="SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '
     done
     grep -q 'pg_restore --no-password' "$T/docker.calls"
     grep -q 'pg_dump --no-password' "$T/docker.calls"
-    [ -z "$(ls "$T/running")" ]
+    no_container
     [ "$(ls "$T/drill")" = lock ]
 
     : >"$T/docker.calls"
@@ -240,28 +234,22 @@ dump_waits="SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '
 @test "a drill that is killed leaves no container, and what another one left is removed" {
     expect 0 bare backup db
     mkfifo "$T/go-on"
+    exec {go_on}<>"$T/go-on" # what reads there ends with this test
     sed -i "s|^directory = .*/drill\$|&\nafter-restore = touch $T/reads; read -r x <$T/go-on|" "$T/lifeboat.conf"
-    bare drill latest db >"$T/out" 2>"$T/err" </dev/null 3>&- &
+    bare drill latest db >"$T/out" 2>"$T/err" </dev/null 3>&- {go_on}>&- &
     run=$!
-    for _ in $(seq 300); do
-        [ ! -e "$T/reads" ] || break
-        read -rt 0.1 <> <(:) || :
-    done
-    [ -e "$T/reads" ] && [ "$(ls "$T/running")" ]
+    soon test -e "$T/reads"
+    [ "$(ls "$T/running")" ]
     kill -9 "$(pgrep -P "$run")"
     wait "$run" || [ $? = 137 ]
-    for _ in $(seq 100); do
-        [ "$(ls "$T/running")" ] || break
-        read -rt 0.1 <> <(:) || :
-    done
-    [ -z "$(ls "$T/running")" ]
+    soon no_container
 
     setsid bash -c 'printf "%s\n" $$ "lifeboat.drill=$1" >"$2"; exec sleep 600' bash "$(realpath "$T/drill")" "$T/running/left" 3>&- &
     left=$!
     sed -i '/^after-restore/d' "$T/lifeboat.conf"
     expect 0 bare drill latest db
     wait "$left" || [ $? = 137 ]
-    [ -z "$(ls "$T/running")" ]
+    no_container
     [ "$(ls "$T/drill")" = lock ]
 }
 

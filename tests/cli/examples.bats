@@ -161,10 +161,7 @@ redis_start() {
     redis-server --port 0 --unixsocket "$T/redis.sock" --dir "${1:-$T}" --save '' --repl-diskless-sync-delay 0 --pidfile "$T/redis.pid" --requirepass topfgeheim --daemonize yes >"$T/redis.log"
     printf '#!/bin/sh\nexec /usr/bin/redis-cli -s %s "$@"\n' "$T/redis.sock" >"$T/bin/redis-cli"
     chmod 755 "$T/bin/redis-cli"
-    for _ in $(seq 200); do
-        REDISCLI_AUTH=topfgeheim redis-cli ping 2>"$T/redis.err" | grep -q PONG && return 0
-        sleep 0.05
-    done
+    soon redis ping
 }
 redis() { REDISCLI_AUTH=topfgeheim redis-cli "$@"; }
 

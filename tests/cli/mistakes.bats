@@ -237,10 +237,7 @@ db() { printf '[source db]\ntype = postgres\nconnection = %s\n' "$1" >>"$T/lifeb
     echo '{"clock_s": 800}' >"$T/proxy/plan"
     python3 "$BATS_TEST_DIRNAME/../lib/s3_proxy.py" "${CEPH_HTTP#http://}" "$T/proxy" >"$T/proxy/out" 2>&1 3>&- </dev/null &
     echo $! >"$T/proxy/pid"
-    for _ in $(seq 200); do
-        if [ -e "$T/proxy/port" ]; then break; fi
-        sleep 0.05
-    done
+    soon test -e "$T/proxy/port"
     to_stderr() { "$@" >&2; }
     URL=http://127.0.0.1:$(cat "$T/proxy/port")
     mistake 3 "this machine's clock is 13 min|set it" to_stderr bucket bucket "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" check --store
@@ -285,10 +282,7 @@ db() { printf '[source db]\ntype = postgres\nconnection = %s\n' "$1" >>"$T/lifeb
     mistake 2 "guard|COMMAND" lb guard
     mistake 2 "drill|$T/files|apart" with '[drill]' "directory = $T/files/drill" -- drill
     edited 's/^command = .*/command = touch '"${T//\//\\/}"'\/on; while [ ! -e '"${T//\//\\/}"'\/off ]; do sleep 0.05; done; seq 20000/' -q backup numbers >/dev/null 2>&1 3>&- &
-    for _ in $(seq 200); do
-        if [ -e "$T/on" ]; then break; fi
-        sleep 0.05
-    done
+    soon test -e "$T/on"
     mistake 1 "another lifeboat is at work|wait for it" lb backup files
     touch "$T/off"
     wait $!

@@ -64,10 +64,7 @@ through_proxy() {
     [ $# = 0 ] || echo "$1" >"$T/proxy/plan"
     python3 "$BATS_TEST_DIRNAME/../lib/s3_proxy.py" "${CEPH_HTTP#http://}" "$T/proxy" >"$T/proxy/out" 2>&1 3>&- </dev/null &
     echo $! >"$T/proxy/pid"
-    for _ in $(seq 200); do
-        [ -e "$T/proxy/port" ] && break
-        sleep 0.05
-    done
+    soon test -e "$T/proxy/port"
     drop endpoint
     store_lines "endpoint = http://127.0.0.1:$(cat "$T/proxy/port")"
 }
@@ -92,13 +89,9 @@ no_secrets() {
 }
 
 # The clock of a server counts whole seconds, so what was just forgotten is due in the next one.
-prune_until() {
-    for _ in $(seq 400); do
-        expect 0 lb --json prune --yes --exclusive
-        [ "$(value "bool($1)")" = False ] || return 0
-    done
-    cat "$T/out" && return 1
-}
+prune_ends() { expect "$1" lb --json prune --yes --exclusive; } # CODE
+prune_until() { soon prune_tells "$1"; } # EXPRESSION
+prune_tells() { prune_ends 0 && json "$1" 2>/dev/null; }
 
 # until_says TEXT COMMAND...: runs it until that stands on its standard error, and ends it then. It must not have ended well.
 until_says() {

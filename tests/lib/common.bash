@@ -63,6 +63,15 @@ expect() {
     fi
 }
 
+# soon COMMAND...: tries until it ends well, for a minute: by the clock, since how many tries a machine does in a second is its own.
+soon() {
+    local last=$((SECONDS + 60))
+    until "$@"; do
+        [ "$SECONDS" -lt "$last" ] || { echo "not within a minute: $*" && return 1; }
+        sleep 0.05
+    done >"$T/soon" 2>&1 || { tail -n 40 "$T/soon" && return 1; }
+}
+
 contains() { # FILE TEXT
     grep -qF -- "$2" "$1" && return 0
     echo "\"$2\" is not in:"

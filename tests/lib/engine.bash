@@ -8,10 +8,7 @@ engine_start() {
     mkdir -p "$T/engine/containers" "$T/engine/volumes" "$T/bin"
     python3 "$BATS_TEST_DIRNAME/../lib/engine.py" "$T/engine.sock" "$T/engine" >"$T/engine/ready" 2>"$T/engine/log" 3>&- &
     ENGINE=$!
-    for _ in $(seq 100); do
-        grep -q ready "$T/engine/ready" && break
-        read -rt 0.1 <> <(:) || :
-    done
+    soon grep -q ready "$T/engine/ready"
     export DOCKER_HOST=unix://$T/engine.sock
     # docker exec -i [-e NAME] CONTAINER COMMAND...: runs it with the variables of that container and those that are named, in
     # a session of its own: as with the engine, what ends the command here does not end what runs in there. There, 127.0.0.1:5432

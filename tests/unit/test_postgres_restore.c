@@ -210,7 +210,8 @@ static void test_clean_under_load(void **state)
     AUTO(restoring) r = {.o = {.clean = true}};
     AUTO(child) load = CHILD_NONE;
     const struct child_options o = {
-        .shell = "while :; do psql -X -q -d busy -c 'SELECT pg_sleep(0.02)'; done >/dev/null 2>&1",
+        .shell =
+            "while kill -0 $PPID; do psql -X -q -d busy -c 'SELECT pg_sleep(0.02)'; done >/dev/null 2>&1",
         .in = CHILD_NULL,
         .out = CHILD_NULL};
     make_small("busy");
