@@ -105,6 +105,9 @@ struct buf {
 };
 #define BYTES(ptr, len) ((struct bytes){.p = (const uint8_t *)(ptr), .n = (len)})
 #define BYTES_STR(s)    BYTES((s), strlen(s))
+bool bytes_equal(struct bytes a, struct bytes b);
+bool bytes_start(struct bytes b, const char *text); /* whether b begins with it */
+bool bytes_are_ascii(struct bytes b);
 #define BUF_NONE \
     {            \
         0        \

@@ -100,20 +100,31 @@ int file_read(const char *path, size_t limit, struct buf *out, struct err *e)
     return read_all(fd, path, limit, out, e);
 }
 
+/* Of `fd`, opened with O_NONBLOCK: with a FIFO, that does not wait for somebody who writes to it. */
+static int read_regular(int fd, const char *path, size_t limit, struct buf *out, struct err *e)
+{
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return err_errno(e, ERR_IO, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_USAGE, "%s: is not a file", path);
+    return read_all(fd, path, limit, out, e);
+}
+
+int file_read_own(const char *path, size_t limit, struct buf *out, struct err *e)
+{
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return read_regular(fd, path, limit, out, e);
+}
+
 int file_read_below(const char *root, const char *path, size_t limit, struct buf *out, struct err *e)
 {
-    /* O_NONBLOCK: a FIFO would wait for somebody who writes to it. */
     const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
                                  .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    struct stat st;
     AUTO_CHAR shown = xasprintf("%s/%s", root, path);
     AUTO_FD top = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     AUTO_FD fd = top < 0 ? -1 : (int)syscall(SYS_openat2, top, path, &how, sizeof how);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return err_errno(e, ERR_IO, "%s", shown);
-    if (!S_ISREG(st.st_mode))
-        return err_set(e, ERR_USAGE, "%s: is not a file", shown);
-    return read_all(fd, shown, limit, out, e);
+    return read_regular(fd, shown, limit, out, e);
 }
 
 int dir_sync(int dirfd, const char *what, struct err *e)

@@ -53,6 +53,25 @@ char *xstrdup(const char *s)
     return or_die(strdup(s));
 }
 
+bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool bytes_start(struct bytes b, const char *text)
+{
+    size_t n = strlen(text);
+    return b.n >= n && (n == 0 || memcmp(b.p, text, n) == 0);
+}
+
+bool bytes_are_ascii(struct bytes b)
+{
+    for (size_t i = 0; i < b.n; i++)
+        if (b.p[i] > 0x7f)
+            return false;
+    return true;
+}
+
 char *xstrndup(const char *s, size_t n)
 {
     return or_die(strndup(s, n));

@@ -42,8 +42,8 @@ static int write_secret(const struct compose_secret_file *f, struct err *e)
     struct err ignored = ERR_INIT;
     if (access(f->path, F_OK) != 0)
         return file_write(f->path, buf_bytes(&f->text), 0600, true, e);
-    bool same = file_read(f->path, 1u << 20, &there, &ignored) == 0 && there.n == f->text.n &&
-                memcmp(there.p, f->text.p, there.n) == 0;
+    bool same = file_read(f->path, 1u << 20, &there, &ignored) == 0 &&
+                bytes_equal(buf_bytes(&there), buf_bytes(&f->text));
     if (there.n)
         explicit_bzero(there.p, there.n);
     return same ? file_check_private(f->path, e)

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOCK_WAIT_MS 10000 /* whoever has the record talks to servers for less than that */
@@ -105,6 +106,9 @@ static bool may_replace(const char *file)
 {
     static const char start[] = "# HELP lifeboat_";
     char there[sizeof start] = "";
+    struct stat st;
+    if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
+        return false; /* /dev/null, a FIFO */
     FILE *f = fopen(file, "re");
     size_t n = f ? fread(there, 1, sizeof start - 1, f) : 0;
     if (f)

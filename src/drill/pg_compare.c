@@ -34,7 +34,7 @@ int pg_compare_stored(const struct pg_drill_database *b, const struct target_pos
     *held = false;
     if (fingerprint_compare(&c, &r, e))
         return -1;
-    *held = was.n == is.n && memcmp(was.p, is.p, was.n) == 0;
+    *held = bytes_equal(was, is);
     if (!*held && r.differences == 0)
         tell(&t, "its fingerprint differs");
     return 0;

@@ -69,16 +69,11 @@ static int make_tablespace(struct stubs *s, const char *name, struct err *e)
 }
 
 /* ---- from the globals ---- */
-static bool is(struct bytes token, const char *word)
-{
-    return token.n == strlen(word) && memcmp(token.p, word, token.n) == 0;
-}
-
 static bool has_word(const char *p, const char *end, const char *word)
 {
     struct bytes t;
     while (pg_script_token(&p, end, &t))
-        if (is(t, word))
+        if (pg_script_is(t, word))
             return true;
     return false;
 }
@@ -90,7 +85,7 @@ static int alter_role(struct stubs *s, const char *p, const char *end, struct er
     if (!pg_script_token(&p, end, &t))
         return 0;
     AUTO_CHAR name = name_of(t);
-    if (!pg_script_token(&p, end, &t) || !is(t, "WITH"))
+    if (!pg_script_token(&p, end, &t) || !pg_script_is(t, "WITH"))
         return 0;
     bool superuser = has_word(p, end, "SUPERUSER") && strings_has(&s->powerful, name);
     int rc = make_role(&s->p, name, superuser, has_word(p, end, "BYPASSRLS"), e);
@@ -106,11 +101,11 @@ static int grant(struct stubs *s, struct bytes statement, struct err *e)
     const char *start = (const char *)statement.p, *end = start + statement.n, *p = start;
     struct bytes t, member = BYTES(NULL, 0), last = BYTES(NULL, 0);
     while (pg_script_token(&p, end, &t)) {
-        if (is(t, "ON"))
+        if (pg_script_is(t, "ON"))
             return 0;
-        if (is(t, "GRANTED"))
+        if (pg_script_is(t, "GRANTED"))
             end = (const char *)t.p;
-        else if (is(last, "TO") && !member.n)
+        else if (pg_script_is(last, "TO") && !member.n)
             member = t;
         last = t;
     }
@@ -127,13 +122,14 @@ static int use_statement(struct stubs *s, struct bytes statement, bool grants, s
     struct bytes first, second, third;
     if (!pg_script_token(&p, end, &first) || !pg_script_token(&p, end, &second))
         return 0;
-    if (!grants && is(first, "ALTER") && is(second, "ROLE"))
+    if (!grants && pg_script_is(first, "ALTER") && pg_script_is(second, "ROLE"))
         return alter_role(s, p, end, e);
-    if (!grants && is(first, "CREATE") && is(second, "TABLESPACE") && pg_script_token(&p, end, &third)) {
+    if (!grants && pg_script_is(first, "CREATE") && pg_script_is(second, "TABLESPACE") &&
+        pg_script_token(&p, end, &third)) {
         AUTO_CHAR name = name_of(third);
         return s->b->d->server.is_private ? make_tablespace(s, name, e) : 0;
     }
-    return grants && is(first, "GRANT") ? grant(s, statement, e) : 0;
+    return grants && pg_script_is(first, "GRANT") ? grant(s, statement, e) : 0;
 }
 
 static int use_globals(struct stubs *s, struct err *e)
@@ -216,19 +212,11 @@ static int try_roles(struct stubs *s, struct err *e)
 }
 
 /* ---- where to make them ---- */
-static bool is_ascii(struct bytes b)
-{
-    for (size_t i = 0; i < b.n; i++)
-        if (b.p[i] > 0x7f)
-            return false;
-    return true;
-}
-
 /* A fingerprint has texts of other encodings in base64. */
 static bool all_is_ascii(const struct pg_drill_database *b)
 {
     static const char other[] = "{\"b64\":";
-    return is_ascii(buf_bytes(&b->d->globals)) && is_ascii(buf_bytes(&b->stored)) &&
+    return bytes_are_ascii(buf_bytes(&b->d->globals)) && bytes_are_ascii(buf_bytes(&b->stored)) &&
            !(b->stored.n && memmem(b->stored.p, b->stored.n, other, strlen(other)));
 }
 

@@ -28,7 +28,7 @@ struct pack_info {
     uint32_t table_bytes;
     uint32_t index_object; /* that its table was taken from; INDEX_OBJECT_NONE: from itself, or not at all */
     bool marked;           /* a damaged mark named it when the repository was loaded */
-    bool asked;            /* it was compared with its own table */
+    bool asked;            /* it was compared with its own table; one not listed: it is not there at all */
     uint32_t first_own;    /* frames below come from an index that lied of the pack, or broke off */
 };
 struct frame_info {

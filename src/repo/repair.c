@@ -334,7 +334,7 @@ static int heal_root(struct repairing *r, struct err *e)
     if (store_get(r->first->store, "lifeboat", METADATA_MAX, &have, &why) == STORE_FAILED &&
         why.kind != ERR_DAMAGED)
         return *e = why, -1;
-    if (have.n == want.n && memcmp(have.p, want.p, want.n) == 0)
+    if (bytes_equal(buf_bytes(&have), buf_bytes(&want)))
         return 0;
     strings_add(&r->out->healed, "lifeboat");
     return store_replace(r->first->store, "lifeboat", buf_bytes(&want), e);

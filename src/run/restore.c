@@ -82,40 +82,51 @@ static bool is_repository(const char *folder)
     struct err ignored = ERR_INIT;
     struct stat st;
     return stat(object, &st) == 0 && S_ISREG(st.st_mode) &&
-           file_read(object, ROOT_MAX, &text, &ignored) == 0 && text.n >= strlen(start) &&
-           memcmp(text.p, start, strlen(start)) == 0;
+           file_read(object, ROOT_MAX, &text, &ignored) == 0 && bytes_start(buf_bytes(&text), start);
 }
 
-/* The folder, or what there is of the way to it; NULL where nothing can be said. */
-static char *real_folder(const char *path)
+/* As far as there is a folder its real path, then as it is; NULL where nothing can be said. */
+static char *real_path(const char *path)
 {
     AUTO_CHAR at = xstrdup(path);
     for (char *slash;; *slash = 0) {
-        char *real = realpath(*at ? at : "/", NULL);
-        if (real || errno != ENOENT || !*at)
-            return real;
+        AUTO_CHAR real = *at ? realpath(at, NULL) : xstrdup("");
+        if (real)
+            return xasprintf("%s%s", real, path + strlen(at));
+        if (errno != ENOENT)
+            return NULL;
         slash = strrchr(at, '/');
-        if (!slash)
-            return realpath(".", NULL);
+        if (!slash) {
+            AUTO_CHAR here = realpath(".", NULL);
+            return here ? xasprintf("%s/%s", here, path) : NULL;
+        }
     }
+}
+
+static bool is_of_repository(const char *name)
+{
+    static const char *const names[] = {"", "keys", "packs", "index", "snapshots", "receipts", "marks"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
 }
 
 /* Files among the objects of a repository, with its folder's mode become theirs, help nobody; and what bears
  * an object's name would take its place. A folder of its own beside them is no harm. */
 static int refuse_repository(const char *target, struct err *e)
 {
-    static const char own[] = " keys packs index snapshots receipts marks ";
-    AUTO_CHAR at = real_folder(target);
-    AUTO_CHAR below = xstrdup(access(target, F_OK) == 0 ? "" : "?"); /* the name under `at` */
-    for (char *slash; at && *at; *slash = 0) {
-        AUTO_CHAR word = xasprintf(" %s ", below);
-        if (is_repository(at) && (!*below || strstr(own, word)))
+    AUTO_CHAR at = real_path(target);
+    const char *below = ""; /* the name under `at` on the way to the target */
+    for (char *slash = at; slash; below = slash + 1) {
+        if (is_of_repository(below) && is_repository(at))
             return err_set(e, ERR_USAGE,
                            "%s: lies in a repository of lifeboat, %s: restore into another folder", target,
                            at);
         slash = strrchr(at, '/');
-        free(below);
-        below = xstrdup(slash + 1);
+        if (!slash)
+            break;
+        *slash = 0;
     }
     return 0;
 }

@@ -122,17 +122,26 @@ char *pg_find_program(const char *versions, const char *path, const char *name, 
 
 /* What libpq and the programs would read besides the settings of a connection. PGSERVICE would override what
  * is set here. */
-static const char *const fixed_environment[] = {"LC_ALL=C",      "PG_COLOR=never",   "PGDATESTYLE",
-                                                "PGGEQO",        "PGCLIENTENCODING", "LANGUAGE",
-                                                "PGSERVICEFILE", "PGSERVICE"};
+static const char *const fixed_environment[] = {"LC_ALL=C", "PG_COLOR=never", "PGDATESTYLE", "PGGEQO",
+                                                "LANGUAGE", "PGSERVICEFILE",  "PGSERVICE"};
 
+/* A dump's text is the same in every time zone, and in its database's own encoding, whatever ALTER DATABASE
+ * and ALTER ROLE ... SET say: another encoding does not have every text, and gives other bytes than those
+ * that it is compared with. What a restore fills and checks goes by its database's zone, and its archive
+ * names the encoding. */
+static void fix_environment(struct pg_program *g, const struct pg *p, bool dumps)
+{
+    const char *encoding = dumps ? PQparameterStatus(p->conn, "server_encoding") : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(fixed_environment); i++)
+        strings_add(&g->environment, fixed_environment[i]);
+    strings_add(&g->environment, dumps ? "PGTZ=UTC" : "PGTZ");
+    strings_add_fmt(&g->environment, encoding ? "PGCLIENTENCODING=%s" : "PGCLIENTENCODING", encoding);
+}
+
+/* Not as the connection says. */
 static bool is_fixed(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(fixed_environment); i++)
-        if (strncmp(fixed_environment[i], name, strlen(name)) == 0 &&
-            strchr("=", fixed_environment[i][strlen(name)]))
-            return true;
-    return false;
+    return strcmp(name, "PGCLIENTENCODING") == 0 || strncmp(name, "PGSERVICE", strlen("PGSERVICE")) == 0;
 }
 
 void pg_conninfo_add(struct buf *conninfo, const char *keyword, const char *value)
@@ -255,24 +264,8 @@ int pg_program_new(struct pg_program *g, const struct pg *p, const char *name, i
     if (choose(g, p, name, MAX(at_least, pg_major(p->version)), e))
         return -1;
     strings_add(&g->arguments, g->path);
-    for (size_t i = 0; i < ARRAY_LEN(fixed_environment); i++)
-        strings_add(&g->environment, fixed_environment[i]);
-    /* A dump's text is the same in every zone; what a restore fills and checks goes by the database's. */
-    strings_add(&g->environment, strcmp(name, "pg_restore") == 0 ? "PGTZ" : "PGTZ=UTC");
+    fix_environment(g, p, strcmp(name, "pg_restore") != 0);
     return 0;
-}
-
-/* The database's own, whatever ALTER DATABASE and ALTER ROLE ... SET say: another one does not have every
- * text, and gives a dump other bytes than those that it is compared with. */
-static void set_encoding(struct pg_program *g, const struct pg *p)
-{
-    static const char name[] = "PGCLIENTENCODING";
-    const char *encoding = PQparameterStatus(p->conn, "server_encoding");
-    for (size_t i = 0; i < g->environment.n && encoding; i++)
-        if (strcmp(g->environment.v[i], name) == 0) {
-            free(g->environment.v[i]);
-            g->environment.v[i] = xasprintf("%s=%s", name, encoding);
-        }
 }
 
 void pg_program_set(struct pg_program *g, const char *setting)
@@ -289,10 +282,8 @@ void pg_program_set(struct pg_program *g, const char *setting)
 int pg_program_connect(struct pg_program *g, const struct pg *p, const char *database, struct err *e)
 {
     AUTO(buf) conninfo = BUF_NONE;
-    if (!database) {
+    if (!database)
         database = PQdb(p->conn);
-        set_encoding(g, p);
-    }
     /* As a connection string, so that a name with "=" in it is not taken for one. */
     pg_conninfo_add(&conninfo, "dbname", database);
     if (g->container)

@@ -105,10 +105,7 @@ void tar_writer_free(struct tar_writer *t)
 
 static bool is_ascii(const char *s)
 {
-    for (; s && *s; s++)
-        if ((uint8_t)*s >= 0x80)
-            return false;
-    return true;
+    return !s || bytes_are_ascii(BYTES_STR(s));
 }
 
 static struct archive *archive_for(const struct tar_writer *t, const struct entry *entry)

@@ -135,17 +135,17 @@ bool pg_script_token(const char **p, const char *end, struct bytes *token)
     return token->n > 0;
 }
 
-static bool is(struct bytes token, const char *text)
+bool pg_script_is(struct bytes token, const char *word)
 {
-    return token.n == strlen(text) && memcmp(token.p, text, token.n) == 0;
+    return bytes_equal(token, BYTES_STR(word));
 }
 
 char *pg_script_created_database(struct bytes statement)
 {
     const char *p = (const char *)statement.p, *end = p + statement.n;
     struct bytes t;
-    if (!pg_script_token(&p, end, &t) || !is(t, "CREATE") || !pg_script_token(&p, end, &t) ||
-        !is(t, "DATABASE") || !pg_script_token(&p, end, &t))
+    if (!pg_script_token(&p, end, &t) || !pg_script_is(t, "CREATE") || !pg_script_token(&p, end, &t) ||
+        !pg_script_is(t, "DATABASE") || !pg_script_token(&p, end, &t))
         return NULL;
     return xstrndup((const char *)t.p, t.n);
 }
@@ -158,8 +158,9 @@ char *pg_script_rename(struct bytes statement, const char *from, const char *to)
     bool found = false;
     struct bytes t, last = BYTES(NULL, 0), before = BYTES(NULL, 0);
     while (pg_script_token(&p, end, &t)) {
-        if (is(last, "DATABASE") && is(t, from) &&
-            (is(before, "ALTER") || is(before, "CREATE") || is(before, "ON") || is(before, "IN"))) {
+        if (pg_script_is(last, "DATABASE") && pg_script_is(t, from) &&
+            (pg_script_is(before, "ALTER") || pg_script_is(before, "CREATE") || pg_script_is(before, "ON") ||
+             pg_script_is(before, "IN"))) {
             buf_add(&out, BYTES(copied, (size_t)((const char *)t.p - copied)));
             buf_add_str(&out, to);
             copied = p;

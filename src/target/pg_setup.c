@@ -59,17 +59,12 @@ int pg_setup_roles(struct pg_restore *r, struct err *e)
 
 /* ---- the database itself ---- */
 
-static bool is(struct bytes token, const char *word)
-{
-    return token.n == strlen(word) && memcmp(token.p, word, token.n) == 0;
-}
-
 static bool is_about_session(struct bytes s)
 {
     static const char *const starts[] = {"SET SESSION AUTHORIZATION", "RESET SESSION AUTHORIZATION",
                                          "SET client_encoding"};
     for (size_t i = 0; i < ARRAY_LEN(starts); i++)
-        if (s.n > strlen(starts[i]) - 1 && memcmp(s.p, starts[i], strlen(starts[i])) == 0)
+        if (bytes_start(s, starts[i]))
             return true;
     return false;
 }
@@ -128,7 +123,7 @@ static char *reset_of_value(const char *statement)
     for (size_t i = 0; i < ARRAY_LEN(t); i++)
         if (!pg_script_token(&p, end, &t[i]))
             return NULL;
-    if (!is(t[0], "ALTER") || !is(t[1], "DATABASE") || !is(t[3], "SET"))
+    if (!pg_script_is(t[0], "ALTER") || !pg_script_is(t[1], "DATABASE") || !pg_script_is(t[3], "SET"))
         return NULL;
     const size_t quote = t[4].n > 2 && t[4].p[0] == '"';
     AUTO_CHAR name = xstrndup((const char *)t[4].p + quote, t[4].n - 2 * quote);
@@ -208,9 +203,8 @@ static int say_settings(struct pg_restore *r, struct err *e)
 static int connect_about(const struct pg_restore *r, struct pg *p, struct err *e)
 {
     for (size_t i = 0; i < r->about.n; i++)
-        for (const char *c = r->about.v[i]; *c; c++)
-            if ((uint8_t)*c > 0x7f)
-                return pg_connect(p, r->o->connection, r->into, e) || pg_without_limits(p, e) ? -1 : 0;
+        if (!bytes_are_ascii(BYTES_STR(r->about.v[i])))
+            return pg_connect(p, r->o->connection, r->into, e) || pg_without_limits(p, e) ? -1 : 0;
     return pg_database_server(p, r->o->connection, r->into, e);
 }
 

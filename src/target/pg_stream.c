@@ -145,11 +145,6 @@ static int prepare_pg_restore(struct pg_restore *r, struct pg_program *g, int li
     return 0;
 }
 
-static bool starts(struct bytes line, const char *text)
-{
-    return line.n > strlen(text) && memcmp(line.p, text, strlen(text)) == 0;
-}
-
 static struct bytes behind(struct bytes line, const char *start)
 {
     return BYTES(line.p + strlen(start), line.n - strlen(start));
@@ -178,12 +173,12 @@ static bool collect_errors(struct pg_restore *r, struct buf *said)
     for (size_t n; *p; p += n + (p[n] != 0)) {
         n = strcspn(p, "\n");
         struct bytes line = BYTES(p, n);
-        if (starts(line, error)) {
+        if (bytes_start(line, error)) {
             end_refused(r, &one);
             one.what = behind(line, error);
-        } else if (starts(line, statement))
+        } else if (bytes_start(line, statement))
             one.statement = behind(line, statement);
-        else if (starts(line, ignored))
+        else if (bytes_start(line, ignored))
             total = strtoul((const char *)behind(line, ignored).p, NULL, 10);
     }
     end_refused(r, &one);

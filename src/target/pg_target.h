@@ -29,6 +29,7 @@ static inline struct pg_script pg_script_of(struct buf *text) /* borrowed */
 int pg_script_next(struct pg_script *s, struct bytes *statement, struct err *e) MUST_CHECK;
 /* The next of its tokens but blanks and comments. False: no more. */
 bool pg_script_token(const char **p, const char *end, struct bytes *token);
+bool pg_script_is(struct bytes token, const char *word);
 /* The token after `CREATE DATABASE`; NULL: another statement. Caller frees. */
 char *pg_script_created_database(struct bytes statement);
 /* The statement with `to` for the database name `from` wherever it names a database; NULL when it does

@@ -97,10 +97,15 @@ a{b="c\"d\\"} 1
         says "$file: holds something else and is not overwritten"
         cmp "$file" "$T/before"
     done
+    mkfifo "$T/fifo"
+    sed -i "s|^textfile = .*|textfile = $T/fifo|" "$T/lifeboat.conf"
+    expect 0 timeout 20 "$LIFEBOAT" -c "$T/lifeboat.conf" -q backup
+    says "$T/fifo: holds something else and is not overwritten"
+    [ -p "$T/fifo" ]
     : >"$T/empty"
     sed -i "s|^textfile = .*|textfile = $T/empty|" "$T/lifeboat.conf"
     backup
-    metrics "$T/empty" 'v("snapshots") == 4'
+    metrics "$T/empty" 'v("snapshots") == 5'
 }
 
 @test "a store that cannot be read is said in the textfile; a textfile that cannot be written costs a warning" {

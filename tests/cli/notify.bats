@@ -306,6 +306,10 @@ PY
     expect 1 lb -q backup
     says "is not understood: problems that stand are told once more"
     got 'len(hooks) == 1'
+    rm "$T/state/report.json"
+    mkfifo "$T/state/report.json"
+    expect 1 timeout 20 "$LIFEBOAT" -c "$T/lifeboat.conf" -q backup
+    says "$T/state/report.json: is not a file"
 }
 
 @test "hooks of the run stand around all sources" {
