@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -146,6 +147,18 @@ static int look(const struct restoring *r, const struct restore_item *i, struct 
 }
 
 /* ---- one source ---- */
+/* Whoever reads that it is restored may pull the plug; and a disk tells here what it refused after it took a
+ * write. */
+static int sync_folder(const char *folder, struct err *e)
+{
+    AUTO_FD fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        return 0; /* it was restored with a mode that keeps its owner out */
+    if (fd < 0 || syncfs(fd) != 0)
+        return err_errno(e, ERR_IO, "%s: may not be on the disk: sync", folder);
+    return 0;
+}
+
 static int to_folder(struct restoring *r, const struct restore_item *i, struct err *e)
 {
     AUTO(partial) p = {0};
@@ -163,7 +176,7 @@ static int to_folder(struct restoring *r, const struct restore_item *i, struct e
     o.only = (const char *const *)p.only;
     o.aliases = p.aliases;
     o.alias_count = p.alias_count;
-    int rc = target_directory(&f.base, &o, &counts, e);
+    int rc = target_directory(&f.base, &o, &counts, e) || sync_folder(i->target, e) ? -1 : 0;
     take_counts(r->out, &counts);
     return rc;
 }

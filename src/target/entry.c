@@ -86,6 +86,7 @@ static int copy_data(struct making *m, struct err *e)
     struct unpacking *u = m->u;
     const void *p;
     size_t n;
+    struct stat st;
     la_int64_t offset, end = 0, size = archive_entry_size(m->ae);
     int rc;
     while ((rc = archive_read_data_block(u->a, &p, &n, &offset)) == ARCHIVE_OK) {
@@ -100,6 +101,14 @@ static int copy_data(struct making *m, struct err *e)
         return unpack_stream_failed(u, m->shown, e);
     if (end < size && ftruncate(m->fd, size) != 0)
         return place_failed(e, m->shown, "a hole at its end");
+    if (fstat(m->fd, &st) != 0)
+        return place_failed(e, m->shown, "stat");
+    if (st.st_size != size)
+        return err_set(
+            e, ERR_IO,
+            "%s: the file system said that all %lld bytes were written, and has %lld: restore onto "
+            "another disk",
+            m->shown, (long long)size, (long long)st.st_size);
     return 0;
 }
 

@@ -139,13 +139,14 @@ static int drop(struct pg *p, const char *name, struct err *e)
 
 int pg_database_drop(struct pg *p, const char *name, struct err *e)
 {
-    const struct pg before = *p;
+    const bool ignored = p->ignores_stop;
+    const unsigned patience = p->patience_s;
     struct err stopped = ERR_INIT;
     p->patience_s = stop_check(&stopped) ? LAST_PATIENCE_S : DROP_PATIENCE_S;
     p->ignores_stop = true;
     int rc = drop(p, name, e);
-    p->ignores_stop = before.ignores_stop;
-    p->patience_s = before.patience_s;
+    p->ignores_stop = ignored;
+    p->patience_s = patience;
     return rc;
 }
 

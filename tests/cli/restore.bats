@@ -25,6 +25,21 @@ load ../lib/common
     same_files "$T/back"
 }
 
+@test "a disk that keeps nothing of what it takes: neither a restore nor a backup ends well" {
+    if ldd "$LIFEBOAT" | grep -qE 'lib[at]san'; then skip "a sanitizer that is a library of its own and a preloaded one do not go together"; fi
+    init
+    backup
+    mkdir "$T/back"
+    expect 1 env SWALLOW="$T/back" LD_PRELOAD="$BUILD/torture/swallow.so" "$LIFEBOAT" -c "$T/lifeboat.conf" restore latest files --to "$T/back"
+    says "one.txt: the file system said that all 4 bytes were written, and has 0"
+    echo three >"$T/files/three.txt"
+    got=0
+    SWALLOW="$T/store" LD_PRELOAD="$BUILD/torture/swallow.so" lb backup >"$T/out" 2>"$T/err" || got=$?
+    [ "$got" != 0 ]
+    expect 0 lb check --read-data
+    backup
+}
+
 @test "nothing is restored into a repository, whatever is said" {
     init
     backup

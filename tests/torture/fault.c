@@ -216,6 +216,11 @@ int fsync(int fd)
     return change_fails(SYNC, "fsync", NULL) ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
+int syncfs(int fd)
+{
+    return change_fails(SYNC, "syncfs", NULL) ? -1 : (int)syscall(SYS_syncfs, fd);
+}
+
 int rename(const char *from, const char *to)
 {
     return change_fails(RENAME, "rename", to) ? -1 : (int)syscall(SYS_rename, from, to);
