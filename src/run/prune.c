@@ -84,6 +84,26 @@ static int check_exclusive(const struct pruning *p, struct err *e)
     return 0;
 }
 
+/* [retention SOURCE] may be about another host's; one of nobody's is a slip, by which its source is kept by
+ * other rules. */
+static void warn_of_unknown(const struct config *c, const struct retaining *t)
+{
+    size_t n = 0;
+    const char **names = xcalloc(c->source_count + t->line_count + 1, sizeof *names);
+    for (size_t i = 0; i < c->source_count; i++)
+        names[n++] = c->sources[i].name;
+    for (size_t i = 0; i < t->line_count; i++)
+        names[n++] = t->lines[i].source;
+    for (size_t i = 0; i < c->exception_count; i++) {
+        const char *name = c->exceptions[i].source, *near = nearest_word(name, names);
+        if (!near || strcmp(near, name) != 0)
+            log_warn(
+                "[retention %s]: there is no such source here or in a snapshot, so it keeps nothing%s%s%s",
+                name, near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    free(names);
+}
+
 static void on_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
 {
     const struct pruning *p = ctx;
@@ -237,6 +257,7 @@ static int prune(struct pruning *p, struct err *e)
     if (retaining_load(t, p->o->config, p->repo.repo, e) || check_exclusive(p, e) ||
         retaining_decide(t, p->out, e) || look_for_lost(p, e))
         return -1;
+    warn_of_unknown(p->o->config, t);
     retaining_alarms(t, last_prune(p->o->config, p->repo.id, NULL), &p->out->alarms);
     p->out->stopped = p->out->alarms.n && !p->o->yes && !p->o->dry_run;
     if (p->out->stopped)

@@ -68,6 +68,17 @@ stay() { # COUNT LINE...: so many of the nights stay by these lines
     json 'sum(s["forgotten"] is not None and s["goes"] for s in d["snapshots"]) == 1'
 }
 
+@test "rules for a source that nobody has are named, those for another host's are not" {
+    init
+    backup
+    sed -i 's/^host = .*/host = second/; s/^\[source files\]/[source uploads]/' "$T/lifeboat.conf"
+    printf '[retention files]\nkeep-last = 9\n[retention uplaods]\nkeep-last = 2\n[retention other]\nkeep-last = 2\n' >>"$T/lifeboat.conf"
+    expect 0 lb prune --dry-run
+    says "[retention uplaods]: there is no such source here or in a snapshot, so it keeps nothing: did you mean uploads?"
+    says "[retention other]: there is no such source here or in a snapshot, so it keeps nothing"
+    [ "$(grep -c 'no such source' "$T/err")" = 2 ]
+}
+
 @test "--simulate: what a policy would hold" {
     retention 'keep-daily = 31' 'keep-monthly = 12'
     expect 0 lb prune --simulate 400d --every 24h
