@@ -28,6 +28,8 @@ struct bigmap {
 static int reserve(int fd, size_t size, struct err *e)
 {
     errno = posix_fallocate(fd, 0, (off_t)size);
+    if (errno == ENOSPC || errno == EDQUOT)
+        return err_errno(e, ERR_IO, "make room for a temporary table of %zu bytes", size);
     return errno ? err_errno(e, ERR_IO, "temporary table of %zu bytes", size) : 0;
 }
 

@@ -8,18 +8,31 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static const char ask_for_key[] = "--identity FILE or --passphrase-file FILE";
 
-/* The state folder, or where that cannot be (a bare machine, another user) the temporary one. */
+#define SPOOL_ROOM (64ull << 20)
+
+static uint64_t room_in(const char *folder)
+{
+    struct statvfs st;
+    return statvfs(folder, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize : UINT64_MAX;
+}
+
+/* The state folder, or where that cannot be (a bare machine, another user) the temporary one. So that a full
+ * disk is in nobody's way who wants files back, also where that has more room. */
 static char *spool_folder(const struct run_access *a, enum run_need need, struct err *e)
 {
     struct err why = ERR_INIT;
+    const char *tmp = getenv("TMPDIR");
+    tmp = tmp && *tmp ? tmp : "/tmp";
     if (a->config) {
         const char *state = a->config->state_dir;
         if (dir_make(state, 0700, &why) == 0 && access(state, W_OK) == 0)
-            return xstrdup(state);
+            return xstrdup(need == RUN_WRITE || room_in(state) >= MIN(SPOOL_ROOM, room_in(tmp)) ? state
+                                                                                                : tmp);
         const char *advice = errno == EROFS                        ? "mount it read-write"
                              : errno == EEXIST || errno == ENOTDIR ? "a file is in the way: move it away"
                              : errno == ENOSPC                     ? "make room there"
@@ -31,8 +44,7 @@ static char *spool_folder(const struct run_access *a, enum run_need need, struct
                            advice, (unsigned)geteuid()),
                    NULL;
     }
-    const char *tmp = getenv("TMPDIR");
-    return xstrdup(tmp && *tmp ? tmp : "/tmp");
+    return xstrdup(tmp);
 }
 
 /* ---- the store ---- */

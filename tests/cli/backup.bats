@@ -242,9 +242,7 @@ load ../lib/common
 }
 
 small_disk() { # SIZE
-    [ "$(id -u)" = 0 ] || skip "a disk of its own needs root"
-    mkdir "$T/mount"
-    mount -t tmpfs -o "size=$1" tmpfs "$T/mount" 2>/dev/null || skip "mounting a tmpfs is not permitted here"
+    mount_disk "$1"
     STORE=$T/mount/store write_config
 }
 

@@ -291,9 +291,7 @@ db() { printf '[source db]\ntype = postgres\nconnection = %s\n' "$1" >>"$T/lifeb
 }
 
 @test "a disk that is full, one that is read-only" {
-    [ "$(id -u)" = 0 ] || skip "only root can mount"
-    mkdir "$T/mount"
-    mount -t tmpfs -o size=800k none "$T/mount" 2>/dev/null || skip "cannot mount here"
+    mount_disk 800k
     head -c 2000000 /dev/urandom >"$T/files/big"
     backup files
     head -c 2000000 /dev/urandom >"$T/files/big"

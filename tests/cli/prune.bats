@@ -230,9 +230,7 @@ load ../lib/nights
 }
 
 @test "a store that cannot be written to" {
-    [ "$(id -u)" = 0 ] || skip "a disk of its own needs root"
-    mkdir "$T/mount"
-    mount -t tmpfs -o size=20m tmpfs "$T/mount" 2>/dev/null || skip "mounting a tmpfs is not permitted here"
+    mount_disk 20m
     STORE=$T/mount/store write_config
     retention 'keep-last = 1' 'keep-min = 1'
     init

@@ -40,6 +40,24 @@ load ../lib/common
     backup
 }
 
+@test "a state folder on a full disk is in no restore's way, and no drill's" {
+    mount_disk 1m
+    sed -i "s|^directory = .*|directory = $T/mount/state|; s|^cache = .*|cache = $T/mount/cache|" "$T/lifeboat.conf"
+    printf '[drill]\ndirectory = %s\n' "$T/drill" >>"$T/lifeboat.conf"
+    init
+    backup
+    head -c 2000000 /dev/zero >"$T/mount/large" 2>/dev/null || true
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+    expect 0 lb check --read-data
+    expect 0 lb drill
+    echo three >"$T/files/three.txt"
+    expect 1 lb backup
+    says "$T/mount/state: make room for a temporary table of"
+    rm "$T/mount/large"
+    backup
+}
+
 @test "nothing is restored into a repository, whatever is said" {
     init
     backup

@@ -18,6 +18,13 @@ teardown() {
     rm -rf "$T"
 }
 
+# mount_disk SIZE: a disk of its own, at $T/mount; or skips.
+mount_disk() {
+    [ "$(id -u)" = 0 ] || skip "a disk of its own needs root"
+    mkdir "$T/mount"
+    mount -t tmpfs -o "size=$1" tmpfs "$T/mount" 2>/dev/null || skip "mounting a tmpfs is not permitted here"
+}
+
 # A one-box configuration; more lines may be given on standard input.
 write_config() {
     cat >"$T/lifeboat.conf" <<CONF
