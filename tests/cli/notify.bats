@@ -312,6 +312,15 @@ PY
     says "$T/state/report.json: is not a file"
 }
 
+@test "what root's run leaves in the state folder of another user is that user's" {
+    [ "$(id -u)" = 0 ] || skip "only root can be two users"
+    both
+    expect 0 lb -q backup
+    chown -R nobody "$T/state"
+    expect 0 lb -q backup
+    [ -z "$(find "$T/state" -maxdepth 1 -name '*.json' ! -user nobody)" ]
+}
+
 @test "hooks of the run stand around all sources" {
     init
     cat >"$T/hook" <<'SH'
