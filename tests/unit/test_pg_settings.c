@@ -131,20 +131,6 @@ static void test_others_are_not_set(void **state)
     assert_false(pg_setting_gives_meaning(""));
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    cluster_start();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    cluster_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,5 +138,5 @@ int main(void)
         cmocka_unit_test(test_database_goes_first),
         cmocka_unit_test(test_others_are_not_set),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, cluster_set_up, cluster_tear_down);
 }
