@@ -4,7 +4,6 @@ load ../lib/common
 # shellcheck source=tests/lib/ceph.sh
 . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
 TESTS_LIB=$BATS_TEST_DIRNAME/../lib
-eval "$(declare -f teardown | sed '1s/teardown/remove_folder/')"
 
 teardown() {
     if [ -d "$T/ceph" ]; then ceph_stop "$T/ceph"; fi

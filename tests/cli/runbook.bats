@@ -40,7 +40,7 @@ teardown() {
     . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
     [ ! -d "$T/pg2" ] || pg_stop "$T/pg2"
     [ ! -d "$T/ceph" ] || ceph_stop "$T/ceph"
-    rm -rf "$T"
+    remove_folder
 }
 
 query() { psql -qAtX -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }

@@ -3,20 +3,29 @@
 LIFEBOAT=${LIFEBOAT:-$BATS_TEST_DIRNAME/../../build/lifeboat}
 unset LIFEBOAT_CONFIG
 
-setup() {
+# What a file's own setup and teardown call.
+make_folder() {
     T=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-cli-XXXXXX")
     mkdir "$T/files" "$T/files/sub"
     echo one >"$T/files/one.txt"
     echo two >"$T/files/sub/two.txt"
     head -c 300000 /dev/urandom >"$T/files/sub/noise"
-    write_config
 }
-
-teardown() {
+remove_folder() {
+    if [ "${BESIDE-}" ]; then
+        exec {GATE}>&-
+        wait "$BESIDE" || :
+    fi
     if mountpoint -q "$T/mount" 2>/dev/null; then umount "$T/mount"; fi
-    chmod -R u+rwX "$T" 2>/dev/null
+    chmod -R u+rwX "$T" 2>/dev/null || :
     rm -rf "$T"
 }
+
+setup() {
+    make_folder
+    write_config
+}
+teardown() { remove_folder; }
 
 # A one-box configuration; more lines may be given on standard input.
 write_config() {
@@ -70,6 +79,18 @@ soon() {
         [ "$SECONDS" -lt "$last" ] || { echo "not within a minute: $*" && return 1; }
         sleep 0.05
     done >"$T/soon" 2>&1 || { tail -n 40 "$T/soon" && return 1; }
+}
+
+# gate NAME: a fifo $T/NAME on which waits what the test runs beside itself, until the test writes there or ends, however it
+# does.
+gate() {
+    mkfifo "$T/$1"
+    exec {GATE}<>"$T/$1"
+}
+# beside COMMAND...: runs it beside the test. It holds open neither the gate nor what bats waits for the end of.
+beside() {
+    "$@" 3>&- {GATE}>&- &
+    BESIDE=$!
 }
 
 contains() { # FILE TEXT
