@@ -53,12 +53,6 @@ open(sys.argv[1], "w").write(re.sub(r"url = file://\S*/store\nmin-free = 0", sys
 PY
 }
 
-restores() {
-    rm -rf "$T/back"
-    expect 0 lb --json restore latest files --to "$T/back"
-    same_files "$T/back"
-}
-
 main_job() { # SIGNATURE
     in_swift "$1"
     init

@@ -134,6 +134,13 @@ same_files() { # FOLDER
     diff -r --no-dereference "$T/files" "$1"
 }
 
+# restores [SNAP]: the files come back from it.
+restores() {
+    rm -rf "$T/back"
+    expect 0 lb --json restore "${1:-latest}" files --to "$T/back"
+    same_files "$T/back"
+}
+
 # flip FILE [OFFSET]: inverts the bits of one byte, in the middle.
 flip() {
     python3 - "$1" "${2:--1}" <<'PY'

@@ -270,8 +270,7 @@ static bool is_setting(const char *line)
 static void read_sample(struct buf *plain, struct buf *full, struct strings *keys)
 {
     struct err e = ERR_INIT;
-    const char *tests = getenv("TESTS");
-    AUTO_CHAR path = xasprintf("%s/../conf/lifeboat.conf", tests ? tests : "tests");
+    AUTO_CHAR path = xasprintf("%s/../conf/lifeboat.conf", tests_folder());
     assert_ok(file_read(path, 1 << 20, plain, &e));
     char section[80] = "";
     AUTO_CHAR copy = xstrdup(buf_cstr(plain));

@@ -5,8 +5,6 @@
 
 #include "source/pg_settings.h"
 
-#include <time.h>
-
 /* A server takes it up a moment later. */
 static void set_zone(const char *zone)
 {
@@ -17,7 +15,7 @@ static void set_zone(const char *zone)
         AUTO_CHAR now = cluster_value("postgres", "SHOW timezone");
         if (strcmp(now, zone) == 0)
             return;
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        sleep_ms(10);
     }
     fail_msg("the server does not take up its zone");
 }
