@@ -38,6 +38,20 @@ static void assert_days(const char *database)
 }
 
 /* A scratch server is in UTC. */
+static void drill_in_tokyo(struct drilling *d)
+{
+    struct config_assert asserts[] = {
+        {.source = (char *)"app", .sql = (char *)"SELECT (" DAYS ") = '2026-01-01 24, 2026-01-02 24'"},
+        {.source = (char *)"app", .sql = (char *)"SELECT current_setting('TimeZone') = 'Asia/Tokyo'"}};
+    d->settings.asserts = asserts;
+    d->settings.assert_count = ARRAY_LEN(asserts);
+    d->settings.after_restore =
+        (char *)"test \"$(psql -XAtc \"SELECT '2026-01-01 20:00+00'::timestamptz::date\")\" = 2026-01-02";
+    drilling_in_private(d);
+    drilling_run(d);
+    assert_proven(d);
+}
+
 static void test_server_in_tokyo(void **state)
 {
     (void)state;
@@ -53,17 +67,8 @@ static void test_server_in_tokyo(void **state)
     assert_true(strings_has(&d.source.server_settings, "TimeZone=Asia/Tokyo"));
     backup_read(&d.b, "data", &data);
 
-    struct config_assert asserts[] = {
-        {.source = (char *)"app", .sql = (char *)"SELECT (" DAYS ") = '2026-01-01 24, 2026-01-02 24'"},
-        {.source = (char *)"app", .sql = (char *)"SELECT current_setting('TimeZone') = 'Asia/Tokyo'"}};
-    d.settings.asserts = asserts;
-    d.settings.assert_count = ARRAY_LEN(asserts);
-    d.settings.after_restore =
-        (char *)"test \"$(psql -XAtc \"SELECT '2026-01-01 20:00+00'::timestamptz::date\")\" = 2026-01-02";
-    drilling_in_private(&d);
-    drilling_run(&d);
-    assert_proven(&d);
-
+    if (!getenv("LIFEBOAT_EMULATED")) /* qemu-user has no seccomp, which the cage of a drill wants */
+        drill_in_tokyo(&d);
     r.o.settings = &d.source.server_settings;
     assert_restored(r, buf_bytes(&data), "tokyo back");
     assert_days("tokyo back");
