@@ -178,6 +178,8 @@ stop_postgres() {
     rm -rf "$PGT"
 }
 
+query() { psql -qAtX -v ON_ERROR_STOP=1 -d "$1" -c "$2"; } # DATABASE SQL
+
 # start_ceph DIR: an object store for as long as DIR/ceph is not stopped, its variables in the environment; or skips.
 start_ceph() {
     # shellcheck source=tests/lib/ceph.sh
