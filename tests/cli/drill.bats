@@ -355,3 +355,20 @@ nothing_left() {
     prints "note: database $DB: the rows of table public.cache are not in it: it is unlogged, and this server is a standby"
     expect 0 lb drill latest db
 }
+
+@test "a restore goes by the time zone that the server had, which is in no dump" {
+    with_database
+    init
+    was=$(query postgres "SHOW timezone")
+    query postgres "ALTER SYSTEM SET timezone = 'Asia/Tokyo'"
+    query postgres "SELECT pg_reload_conf()" >"$T/reload"
+    soon zone_is Asia/Tokyo
+    query "$DB" "CREATE MATERIALIZED VIEW days AS SELECT timestamptz '2026-01-01 20:00+00'::date AS day"
+    backup db
+    query postgres "ALTER SYSTEM RESET timezone"
+    query postgres "SELECT pg_reload_conf()" >"$T/reload"
+    soon zone_is "$was"
+    expect 0 lb restore latest:db db --to "host=$PGHOST user=postgres dbname=${DB}_back"
+    [ "$(query "${DB}_back" "SELECT day FROM days")" = 2026-01-02 ]
+}
+zone_is() { [ "$(query postgres "SHOW timezone")" = "$1" ]; }
