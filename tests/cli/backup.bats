@@ -95,9 +95,10 @@ load ../lib/common
 
 @test "two at a time: the second says who is at work" {
     init
-    mkfifo "$T/at-work" "$T/go-on"
+    mkfifo "$T/at-work"
+    gate go-on
     sed -i "s|^command = .*|command = echo >$T/at-work; read x <$T/go-on; echo done|" "$T/lifeboat.conf"
-    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/first" 2>&1 &
+    beside "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/first" 2>&1
     first=$!
     read -r _ <"$T/at-work"
     expect 1 timeout 20 "$LIFEBOAT" -c "$T/lifeboat.conf" backup
@@ -108,9 +109,10 @@ load ../lib/common
 
 @test "SIGTERM ends a run cleanly, without a snapshot" {
     init
-    mkfifo "$T/at-work" "$T/go-on"
+    mkfifo "$T/at-work"
+    gate go-on
     sed -i "s|^command = .*|command = echo; echo >$T/at-work; read x <$T/go-on|" "$T/lifeboat.conf"
-    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/out" 2>"$T/err" &
+    beside "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/out" 2>"$T/err"
     first=$!
     read -r _ <"$T/at-work"
     kill -TERM $first
@@ -150,7 +152,7 @@ load ../lib/common
     sed -i "s|^command = .*|command = echo; echo >$T/at-work; read x <$T/go-on|" "$T/lifeboat.conf"
     sed -i "s|^host = .*|&\nafter = read x <$T/answer; echo after run >>$T/hooked\non-failure = echo on-failure run >>$T/hooked|" "$T/lifeboat.conf"
     echo "after = read x <$T/answer; echo after numbers >>$T/hooked" >>"$T/lifeboat.conf"
-    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/out" 2>"$T/err" &
+    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/out" 2>"$T/err" 3>&- &
     first=$!
     read -r _ <"$T/at-work"
     kill -TERM $first
@@ -166,10 +168,11 @@ load ../lib/common
 @test "kill -9 in the middle: the next run completes and uses what was stored" {
     init
     head -c 50000000 /dev/urandom >"$T/big"
-    mkfifo "$T/at-work" "$T/go-on"
+    mkfifo "$T/at-work"
+    gate go-on
     touch "$T/block"
     sed -i "s|^command = .*|command = cat $T/big; test ! -e $T/block \|\| { echo >$T/at-work; read x <$T/go-on; }|" "$T/lifeboat.conf"
-    "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/first" 2>&1 &
+    beside "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/first" 2>&1
     first=$!
     read -r _ <"$T/at-work"
     until [ -n "$(find "$T/store/packs" -type f 2>/dev/null)" ]; do sleep 0.05; done

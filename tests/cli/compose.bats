@@ -6,8 +6,7 @@ load ../lib/engine
 teardown() {
     engine_stop
     [ ! -d "$T/pg" ] || pg_stop "$T/pg"
-    chmod -R u+rwX "$T" 2>/dev/null
-    rm -rf "$T"
+    remove_folder
 }
 
 holds_no() { # TEXT FILE...

@@ -27,7 +27,7 @@ teardown() {
     engine_stop
     for container in "$T"/running/*; do [ ! -e "$container" ] || kill -9 "-$(head -n 1 "$container")" || :; done
     [ ! -d "$T/pg" ] || pg_stop "$T/pg"
-    rm -rf "$T"
+    remove_folder
 }
 
 # docker run, ps and rm besides exec: a container is a session of processes of that user, with what PostgreSQL there is in the
@@ -233,10 +233,9 @@ dump_waits="SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '
 
 @test "a drill that is killed leaves no container, and what another one left is removed" {
     expect 0 bare backup db
-    mkfifo "$T/go-on"
-    exec {go_on}<>"$T/go-on" # what reads there ends with this test
+    gate go-on
     sed -i "s|^directory = .*/drill\$|&\nafter-restore = touch $T/reads; read -r x <$T/go-on|" "$T/lifeboat.conf"
-    bare drill latest db >"$T/out" 2>"$T/err" </dev/null 3>&- {go_on}>&- &
+    beside bare drill latest db >"$T/out" 2>"$T/err" </dev/null
     run=$!
     soon test -e "$T/reads"
     [ "$(ls "$T/running")" ]

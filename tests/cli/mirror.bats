@@ -4,7 +4,6 @@ load ../lib/common
 # shellcheck source=tests/lib/ceph.sh
 . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
 TESTS_LIB=$BATS_TEST_DIRNAME/../lib
-eval "$(declare -f teardown | sed '1s/teardown/remove_folder/')"
 
 teardown() {
     if [ -d "$T/ceph" ]; then ceph_stop "$T/ceph"; fi
@@ -36,12 +35,6 @@ sums() { # STORE
     (cd "$1" && find . -type f ! -path './marks/damaged/*' | sort | xargs sha256sum)
 }
 
-restores() {
-    rm -rf "$T/back"
-    expect 0 lb --json restore latest files --to "$T/back"
-    same_files "$T/back"
-}
-
 restores_from_mirror() {
     restores
     json 'd["mirror"] is True'
@@ -49,10 +42,8 @@ restores_from_mirror() {
 }
 
 restores_from_mirror_by_id() {
-    rm -rf "$T/back"
-    expect 0 lb --json restore "${ID:0:12}" files --to "$T/back"
+    restores "${ID:0:12}"
     json 'd["mirror"] is True'
-    same_files "$T/back"
 }
 
 @test "init makes the mirrors, backup copies to them" {

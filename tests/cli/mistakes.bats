@@ -3,13 +3,12 @@
 # each: mistake EXIT-CODE 'WORDS|MORE WORDS|...' COMMAND...; all of the words must stand in the message.
 # shellcheck disable=SC2030,SC2031,SC2016 # each test is a subshell, and that is meant; dollars are for others
 load ../lib/common
-eval "$(declare -f setup | sed '1s/setup/scene/')"
-eval "$(declare -f teardown | sed '1s/teardown/remove_scene/')"
 
 # One repository for all, which a test copies.
 setup_file() {
     export MADE PGT
-    scene
+    make_folder
+    write_config
     chmod 755 "$T"
     init
     backup
@@ -27,7 +26,7 @@ teardown_file() {
     # shellcheck source=tests/lib/pg.sh
     . "$BATS_TEST_DIRNAME/../lib/pg.sh"
     pg_stop "$PGT"
-    T=$MADE remove_scene
+    T=$MADE remove_folder
 }
 
 setup() {
@@ -42,7 +41,7 @@ teardown() {
     . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
     if [ -e "$T/proxy/pid" ]; then kill "$(cat "$T/proxy/pid")"; fi
     if [ -d "$T/ceph" ]; then ceph_stop "$T/ceph"; fi
-    remove_scene
+    remove_folder
 }
 
 mistake() {
@@ -281,10 +280,11 @@ db() { printf '[source db]\ntype = postgres\nconnection = %s\n' "$1" >>"$T/lifeb
     mistake 2 "no such program|no-such-program" lb guard -- no-such-program
     mistake 2 "guard|COMMAND" lb guard
     mistake 2 "drill|$T/files|apart" with '[drill]' "directory = $T/files/drill" -- drill
-    edited 's/^command = .*/command = touch '"${T//\//\\/}"'\/on; while [ ! -e '"${T//\//\\/}"'\/off ]; do sleep 0.05; done; seq 20000/' -q backup numbers >/dev/null 2>&1 3>&- &
+    gate off
+    beside edited "s|^command = .*|command = touch $T/on; read -r x <$T/off; seq 20000|" -q backup numbers >/dev/null 2>&1
     soon test -e "$T/on"
     mistake 1 "another lifeboat is at work|wait for it" lb backup files
-    touch "$T/off"
+    echo >"$T/off"
     wait $!
     mistake 2 "lifeboat.conf|has no mirror|[store NAME]" lb copy
     mistake 2 "lifeboat.conf|has no mirror|[store NAME]" lb repair

@@ -3,10 +3,9 @@
 load ../lib/common
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
-eval "common_$(declare -f teardown)"
 teardown() {
     [ -z "$SERVER" ] || kill "$SERVER" 2>/dev/null || true
-    common_teardown
+    remove_folder
 }
 
 # serve [CERTIFICATE KEY]: sets SERVER and PORT.

@@ -40,10 +40,9 @@ teardown() {
     . "$BATS_TEST_DIRNAME/../lib/ceph.sh"
     [ ! -d "$T/pg2" ] || pg_stop "$T/pg2"
     [ ! -d "$T/ceph" ] || ceph_stop "$T/ceph"
-    rm -rf "$T"
+    remove_folder
 }
 
-query() { psql -qAtX -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
 rows() { query "$1" "SELECT count(*), md5(string_agg(o::text, ',' ORDER BY id)) FROM orders o"; }
 gone() { [ -z "$(query postgres "SELECT 1 FROM pg_database WHERE datname = '$1'")" ]; }
 

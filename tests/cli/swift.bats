@@ -2,7 +2,6 @@
 # The main job against OpenStack Swift: a second code base beside Ceph (bucket.bats), and a stricter one.
 # shellcheck disable=SC2030,SC2031 # each test is a subshell, and that is meant
 load ../lib/common.bash
-eval "$(declare -f setup | sed '1s/setup/make_folder/')"
 
 setup_file() {
     export SWIFT
@@ -28,6 +27,7 @@ teardown_file() {
 
 setup() {
     make_folder
+    write_config
     PREFIX=test-$BATS_TEST_NUMBER
     (umask 077 && printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" >"$T/credentials")
 }
@@ -51,12 +51,6 @@ import re, sys
 text = open(sys.argv[1]).read()
 open(sys.argv[1], "w").write(re.sub(r"url = file://\S*/store\nmin-free = 0", sys.argv[2], text))
 PY
-}
-
-restores() {
-    rm -rf "$T/back"
-    expect 0 lb --json restore latest files --to "$T/back"
-    same_files "$T/back"
 }
 
 main_job() { # SIGNATURE

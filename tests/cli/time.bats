@@ -199,12 +199,16 @@ PY
 }
 
 @test "a store that gives all its objects one time, long ago: the latest is what was taken last" {
+    taken=()
     init
     for n in {1..6}; do
         echo "$n" >"$T/files/now"
         backup files
+        taken+=("$ID")
     done
     find "$T/store/snapshots" -type f -exec touch -d 1999-01-01 {} +
+    expect 0 lb --json list
+    [ "$(value '" ".join(s["id"] for s in d)')" = "${taken[*]}" ]
     expect 0 lb restore latest:files files --to "$T/back"
     same_files "$T/back"
 }

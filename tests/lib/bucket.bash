@@ -20,11 +20,7 @@ teardown_file() {
 }
 
 setup() {
-    T=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-cli-XXXXXX")
-    mkdir "$T/files" "$T/files/sub"
-    echo one >"$T/files/one.txt"
-    echo two >"$T/files/sub/two.txt"
-    head -c 300000 /dev/urandom >"$T/files/sub/noise"
+    make_folder
     PREFIX="test-$BATS_TEST_NUMBER/x"
     in_bucket bucket "$CEPH_HTTP" "insecure = yes"
 }
@@ -36,7 +32,7 @@ teardown() {
         . "$BATS_TEST_DIRNAME/../lib/pg.sh"
         pg_stop "$T/pg"
     fi
-    rm -rf "$T"
+    remove_folder
 }
 
 objects() { s3 LIST "${BUCKET:-bucket}" "$PREFIX/"; }
@@ -93,16 +89,14 @@ prune_ends() { expect "$1" lb --json prune --yes --exclusive; } # CODE
 prune_until() { soon prune_tells "$1"; } # EXPRESSION
 prune_tells() { prune_ends 0 && json "$1" 2>/dev/null; }
 
+said_or_ended() { grep -qF -- "$1" "$T/err" || [ ! -e "/proc/$2" ]; } # TEXT PID
 # until_says TEXT COMMAND...: runs it until that stands on its standard error, and ends it then. It must not have ended well.
 until_says() {
     local text=$1 got=0 pid
     shift
     "$@" >"$T/out" 2>"$T/err" </dev/null 3>&- &
     pid=$!
-    for _ in $(seq 600); do
-        if grep -qF -- "$text" "$T/err" || [ ! -e "/proc/$pid" ]; then break; fi
-        sleep 0.05
-    done
+    soon said_or_ended "$text" $pid || :
     kill $pid 2>/dev/null || true
     wait $pid || got=$?
     [ $got != 0 ] && says "$text"

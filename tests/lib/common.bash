@@ -3,20 +3,29 @@
 LIFEBOAT=${LIFEBOAT:-$BATS_TEST_DIRNAME/../../build/lifeboat}
 unset LIFEBOAT_CONFIG
 
-setup() {
+# What a file's own setup and teardown call.
+make_folder() {
     T=$(mktemp -d "${TMPDIR:-/tmp}/lifeboat-cli-XXXXXX")
     mkdir "$T/files" "$T/files/sub"
     echo one >"$T/files/one.txt"
     echo two >"$T/files/sub/two.txt"
     head -c 300000 /dev/urandom >"$T/files/sub/noise"
-    write_config
 }
-
-teardown() {
+remove_folder() {
+    if [ "${BESIDE-}" ]; then
+        exec {GATE}>&-
+        wait "$BESIDE" || :
+    fi
     if mountpoint -q "$T/mount" 2>/dev/null; then umount "$T/mount"; fi
-    chmod -R u+rwX "$T" 2>/dev/null
+    chmod -R u+rwX "$T" 2>/dev/null || :
     rm -rf "$T"
 }
+
+setup() {
+    make_folder
+    write_config
+}
+teardown() { remove_folder; }
 
 # mount_disk SIZE: a disk of its own, at $T/mount; or skips.
 mount_disk() {
@@ -79,6 +88,18 @@ soon() {
     done >"$T/soon" 2>&1 || { tail -n 40 "$T/soon" && return 1; }
 }
 
+# gate NAME: a fifo $T/NAME on which waits what the test runs beside itself, until the test writes there or ends, however it
+# does.
+gate() {
+    mkfifo "$T/$1"
+    exec {GATE}<>"$T/$1"
+}
+# beside COMMAND...: runs it beside the test. It holds open neither the gate nor what bats waits for the end of.
+beside() {
+    "$@" 3>&- {GATE}>&- &
+    BESIDE=$!
+}
+
 contains() { # FILE TEXT
     grep -qF -- "$2" "$1" && return 0
     echo "\"$2\" is not in:"
@@ -120,6 +141,13 @@ same_files() { # FOLDER
     diff -r --no-dereference "$T/files" "$1"
 }
 
+# restores [SNAP]: the files come back from it.
+restores() {
+    rm -rf "$T/back"
+    expect 0 lb --json restore "${1:-latest}" files --to "$T/back"
+    same_files "$T/back"
+}
+
 # flip FILE [OFFSET]: inverts the bits of one byte, in the middle.
 flip() {
     python3 - "$1" "${2:--1}" <<'PY'
@@ -156,6 +184,8 @@ stop_postgres() {
     pg_stop "$PGT/pg"
     rm -rf "$PGT"
 }
+
+query() { psql -qAtX -v ON_ERROR_STOP=1 -d "$1" -c "$2"; } # DATABASE SQL
 
 # start_ceph DIR: an object store for as long as DIR/ceph is not stopped, its variables in the environment; or skips.
 start_ceph() {

@@ -19,7 +19,7 @@ teardown() {
     engine_stop
     [ ! -d "$T/pg" ] || pg_stop "$T/pg"
     [ ! -e "$T/redis.pid" ] || kill "$(cat "$T/redis.pid")"
-    rm -rf "$T"
+    remove_folder
 }
 
 # unpack EXAMPLE [MACHINE]: the example in $R/opt/EXAMPLE, fitted to this machine by these substitutions and no others.

@@ -13,6 +13,7 @@ import zstandard
 from nacl.public import PublicKey, SealedBox
 
 NUMBERS = {"table": 16, "footer": 17, "index": 18, "snapshot": 19, "receipt": 20, "mark": 21, "tree slot": 22}
+OUTSIDE = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "escaped")  # beside the store
 CASES = {}
 
 
@@ -154,7 +155,7 @@ FILE, LINK, HARD, CHR = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfi
 # ---- archives and catalogs ----
 @case
 def paths_out(r):
-    names = ["../escaped", "a/../../escaped", "/tmp/lifeboat-escaped", "ok"]
+    names = ["../escaped", "a/../../escaped", OUTSIDE, "ok"]
     return r.volume(archive(*((n, FILE, b"x") for n in names)), [TOP, *map(entry, names), {"type": "run", "bytes": 5120}])
 
 @case
@@ -382,7 +383,7 @@ for _name, _f in {
         "type_terminal": absurd({"type": "\x1b[2J"}),
         "name_out": absurd(named="../../escaped"),
         "name_dots": absurd(named=".."),
-        "name_slash": absurd(named="/tmp/lifeboat-escaped"),
+        "name_slash": absurd(named=OUTSIDE),
         "name_empty": absurd(named=""),
         "name_twice": absurd(named="files"),
         "no_streams": absurd({"streams": []}),

@@ -34,12 +34,6 @@ all_objects() {
     (cd "$T/store" && find . -type f | sort)
 }
 
-restores() { # SNAP
-    rm -rf "$T/back"
-    expect 0 lb restore "$1" files --to "$T/back"
-    same_files "$T/back"
-}
-
 is_there() { [ -e "$T/store/snapshots/$1" ]; }
 is_gone() { ! is_there "$1"; }
 

@@ -11,12 +11,6 @@
 struct ceph ceph;
 static char *folder, *home;
 
-static const char *helpers(void)
-{
-    const char *tests = getenv("TESTS");
-    return tests ? tests : "tests";
-}
-
 /* ---- the server ---- */
 /* A shell that starts Ceph, says so, and stops it when its input ends: also when this test dies. */
 static struct child keeper;
@@ -27,7 +21,7 @@ static int start_ceph(struct err *e)
     int status = 0;
     AUTO_CHAR command =
         xasprintf(". '%s/lib/ceph.sh'; ceph_start '%s' || exit; echo; cat >/dev/null; ceph_stop '%s'",
-                  helpers(), home, home);
+                  tests_folder(), home, home);
     const struct child_options o = {.shell = command, .in = CHILD_PIPE, .out = CHILD_PIPE};
     if (child_start(&keeper, &o, e))
         return 1;

@@ -10,12 +10,6 @@
 
 static char *folder, *home;
 
-static const char *helpers(void)
-{
-    const char *tests = getenv("TESTS");
-    return tests ? tests : "tests";
-}
-
 int cluster_set_up(void **state)
 {
     (void)state;
@@ -44,7 +38,7 @@ void cluster_start(void)
     folder = test_folder();
     home = xasprintf("%s/pg", folder);
     AUTO_CHAR command =
-        xasprintf(". '%s/lib/pg.sh'; pg_bin >/dev/null || exit 77; pg_start '%s'", helpers(), home);
+        xasprintf(". '%s/lib/pg.sh'; pg_bin >/dev/null || exit 77; pg_start '%s'", tests_folder(), home);
     const struct child_options o = {.shell = command, .in = CHILD_NULL, .out = CHILD_NULL};
     if (child_start(&c, &o, &e) || child_wait(&c, "pg_start", &status, &e)) {
         printf("skipped: %s\n", e.text);
@@ -62,7 +56,7 @@ void cluster_start(void)
 
 void cluster_stop(void)
 {
-    free(cluster_shell(". '%s/lib/pg.sh'; pg_stop '%s'", helpers(), home));
+    free(cluster_shell(". '%s/lib/pg.sh'; pg_stop '%s'", tests_folder(), home));
     test_remove(folder);
     free(home);
 }
@@ -299,7 +293,7 @@ char *cluster_fake(const char *program, const char *script)
 {
     char *before = xstrdup(getenv("PATH"));
     AUTO_CHAR path = xasprintf("%s/fake:%s", home, before);
-    AUTO_CHAR real = cluster_shell(". '%s/lib/pg.sh'; printf %%s \"$(pg_bin)/%s\"", helpers(), program);
+    AUTO_CHAR real = cluster_shell(". '%s/lib/pg.sh'; printf %%s \"$(pg_bin)/%s\"", tests_folder(), program);
     free(cluster_shell("mkdir -p %s/fake && cat > %s/fake/%s <<'END'\n#!/bin/sh\nreal=%s\n"
                        "[ \"$1\" = --version ] && exec $real --version\n%s\nEND\nchmod 755 %s/fake/%s",
                        home, home, program, real, script, home, program));

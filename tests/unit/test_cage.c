@@ -195,9 +195,8 @@ struct attack_args {
 
 static void fill_args(struct attack_args *a, pid_t victim)
 {
-    const char *tests = getenv("TESTS");
     static char script[65536];
-    AUTO_CHAR path = xasprintf("%s/data/cage_attacks.py", tests ? tests : "tests");
+    AUTO_CHAR path = xasprintf("%s/data/cage_attacks.py", tests_folder());
     AUTO(buf) text = BUF_NONE;
     struct err e = ERR_INIT;
     assert_ok(file_read(path, sizeof script - 1, &text, &e));

@@ -116,7 +116,7 @@ static void past_its_time_it_is_ended_with_its_group(void **state)
     pid_t helper = (pid_t)atol(buf_cstr(&pid));
     assert_true(helper > 1);
     for (int i = 0; i < 1000 && kill(helper, 0) == 0; i++) /* until init has reaped it */
-        usleep(1000);
+        sleep_ms(1);
     AUTO_CHAR stat = xasprintf("/proc/%d/stat", (int)helper);
     AUTO(buf) text = BUF_NONE;
     if (file_read(stat, 4096, &text, &e) == 0)

@@ -25,8 +25,7 @@ static void make_everything(void)
     AUTO(buf) fingerprint = BUF_NONE;
     AUTO_CHAR name = of_shell(ODD);
     create_database(ODD);
-    free(cluster_shell("PGDATABASE='%s' psql -X -q -f '%s/data/everything.sql' 2>&1", name,
-                       getenv("TESTS") ? getenv("TESTS") : "tests"));
+    free(cluster_shell("PGDATABASE='%s' psql -X -q -f '%s/data/everything.sql' 2>&1", name, tests_folder()));
     backup_init(&b, ODD);
     backup_run(&b);
     assert_good(&b);

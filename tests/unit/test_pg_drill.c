@@ -343,8 +343,7 @@ static void test_everything(void **state)
     (void)state;
     struct drilling d;
     create_database(ODD);
-    free(cluster_shell("PGDATABASE='" ODD "' psql -X -q -f '%s/data/everything.sql' 2>&1",
-                       getenv("TESTS") ? getenv("TESTS") : "tests"));
+    free(cluster_shell("PGDATABASE='" ODD "' psql -X -q -f '%s/data/everything.sql' 2>&1", tests_folder()));
     drilling_init(&d, ODD);
     drilling_in_private(&d);
     drilling_backup(&d);

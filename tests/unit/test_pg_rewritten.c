@@ -19,7 +19,7 @@ static void backup_after(struct pg_backup *b, const char *sql, bool once)
         fail_msg("%s", b->e.text);
 }
 
-static void test_written_anew(void **state)
+static void test_tables_written_anew_are_dumped_again(void **state)
 {
     (void)state;
     static const char *const ways[] = {
@@ -29,11 +29,6 @@ static void test_written_anew(void **state)
         "VACUUM FULL t",
         "BEGIN; TRUNCATE p1; INSERT INTO p SELECT generate_series(1, 500); COMMIT",
     };
-    create_database("anew");
-    cluster_sql("anew",
-                "CREATE TABLE t AS SELECT generate_series(1, 500) AS i;"
-                "CREATE TABLE p (i int) PARTITION BY RANGE (i);"
-                "CREATE TABLE p1 PARTITION OF p DEFAULT; INSERT INTO p SELECT generate_series(1, 500)");
     for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
         struct pg_backup b;
         AUTO(buf) data = BUF_NONE;
@@ -50,7 +45,7 @@ static void test_written_anew(void **state)
     }
 }
 
-static void test_without_end(void **state)
+static void test_one_written_anew_each_time_degrades(void **state)
 {
     (void)state;
     struct pg_backup b;
@@ -61,11 +56,22 @@ static void test_without_end(void **state)
     backup_free(&b);
 }
 
+static int set_up(void **state)
+{
+    cluster_set_up(state);
+    create_database("anew");
+    cluster_sql("anew",
+                "CREATE TABLE t AS SELECT generate_series(1, 500) AS i;"
+                "CREATE TABLE p (i int) PARTITION BY RANGE (i);"
+                "CREATE TABLE p1 PARTITION OF p DEFAULT; INSERT INTO p SELECT generate_series(1, 500)");
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written_anew),
-        cmocka_unit_test(test_without_end),
+        cmocka_unit_test(test_tables_written_anew_are_dumped_again),
+        cmocka_unit_test(test_one_written_anew_each_time_degrades),
     };
-    return cmocka_run_group_tests(tests, cluster_set_up, cluster_tear_down);
+    return cmocka_run_group_tests(tests, set_up, cluster_tear_down);
 }

@@ -280,12 +280,6 @@ static _Noreturn void drill_on(bool no_namespaces)
     }
 }
 
-static void sleep_ms(uint64_t ms)
-{
-    const struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&t, NULL);
-}
-
 /* At any moment: the next drill finds a free place, and no process is left. Orphans become our children. */
 static void killed_at_any_moment(void **state)
 {

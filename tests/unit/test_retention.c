@@ -636,8 +636,7 @@ static void write_case(FILE *to, const struct calendar *c, const char *zone)
 static void test_random_calendars(void **state)
 {
     (void)state;
-    const char *tests = getenv("TESTS");
-    AUTO_CHAR command = xasprintf("exec python3 '%s/lib/retention_oracle.py'", tests ? tests : "tests");
+    AUTO_CHAR command = xasprintf("exec python3 '%s/lib/retention_oracle.py'", tests_folder());
     fflush(NULL);
     FILE *oracle = popen(command, "w"); /* NOLINT(cert-env33-c): what it says goes to the test's output */
     assert_non_null(oracle);

@@ -18,8 +18,7 @@ static void start(void)
 {
     struct err e = ERR_INIT;
     char port[16] = "";
-    const char *tests = getenv("TESTS");
-    AUTO_CHAR script = xasprintf("%s/lib/s3_faults.py", tests ? tests : "tests");
+    AUTO_CHAR script = xasprintf("%s/lib/s3_faults.py", tests_folder());
     const char *const argv[] = {"python3", script, NULL};
     const struct child_options o = {.argv = argv, .in = CHILD_PIPE, .out = CHILD_PIPE};
     signal(SIGPIPE, SIG_IGN);

@@ -1,5 +1,6 @@
 #include "testing.h"
 
+#include <time.h>
 #include <unistd.h>
 
 const struct stream_options test_stream = {
@@ -18,6 +19,18 @@ void test_remove(char *path)
     struct err e = ERR_INIT;
     assert_ok(dir_remove(path, &e));
     free(path);
+}
+
+const char *tests_folder(void)
+{
+    const char *tests = getenv("TESTS");
+    return tests ? tests : "tests";
+}
+
+void sleep_ms(uint64_t ms)
+{
+    const struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */

@@ -36,6 +36,8 @@
 /* A new folder under $TMPDIR or /tmp; the caller removes it with test_remove(). */
 char *test_folder(void);
 void test_remove(char *path);
+const char *tests_folder(void); /* tests/ itself: $TESTS, or from here */
+void sleep_ms(uint64_t ms);
 
 /* Repeatable bytes: the same seed, the same bytes. Do not compress. */
 void test_bytes(struct buf *out, size_t n, uint64_t seed);

@@ -133,8 +133,7 @@ void make_hostile_tree(void)
 {
     struct err e = ERR_INIT;
     AUTO(buf) out = BUF_NONE;
-    const char *tests = getenv("TESTS");
-    AUTO_CHAR program = xasprintf("%s/lib/make_tree.py", tests ? tests : "tests");
+    AUTO_CHAR program = xasprintf("%s/lib/make_tree.py", tests_folder());
     const char *const argv[] = {"python3", program, scene.tree, NULL};
     assert_ok(child_output(&(struct child_options){.argv = argv}, program, 1 << 16, &out, &e));
 }
