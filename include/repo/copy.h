@@ -41,8 +41,8 @@ struct repair_report {
     struct strings notes;
     uint64_t bytes; /* put back */
 };
-/* Looks at `first` as a check does, and puts back from the mirrors what is damaged or missing there: small
- * objects, packs, snapshots. Names that are condemned on `first` get no second life. Takes the marks away
+/* Looks at `first` as a check does, and puts back what is damaged or missing there, from older versions in a
+ * bucket that keeps them, then from the mirrors (n may be 0): small objects, packs, snapshots. Names that are condemned on `first` get no second life. Takes the marks away
  * that call a healed pack damaged. -1: could not go on. */
 int repo_repair(struct repo *first, struct repo *const *mirrors, size_t n, const struct repair_options *o,
                 struct repair_report *out, struct err *e) MUST_CHECK;

@@ -1,5 +1,6 @@
-/* repair: the first store healed from its mirrors. The store is opened although it may lack what every other
- * command wants of it: the object `lifeboat`, keys, or everything. */
+/* repair: the first store healed from its mirrors, a bucket also from older versions in it. The store is
+ * opened although it may lack what every other command wants of it: the object `lifeboat`, keys, or
+ * everything. */
 #include "internal.h"
 
 #include "base/log.h"
@@ -12,8 +13,11 @@
 struct repairing {
     const struct run_repair_options *o;
     const struct config *config;
-    struct run_repo base; /* spool folder, keys and pool, for all of them */
-    struct store *store;  /* the first */
+    struct config_store own;         /* when --store gave an address */
+    const struct config_store *what; /* is healed: the first, or that of --store */
+    struct run_repo base;            /* spool folder, keys and pool, for all of them */
+    struct store *store;             /* that is healed */
+    bool renewed;                    /* its root object */
     struct repo *first;
     struct run_repo *mirrors;
     size_t mirror_count;
@@ -53,6 +57,14 @@ static int open_mirrors(struct repairing *r, struct err *e)
     return err_wrap(e, "there is no mirror to take from");
 }
 
+/* A bucket may have older versions of what is damaged, without any mirror. */
+static int open_alone(struct repairing *r, struct err *e)
+{
+    struct run_access a = r->o->access;
+    a.no_cache = true;
+    return run_open_keys(&r->base, &a, RUN_BEST, e);
+}
+
 static int any_object(void *ctx, const struct store_object *o, struct err *e)
 {
     (void)o, (void)e;
@@ -76,29 +88,29 @@ static int check_not_empty(const struct repairing *r, struct err *e)
 }
 
 /* One that holds another repository is left alone. */
-static int check_root(const struct repairing *r, struct err *e)
+static int check_root(struct repairing *r, struct err *e)
 {
     char id[REPOSITORY_ID_HEX];
     struct err why = ERR_INIT;
     int rc = repo_read_id(r->store, id, &why);
     if (rc == STORE_FAILED && why.kind != ERR_DAMAGED)
         return *e = why, -1;
-    if (rc == STORE_DONE && strcmp(id, r->base.id) != 0)
+    if (rc == STORE_DONE && strcmp(id, r->base.id) == 0)
+        return 0;
+    if (rc == STORE_DONE && !holds_our_snapshot(r->store, r->base.keys))
         return err_set(
             e, ERR_USAGE,
-            "%s: its object lifeboat names repository %s, and the mirrors hold %s: is the right disk "
+            "%s: its object lifeboat names repository %s, and the keys are for %s: is the right disk "
             "mounted? If that object is damaged, remove it, and repair again",
             store_title(r->store), id, r->base.id);
-    if (rc == STORE_DONE)
-        return 0;
-    if (rc == STORE_FAILED && store_delete(r->store, "lifeboat", e) == STORE_FAILED)
-        return -1;
-    return repo_create(r->store, r->base.keys, e);
+    r->renewed = true;
+    return rc == STORE_ABSENT ? repo_create(r->store, r->base.keys, e)
+                              : repo_renew_root(r->store, r->base.keys, e);
 }
 
 static int open_first(struct repairing *r, struct err *e)
 {
-    const struct config_store *s = &r->config->stores[0];
+    const struct config_store *s = r->what;
     const struct gc_bounds bounds = run_bounds(r->config);
     struct stat st;
     if (s->kind == STORE_FOLDER && stat(s->path, &st) != 0)
@@ -193,9 +205,29 @@ static int fill(struct repairing *r, struct repair_report *out, struct err *e)
     return rc;
 }
 
+static int open_all(struct repairing *r, struct err *e)
+{
+    const struct run_access *a = &r->o->access;
+    const char *from = r->o->from;
+    struct strings names = {.v = (char *[]){(char *)from}, .n = from != NULL};
+    if (!r->config)
+        return err_set(e, ERR_USAGE, "--store wants the NAME of a [store] here, or -c FILE besides");
+    if (find_store(a, &r->own, &r->what, e))
+        return -1;
+    bool of_mirrors = from || r->o->new_disk || r->what->kind == STORE_FOLDER;
+    bool alone = a->store_url || (r->config->store_count < 2 && !of_mirrors);
+    if (a->store_url && of_mirrors)
+        return err_set(e, ERR_USAGE,
+                       "--store heals a bucket from older versions in it, and nothing else: without it the "
+                       "first store is healed from its mirrors");
+    if (!alone && check_mirrors(r->config, &names, e))
+        return -1;
+    return (alone ? open_alone(r, e) : open_mirrors(r, e)) || open_first(r, e) ? -1 : 0;
+}
+
 static int repair(struct repairing *r, struct repair_report *out, struct err *e)
 {
-    if (open_mirrors(r, e) || open_first(r, e))
+    if (open_all(r, e))
         return -1;
     AUTO_FD lock = lock_take(r->config->state_dir, r->base.id, e);
     if (lock < 0 || choose_snapshots(r, e))
@@ -212,6 +244,8 @@ static int repair(struct repairing *r, struct repair_report *out, struct err *e)
     int rc = fill(r, &filled, e);
     if (rc == 0)
         rc = repo_repair(r->first, mirrors, r->mirror_count, &o, out, e);
+    if (r->renewed && rc == 0)
+        strings_add(&out->healed, "lifeboat");
     out->bytes += filled.bytes;
     for (size_t i = 0; i < filled.notes.n; i++)
         strings_add(&out->notes, filled.notes.v[i]);
@@ -223,14 +257,14 @@ int run_repair(const struct run_repair_options *o, struct repair_report *out, st
 {
     *out = (struct repair_report){0};
     struct repairing r = {.o = o, .config = o->access.config};
-    struct strings names = {.v = (char *[]){(char *)o->from}, .n = o->from != NULL};
-    int rc = check_mirrors(r.config, &names, e) ? -1 : repair(&r, out, e);
+    int rc = repair(&r, out, e);
     repo_free(r.first);
     store_free(r.store);
     for (size_t i = 1; i < r.mirror_count; i++)
         run_repo_free(&r.mirrors[i]);
     free(r.mirrors);
     free(r.wanted.v);
+    config_store_free(&r.own);
     run_repo_free(&r.base);
     return rc;
 }

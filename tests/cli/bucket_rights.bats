@@ -84,6 +84,69 @@ overwrite() { python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT "/kept/$PREFIX/$1"; 
     expect 5 lb check --read-data # it is to be put in order all the same
 }
 
+small() { objects | grep -v -e '^packs/' -e '^lifeboat$'; }
+# only_found NAME...: check names these, and nothing else.
+only_found() {
+    expect 5 lb --json check
+    json 'sorted(x["object"] for x in d["errors"]) == sorted("""'"$*"'""".split())'
+}
+
+@test "what was read from an older version is damage until repair has put it on top" {
+    with_versions
+    init
+    backup
+    expect 0 lb drill
+    expect 0 lb pin latest "for the test"
+    names=$(small)
+    for kind in keys index snapshots receipts marks/pin; do grep -q "^$kind/" <<<"$names"; done
+    expect 0 lb check
+    for name in $names; do echo rubbish | overwrite "$name"; done
+    s3 DELETE "/kept/$PREFIX/lifeboat"
+    # shellcheck disable=SC2086 # a list
+    only_found lifeboat $names
+    expect 5 lb check
+    prints "$(grep ^snapshots/ <<<"$names"): its newest version is not what its name says, an older one is"
+    prints "lifeboat: is hidden by a delete marker"
+    prints "DAMAGED"
+    expect 0 lb --json repair
+    json 'd["ok"] and sorted(d["healed"]) == sorted("""'"lifeboat $names"'""".split())'
+    expect 0 lb check --read-data
+    expect 0 lb --json repair
+    json 'd["ok"] and not d["healed"]'
+    backup
+    rm -rf "$T/cache"
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+}
+
+@test "packs that were overwritten or hidden come back from their older versions" {
+    with_versions
+    init
+    head -c 3000000 /dev/urandom >"$T/files/big"
+    backup
+    packs=$(objects | grep ^packs/)
+    [ "$(wc -l <<<"$packs")" -ge 2 ]
+    for name in $packs; do
+        s3 GET "/kept/$PREFIX/$name" | tr b x | overwrite "$name"
+        echo rubbish | overwrite "$name"
+    done
+    expect 5 lb check --read-data
+    expect 0 lb --json repair --read-data
+    json 'd["ok"] and sorted(x for x in d["healed"] if x.startswith("packs/")) == sorted("""'"$packs"'""".split())'
+    expect 0 lb check --read-data
+    for name in $packs; do
+        s3 DELETE "/kept/$PREFIX/$name"
+        expect 5 lb check
+        prints "$name: is missing"
+        expect 0 lb repair
+        prints "healed: $name"
+    done
+    expect 0 lb check --read-data
+    objects | grep -q '^marks/damaged/' && return 1
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+}
+
 # ---- check --store ----
 
 @test "check --store says what the store can and cannot do" {
