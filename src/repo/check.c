@@ -8,7 +8,8 @@
 
 #include <stdlib.h>
 
-#define MENDED_BY "`lifeboat repair` (of a mirror: `lifeboat --store NAME repair`) puts it back on top; find out who did this"
+#define MENDED_BY \
+    "`lifeboat repair` (of a mirror: `lifeboat --store NAME repair`) puts it back on top; find out who did this"
 
 static struct check_error *find_error(struct check_report *report, const char *object)
 {

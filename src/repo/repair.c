@@ -1,6 +1,7 @@
 /* repair: what a check finds wrong with the first store, put back from older versions in the store itself,
- * then from mirrors. Small objects come back under their names; packs that are damaged or that snapshots miss,
- * too; then the snapshots that are wanted. Each mirror in turn gives what the ones before it could not. */
+ * then from mirrors. Small objects come back under their names; packs that are damaged or that snapshots
+ * miss, too; then the snapshots that are wanted. Each mirror in turn gives what the ones before it could not.
+ */
 #include "repo/copying.h"
 
 #include "base/child.h"
@@ -321,12 +322,25 @@ static int heal_own_packs(struct repairing *r, struct err *e)
     return marks_heal(&r->c, e);
 }
 
+/* They are put again, as a copy would: when all that they need is listed. */
+static int heal_hidden(struct repairing *r, struct err *e)
+{
+    AUTO(snapshots) back = {.v = xcalloc(r->o->hidden_count, sizeof *back.v)};
+    for (size_t i = 0; i < r->o->hidden_count; i++) {
+        struct err why = ERR_INIT;
+        if (snapshot_load(r->first, &r->o->hidden[i], &back.v[back.n], &why) == 0)
+            back.n++;
+        else if (why.kind != ERR_DAMAGED)
+            return *e = why, -1;
+    }
+    return back.n && (list_there(&r->c, e) || copy_snapshots(&r->c, &back, e)) ? -1 : 0;
+}
+
 static int heal_own(struct repairing *r, struct err *e)
 {
-    r->c = (struct copying){
-        .from = r->first, .to = r->first, .out = &r->copied, .names = &r->out->healed};
+    r->c = (struct copying){.from = r->first, .to = r->first, .out = &r->copied, .names = &r->out->healed};
     copying_begin(&r->c);
-    return heal_small(r, r->first, e) || (any_pack(r) && heal_own_packs(r, e)) ? -1 : 0;
+    return heal_small(r, r->first, e) || (any_pack(r) && heal_own_packs(r, e)) || heal_hidden(r, e) ? -1 : 0;
 }
 
 /* ---- one mirror ---- */
@@ -410,6 +424,21 @@ static int look_for_wanted(struct repairing *r, struct err *e)
     return 0;
 }
 
+/* Snapshots that stay hidden: no mirror had them either. */
+static void look_for_hidden(struct repairing *r)
+{
+    for (size_t i = 0; i < r->o->hidden_count; i++) {
+        char name[NAME_SIZE];
+        object_name(name, "snapshots/", &r->o->hidden[i]);
+        if (!strings_has(&r->out->healed, name))
+            strings_add_fmt(
+                &r->out->lost,
+                "%s: is hidden by a delete marker, and not all that it needs is listed: packs and "
+                "indexes are hidden, too, and their markers have to be removed",
+                name);
+    }
+}
+
 static int repair(struct repairing *r, struct err *e)
 {
     const struct check_options o = {
@@ -424,6 +453,7 @@ static int repair(struct repairing *r, struct err *e)
             return -1;
     }
     drop_indexes(r);
+    look_for_hidden(r);
     return look_again(r, e) || look_for_wanted(r, e) ? -1 : 0;
 }
 

@@ -24,7 +24,8 @@ struct repairing {
     struct sha_list {
         struct sha *v;
         size_t n;
-    } wanted; /* snapshots that [retention] keeps and that only mirrors have */
+    } wanted,   /* snapshots that [retention] keeps and that only mirrors have */
+        hidden; /* that this host took, and that lie below delete markers */
 };
 
 /* ---- opening ---- */
@@ -129,6 +130,14 @@ static int open_first(struct repairing *r, struct err *e)
 }
 
 /* ---- which snapshots come back ---- */
+static bool has_sha(const struct sha_list *l, const struct sha *id)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (sha_equal(&l->v[i], id))
+            return true;
+    return false;
+}
+
 static bool has(const struct snapshots *all, const struct sha *id)
 {
     for (size_t i = 0; i < all->n; i++)
@@ -173,13 +182,30 @@ static int choose_snapshots(struct repairing *r, struct err *e)
     return 0;
 }
 
+/* Nobody has said that they may go. */
+static int choose_hidden(struct repairing *r, struct err *e)
+{
+    AUTO(snapshots) all = {0};
+    AUTO(newest) newest = {0};
+    struct run_repo first = r->base; /* its keys and id */
+    first.store = r->store;
+    first.repo = r->first;
+    if (r->o->access.store_url)
+        return 0;
+    if (snapshots_load(r->first, &all, e))
+        return -1;
+    run_newest(&first, r->config, &all, &newest);
+    r->hidden.v = xcalloc(newest.n, sizeof *r->hidden.v);
+    for (size_t i = 0; i < newest.n; i++)
+        if (newest.v[i].unlisted && newest.v[i].lost && !has_sha(&r->hidden, &newest.v[i].snapshot))
+            r->hidden.v[r->hidden.n++] = newest.v[i].snapshot;
+    return 0;
+}
+
 static bool is_wanted(void *ctx, const struct snapshot *s)
 {
     const struct repairing *r = ctx;
-    for (size_t i = 0; i < r->wanted.n; i++)
-        if (sha_equal(&r->wanted.v[i], &s->id))
-            return true;
-    return false;
+    return has_sha(&r->wanted, &s->id);
 }
 
 /* ---- the whole ---- */
@@ -230,7 +256,7 @@ static int repair(struct repairing *r, struct repair_report *out, struct err *e)
     if (open_all(r, e))
         return -1;
     AUTO_FD lock = lock_take(r->config->state_dir, r->base.id, e);
-    if (lock < 0 || choose_snapshots(r, e))
+    if (lock < 0 || choose_snapshots(r, e) || choose_hidden(r, e))
         return -1;
     struct repo **mirrors = xcalloc(r->mirror_count, sizeof(void *));
     for (size_t i = 0; i < r->mirror_count; i++)
@@ -238,6 +264,8 @@ static int repair(struct repairing *r, struct repair_report *out, struct err *e)
     const struct repair_options o = {.read_percent = r->o->read_data ? 100 : 0,
                                      .wanted = is_wanted,
                                      .wanted_ctx = r,
+                                     .hidden = r->hidden.v,
+                                     .hidden_count = r->hidden.n,
                                      .progress = on_progress,
                                      .progress_ctx = r};
     AUTO(repair_report) filled = {0};
@@ -264,6 +292,7 @@ int run_repair(const struct run_repair_options *o, struct repair_report *out, st
         run_repo_free(&r.mirrors[i]);
     free(r.mirrors);
     free(r.wanted.v);
+    free(r.hidden.v);
     config_store_free(&r.own);
     run_repo_free(&r.base);
     return rc;

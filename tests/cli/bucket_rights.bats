@@ -88,7 +88,7 @@ small() { objects | grep -v -e '^packs/' -e '^lifeboat$'; }
 # only_found NAME...: check names these, and nothing else.
 only_found() {
     expect 5 lb --json check
-    json 'sorted(x["object"] for x in d["errors"]) == sorted("""'"$*"'""".split())'
+    json '{x["object"] for x in d["errors"]} == set("""'"$*"'""".split())'
 }
 
 @test "what was read from an older version is damage until repair has put it on top" {
@@ -122,10 +122,11 @@ only_found() {
 @test "packs that were overwritten or hidden come back from their older versions" {
     with_versions
     init
-    head -c 3000000 /dev/urandom >"$T/files/big"
+    backup
+    head -c 3000000 /dev/urandom >"$T/files/big" # several slices
     backup
     packs=$(objects | grep ^packs/)
-    [ "$(wc -l <<<"$packs")" -ge 2 ]
+    [ "$(wc -l <<<"$packs")" = 2 ]
     for name in $packs; do
         s3 GET "/kept/$PREFIX/$name" | tr b x | overwrite "$name"
         echo rubbish | overwrite "$name"
@@ -145,6 +146,87 @@ only_found() {
     objects | grep -q '^marks/damaged/' && return 1
     expect 0 lb restore latest files --to "$T/back"
     same_files "$T/back"
+}
+
+@test "the newest snapshot, hidden, is missed by its host and comes back" {
+    with_versions
+    init
+    backup
+    hidden=snapshots/$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["snapshot"])' "$T/out")
+    s3 DELETE "/kept/$PREFIX/$hidden"
+    only_found "$hidden"
+    pack=$(objects | grep ^packs/)
+    s3 GET "/kept/$PREFIX/$pack" >"$T/pack"
+    s3 DELETE "/kept/$PREFIX/$pack" # no snapshot needs it now
+    expect 5 lb repair
+    prints "LOST: $hidden: is hidden by a delete marker, and not all that it needs is listed"
+    overwrite "$pack" <"$T/pack"
+    expect 0 lb --json repair
+    json 'd["ok"] and d["healed"] == ["'"$hidden"'"]'
+    expect 0 lb check --read-data
+    # What a prune hid because its key may do no more stays away.
+    expect 0 lb forget latest --yes
+    s3 DELETE "/kept/$PREFIX/$hidden"
+    expect 0 lb repair
+    expect 0 lb check
+    objects | grep -q '^snapshots/' && return 1
+    true
+}
+
+@test "a mirror in a bucket with versions is put in order by its own" {
+    with_versions
+    sed -i 's/^\[store main\]/[store away]/' "$T/lifeboat.conf"
+    mkdir "$T/near"
+    sed -i "1i [store near]\nurl = file://$T/near\nmin-free = 0" "$T/lifeboat.conf"
+    init
+    backup
+    names=$(small)
+    for name in $names; do echo rubbish | overwrite "$name"; done
+    expect 0 lb check
+    expect 5 lb --store away check
+    prints "lifeboat --store NAME repair"
+    expect 2 lb --store near repair
+    says "--store heals a bucket from older versions in it"
+    expect 2 lb --store away repair --from away
+    expect 2 lb --store "s3://kept/$PREFIX" repair
+    expect 0 lb --json --store away repair
+    # shellcheck disable=SC2086 # a list
+    json 'd["ok"] and sorted(d["healed"]) == sorted("""'"$names"'""".split())'
+    expect 0 lb --store away check --read-data
+}
+
+READS='"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketVersioning"'
+# allow ACTIONS: to the second account, in the bucket "kept".
+allow() {
+    printf '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/test2"]},
+        "Action": [%s], "Resource": ["arn:aws:s3:::kept", "arn:aws:s3:::kept/*"]}]}' "$1" |
+        python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT '/kept?policy'
+}
+
+@test "where the key may not put, repair says so; where it may not delete, the mark of a healed pack stays" {
+    with_versions
+    init
+    backup
+    name=$(small | grep ^index/)
+    echo rubbish | overwrite "$name"
+    allow "$READS"
+    printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY2" "$CEPH_SECRET_KEY2" >"$T/credentials"
+    only_found "$name"
+    expect 1 lb repair
+    says "replace $name: HTTP 403 AccessDenied"
+    allow "$READS, \"s3:PutObject\""
+    expect 0 lb repair
+    expect 0 lb check
+    pack=$(objects | grep ^packs/)
+    s3 GET "/kept/$PREFIX/$pack" | tr b x | overwrite "$pack"
+    expect 5 lb check --read-data
+    expect 5 lb repair --read-data
+    prints "healed: $pack"
+    prints "AccessDenied"
+    prints "the pack is whole again, but the mark that calls it damaged stays"
+    allow "$READS, \"s3:PutObject\", \"s3:DeleteObject\"" # one that may hide
+    expect 0 lb repair
+    expect 0 lb check --read-data
 }
 
 # ---- check --store ----
