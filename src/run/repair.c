@@ -237,7 +237,7 @@ static int open_all(struct repairing *r, struct err *e)
     const char *from = r->o->from;
     struct strings names = {.v = (char *[]){(char *)from}, .n = from != NULL};
     if (!r->config)
-        return err_set(e, ERR_USAGE, "--store wants the NAME of a [store] here, or -c FILE besides");
+        return err_set(e, ERR_USAGE, "there is no configuration: give -c FILE besides --store");
     if (find_store(a, &r->own, &r->what, e))
         return -1;
     bool of_mirrors = from || r->o->new_disk || r->what->kind == STORE_FOLDER;
