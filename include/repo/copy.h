@@ -32,8 +32,8 @@ struct repair_options {
     /* Whether a snapshot that only a mirror has shall come back; NULL: none does. */
     bool (*wanted)(void *ctx, const struct snapshot *s);
     void *wanted_ctx;
-    const struct sha
-        *hidden; /* snapshots that are there by their names and not listed: below delete markers */
+    /* Snapshots that are there by their names and not listed: below delete markers. */
+    const struct sha *hidden;
     size_t hidden_count;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;

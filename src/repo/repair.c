@@ -100,7 +100,7 @@ static bool was_found_bad(const struct repairing *r, const struct pack_info *p)
 {
     char name[NAME_SIZE];
     pack_name(name, &p->name);
-    return (p->state & PACK_DAMAGED) || is_found(r, name);
+    return (p->state & PACK_DAMAGED) || (is_found(r, name) && !strings_has(&r->out->healed, name));
 }
 
 /* Those that are there with wrong bytes. */

@@ -121,6 +121,13 @@ only_found() {
     expect 0 lb check --read-data
     expect 0 lb --json repair
     json 'd["ok"] and not d["healed"]'
+    for root in rubbish "{\"format\":1,\"repository\":\"$(printf '%032d' 7)\"}"; do
+        echo "$root" | overwrite lifeboat
+        expect 5 lb check
+        prints "Run \`lifeboat repair\`, which makes it anew from the keys"
+        expect 0 lb --json repair
+        json 'd["ok"] and d["healed"] == ["lifeboat"]'
+    done
     backup
     rm -rf "$T/cache"
     expect 0 lb restore latest files --to "$T/back"
