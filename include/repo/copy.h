@@ -32,6 +32,9 @@ struct repair_options {
     /* Whether a snapshot that only a mirror has shall come back; NULL: none does. */
     bool (*wanted)(void *ctx, const struct snapshot *s);
     void *wanted_ctx;
+    /* Snapshots that are there by their names and not listed: below delete markers. */
+    const struct sha *hidden;
+    size_t hidden_count;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
 };
@@ -41,9 +44,10 @@ struct repair_report {
     struct strings notes;
     uint64_t bytes; /* put back */
 };
-/* Looks at `first` as a check does, and puts back from the mirrors what is damaged or missing there: small
- * objects, packs, snapshots. Names that are condemned on `first` get no second life. Takes the marks away
- * that call a healed pack damaged. -1: could not go on. */
+/* Looks at `first` as a check does, and puts back what is damaged or missing there, from older versions in a
+ * bucket that keeps them, then from the mirrors (n may be 0): small objects, packs, snapshots. Names that are
+ * condemned on `first` get no second life. Takes the marks away that call a healed pack damaged. -1: could
+ * not go on. */
 int repo_repair(struct repo *first, struct repo *const *mirrors, size_t n, const struct repair_options *o,
                 struct repair_report *out, struct err *e) MUST_CHECK;
 void repair_report_free(struct repair_report *r);

@@ -27,6 +27,8 @@ struct repo_options {
 };
 /* Puts the `lifeboat` object. ERR_USAGE when the store already holds a repository. */
 int repo_create(struct store *s, const struct keyring *k, struct err *e) MUST_CHECK;
+/* The same in place of a damaged one. */
+int repo_renew_root(struct store *s, const struct keyring *k, struct err *e) MUST_CHECK;
 /* Reads `lifeboat` and compares: ERR_USAGE when the store holds another repository than the keys are for. */
 struct repo *repo_open(const struct repo_options *o, struct err *e) MUST_CHECK;
 struct store *repo_store(const struct repo *r);

@@ -119,6 +119,10 @@ int store_get_range(struct store *s, const char *name, uint64_t offset, void *p,
 int store_get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
                     struct err *e) MUST_CHECK;
 
+/* Adds the names of what store_get() has found in an older version, or below a marker, so far: but for what
+ * was put or deleted since, the lifecycle of the bucket will delete what it gave. */
+void store_mended(struct store *s, struct strings *out);
+
 /* STORE_DONE with *size, or STORE_ABSENT. */
 int store_size(struct store *s, const char *name, uint64_t *size, struct err *e) MUST_CHECK;
 

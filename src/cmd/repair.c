@@ -61,14 +61,16 @@ static int run(struct cli *c, struct err *e)
 const struct command command_repair = {
     .name = "repair",
     .arguments = "",
-    .summary = "heal the first store from its mirrors",
+    .summary = "heal the first store from its mirrors and its older versions",
     .about =
-        "Looks at the first store as `lifeboat check` does, and puts back from the mirrors what is damaged or\n"
-        "missing; with --read-data after a look at every byte. Snapshots that only a mirror has come back when\n"
-        "[retention] would keep them. Says what could not be had. Names that a prune has condemned stay away.",
+        "Looks at the first store as `lifeboat check` does, and puts back what is damaged or missing: in a\n"
+        "bucket with versions from the right older one, else from the mirrors; with --read-data after a look at\n"
+        "every byte. Snapshots that only a mirror has come back when [retention] would keep them. Says what\n"
+        "could not be had. Names that a prune has condemned stay away. With --store that bucket is healed, from\n"
+        "its older versions alone.",
     .example = "lifeboat repair --read-data --from away",
-    .exits = "5 damaged: no mirror has what is named",
+    .exits = "5 damaged: neither a mirror nor an older version has what is named",
     .options = options,
-    .takes = TAKES_CONFIG | TAKES_KEYS,
+    .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE,
     .run = run,
 };

@@ -8,6 +8,9 @@
 
 #include <stdlib.h>
 
+#define MENDED_BY \
+    "`lifeboat repair` (of a mirror: `lifeboat --store NAME repair`) puts it back on top; find out who did this"
+
 static struct check_error *find_error(struct check_report *report, const char *object)
 {
     for (size_t i = 0; i < report->error_count; i++)
@@ -96,6 +99,39 @@ static int check_root(struct checking *c, struct err *e)
     return 0;
 }
 
+/* ---- what was read from an older version ---- */
+static int is_there(void *ctx, const struct store_object *o, struct err *e)
+{
+    (void)e;
+    const char **name = ctx;
+    if (strcmp(o->name, *name) != 0)
+        return 0;
+    *name = NULL;
+    return 1;
+}
+
+/* The right bytes are there, and the lifecycle of the bucket deletes them one day. What is not listed was
+ * deleted meanwhile, perhaps by a prune whose key may only hide; but nobody deletes the object `lifeboat`. */
+static int add_mended(struct checking *c, struct err *e)
+{
+    AUTO(strings) names = STRINGS_NONE;
+    store_mended(c->repo->store, &names);
+    for (size_t i = 0; i < names.n; i++) {
+        const char *name = names.v[i];
+        if (store_list(c->repo->store, name, is_there, &name, NULL, e))
+            return -1;
+        if (!name)
+            check_add_error(c->report, names.v[i],
+                            "its newest version is not what its name says, an older one is, which the "
+                            "bucket's lifecycle will delete: " MENDED_BY);
+        else if (strcmp(name, "lifeboat") == 0)
+            check_add_error(c->report, name,
+                            "is hidden by a delete marker, and the bucket's lifecycle will delete what is "
+                            "below it: " MENDED_BY);
+    }
+    return 0;
+}
+
 /* ---- snapshots: is every chunk there? ---- */
 static struct check_error *error_of_pack(struct checking *c, uint32_t pack)
 {
@@ -176,8 +212,14 @@ static int walk_list(struct checking *c, const struct ref *ref, unsigned depth, 
         }
         list_whole = false;
         missing(c, &ref->id);
-    } else if (walk_refs(c, buf_bytes(&list), depth, &list_whole, e)) {
-        return -1;
+    } else {
+        int rc = has_sound(c, &ref->id, e);
+        if (rc < 0 || walk_refs(c, buf_bytes(&list), depth, &list_whole, e))
+            return -1;
+        if (rc == 0) { /* it was read all the same, perhaps below a delete marker */
+            list_whole = false;
+            missing(c, &ref->id);
+        }
     }
     *whole = *whole && list_whole;
     return bigmap_add(c->lists, key.b, list_whole ? 0 : c->snapshot_number, e);
@@ -276,7 +318,7 @@ int repo_check(struct repo *r, const struct check_options *o, struct check_repor
     add_bad_objects(r, out);
     c.lists = bigmap_new(r->spool_dir, 0, e);
     int rc = !c.lists || read_marks(&c, e) || check_root(&c, e) || check_small_objects(&c, e) ||
-             check_packs(&c, e) || check_snapshots(&c, &all, e);
+             check_packs(&c, e) || check_snapshots(&c, &all, e) || add_mended(&c, e);
     add_bad_objects(r, out); /* indexes that lie are found on the way */
     if (rc == 0) {
         mark_bad_packs(&c);

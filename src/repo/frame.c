@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #define SLOT_CACHE 256 /* direct-mapped; 32 bytes each, for about 2 GiB of packs in use at a time */
-#define OLDER      8   /* versions that are tried for a damaged frame */
 
 struct slot_cache {
     struct {

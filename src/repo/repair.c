@@ -1,6 +1,7 @@
-/* repair: what a check finds wrong with the first store, put back from mirrors. Small objects come back under
- * their names; packs that are damaged or that snapshots miss, too; then the snapshots that are wanted. Each
- * mirror in turn gives what the ones before it could not. */
+/* repair: what a check finds wrong with the first store, put back from older versions in the store itself,
+ * then from mirrors. Small objects come back under their names; packs that are damaged or that snapshots
+ * miss, too; then the snapshots that are wanted. Each mirror in turn gives what the ones before it could not.
+ */
 #include "repo/copying.h"
 
 #include "base/child.h"
@@ -16,9 +17,17 @@ struct repairing {
     struct repair_report *out;
     struct check_report found;
     struct copy_report copied; /* by the mirror that is at work */
-    struct copying c;          /* from that mirror */
+    struct copying c;          /* from that mirror, or within the first */
     struct sha_set wanted;     /* snapshots that are to come back */
 };
+
+static bool is_found(const struct repairing *r, const char *object)
+{
+    for (size_t i = 0; i < r->found.error_count; i++)
+        if (strcmp(r->found.errors[i].object, object) == 0)
+            return true;
+    return false;
+}
 
 /* ---- small objects ---- */
 static bool is_small(const char *object)
@@ -38,10 +47,10 @@ static int on_done(void *ctx, struct transfer *t, struct err *e)
     return 0;
 }
 
-/* Those that some mirror has; the rest is told of at the end. */
-static int heal_small(struct repairing *r, struct repo *mirror, struct err *e)
+/* Those that it has; the rest is told of at the end. */
+static int heal_small(struct repairing *r, struct repo *from, struct err *e)
 {
-    AUTO(transfers) t = {.from = mirror, .to = r->first, .done = on_done, .ctx = r};
+    AUTO(transfers) t = {.from = from, .to = r->first, .done = on_done, .ctx = r};
     for (size_t i = 0; i < r->found.error_count; i++) {
         const char *name = r->found.errors[i].object;
         if (is_small(name) && !strings_has(&r->out->healed, name) && transfers_add(&t, name, 0, true, e))
@@ -91,10 +100,7 @@ static bool was_found_bad(const struct repairing *r, const struct pack_info *p)
 {
     char name[NAME_SIZE];
     pack_name(name, &p->name);
-    for (size_t i = 0; i < r->found.error_count; i++)
-        if (strcmp(r->found.errors[i].object, name) == 0)
-            return true;
-    return (p->state & PACK_DAMAGED) != 0;
+    return (p->state & PACK_DAMAGED) || (is_found(r, name) && !strings_has(&r->out->healed, name));
 }
 
 /* Those that are there with wrong bytes. */
@@ -289,6 +295,54 @@ static void choose(struct repairing *r, const struct snapshots *own, struct snap
     mirror->n = kept;
 }
 
+/* ---- the store itself ---- */
+static bool any_pack(const struct repairing *r)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < r->first->index.pack_count; i++)
+        any |= was_found_bad(r, &r->first->index.packs[i]);
+    return any;
+}
+
+/* Those of which an older version has the right bytes, or that lie below a delete marker. A name that is
+ * condemned stays away: its marker is a prune's. */
+static int heal_own_packs(struct repairing *r, struct err *e)
+{
+    struct index *x = &r->first->index;
+    uint32_t count = x->pack_count;
+    if (repo_load(r->first, e))
+        return -1;
+    for (uint32_t i = 0; i < count; i++)
+        if (!sha_set_has(&r->first->condemned, &x->packs[i].name) && was_found_bad(r, &x->packs[i]) &&
+            copy_pack(&r->c, &x->packs[i], e))
+            return -1;
+    if (transfers_finish(&r->c.sending, e))
+        return -1;
+    strings_free(&r->copied.notes); /* what is not to be had here, a mirror may have */
+    return marks_heal(&r->c, e);
+}
+
+/* They are put again, as a copy would: when all that they need is listed. */
+static int heal_hidden(struct repairing *r, struct err *e)
+{
+    AUTO(snapshots) back = {.v = xcalloc(r->o->hidden_count, sizeof *back.v)};
+    for (size_t i = 0; i < r->o->hidden_count; i++) {
+        struct err why = ERR_INIT;
+        if (snapshot_load(r->first, &r->o->hidden[i], &back.v[back.n], &why) == 0)
+            back.n++;
+        else if (why.kind != ERR_DAMAGED)
+            return *e = why, -1;
+    }
+    return back.n && (list_there(&r->c, e) || copy_snapshots(&r->c, &back, e)) ? -1 : 0;
+}
+
+static int heal_own(struct repairing *r, struct err *e)
+{
+    r->c = (struct copying){.from = r->first, .to = r->first, .out = &r->copied, .names = &r->out->healed};
+    copying_begin(&r->c);
+    return heal_small(r, r->first, e) || (any_pack(r) && heal_own_packs(r, e)) || heal_hidden(r, e) ? -1 : 0;
+}
+
 /* ---- one mirror ---- */
 static void take_report(struct repairing *r)
 {
@@ -328,16 +382,10 @@ static int heal_from(struct repairing *r, struct repo *mirror, struct err *e)
 /* ---- the whole ---- */
 static int heal_root(struct repairing *r, struct err *e)
 {
-    AUTO(buf) have = BUF_NONE, want = BUF_NONE;
-    struct err why = ERR_INIT;
-    repo_describe(r->first->keys, &want);
-    if (store_get(r->first->store, "lifeboat", METADATA_MAX, &have, &why) == STORE_FAILED &&
-        why.kind != ERR_DAMAGED)
-        return *e = why, -1;
-    if (bytes_equal(buf_bytes(&have), buf_bytes(&want)))
+    if (!is_found(r, "lifeboat"))
         return 0;
     strings_add(&r->out->healed, "lifeboat");
-    return store_replace(r->first->store, "lifeboat", buf_bytes(&want), e);
+    return repo_renew_root(r->first->store, r->first->keys, e);
 }
 
 /* What is still wrong, by the same eyes. */
@@ -376,20 +424,36 @@ static int look_for_wanted(struct repairing *r, struct err *e)
     return 0;
 }
 
+/* Snapshots that stay hidden: no mirror had them either. */
+static void look_for_hidden(struct repairing *r)
+{
+    for (size_t i = 0; i < r->o->hidden_count; i++) {
+        char name[NAME_SIZE];
+        object_name(name, "snapshots/", &r->o->hidden[i]);
+        if (!strings_has(&r->out->healed, name))
+            strings_add_fmt(
+                &r->out->lost,
+                "%s: is hidden by a delete marker, and not all that it needs is listed: packs and "
+                "indexes are hidden, too, and their markers have to be removed",
+                name);
+    }
+}
+
 static int repair(struct repairing *r, struct err *e)
 {
     const struct check_options o = {
         .read_percent = r->o->read_percent, .progress = r->o->progress, .progress_ctx = r->o->progress_ctx};
-    if (heal_root(r, e) || repo_check(r->first, &o, &r->found, e))
+    if (repo_check(r->first, &o, &r->found, e) || heal_root(r, e))
         return -1;
-    for (size_t i = 0; i < r->mirror_count; i++) {
-        int rc = heal_from(r, r->mirrors[i], e);
+    for (size_t i = 0; i <= r->mirror_count; i++) {
+        int rc = i ? heal_from(r, r->mirrors[i - 1], e) : heal_own(r, e);
         copying_free(&r->c);
         take_report(r);
         if (rc)
             return -1;
     }
     drop_indexes(r);
+    look_for_hidden(r);
     return look_again(r, e) || look_for_wanted(r, e) ? -1 : 0;
 }
 

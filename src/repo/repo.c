@@ -104,6 +104,13 @@ int repo_create(struct store *s, const struct keyring *k, struct err *e)
     return check_identity(s, k, e); /* of two at once, one has come first */
 }
 
+int repo_renew_root(struct store *s, const struct keyring *k, struct err *e)
+{
+    AUTO(buf) text = BUF_NONE;
+    repo_describe(k, &text);
+    return store_replace(s, REPO_OBJECT, buf_bytes(&text), e);
+}
+
 struct repo *repo_open(const struct repo_options *o, struct err *e)
 {
     if (check_identity(o->store, o->keys, e))

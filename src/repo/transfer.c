@@ -25,7 +25,7 @@ static int refuse(struct transfer *t, const char *why)
 static int took(struct transfer *t, int rc)
 {
     if (rc == STORE_ABSENT)
-        return refuse(t, "is not there any more");
+        return (void)refuse(t, "is not there any more"), STORE_ABSENT;
     t->bad = rc != STORE_DONE && is_of_object(&t->error);
     return rc == STORE_DONE ? 0 : -1;
 }
@@ -51,9 +51,10 @@ static void send_small(struct transfer *t)
                        : store_put(to, t->name, buf_bytes(&bytes), &t->error));
 }
 
-/* Slice by slice into an unnamed file. */
-static int fetch_pack(struct transfer *t, int fd)
+/* Slice by slice into an unnamed file. STORE_ABSENT: there is no such version. */
+static int fetch_version(struct transfer *t, int fd, unsigned nth)
 {
+    struct store *from = t->all->from->store;
     AUTO(buf) slice = BUF_NONE;
     struct sha_stream sha;
     struct sha have;
@@ -62,9 +63,12 @@ static int fetch_pack(struct transfer *t, int fd)
     for (uint64_t at = 0; at < t->size; at += slice.n) {
         slice.n = 0;
         size_t n = (size_t)MIN((uint64_t)SLICE, t->size - at);
-        if (stop_check(&t->error) ||
-            took(t, store_get_range(t->all->from->store, t->name, at, slice.p, n, &t->error)))
-            return -1;
+        if (stop_check(&t->error))
+            return STORE_FAILED;
+        int rc = took(t, nth ? store_get_older(from, t->name, nth, at, slice.p, n, &t->error)
+                             : store_get_range(from, t->name, at, slice.p, n, &t->error));
+        if (rc)
+            return rc;
         slice.n = n;
         sha_add(&sha, buf_bytes(&slice));
         if (fd_pwrite_all(fd, buf_bytes(&slice), at, "temporary file", &t->error))
@@ -72,6 +76,24 @@ static int fetch_pack(struct transfer *t, int fd)
     }
     sha_end(&sha, &have);
     return compare(t, &have);
+}
+
+/* Of a damaged one, what a bucket with versions has as an older one. */
+static int fetch_pack(struct transfer *t, int fd)
+{
+    int rc = fetch_version(t, fd, 0);
+    const bool bad = t->bad;
+    const struct err why = t->error;
+    for (unsigned nth = 1; rc == STORE_FAILED && t->bad && nth <= OLDER; nth++) {
+        t->bad = false;
+        t->error = (struct err)ERR_INIT;
+        rc = fetch_version(t, fd, nth);
+    }
+    if (rc && bad && t->error.kind != ERR_STOPPED) { /* also where older ones may not be read */
+        t->bad = true;
+        t->error = why;
+    }
+    return rc;
 }
 
 /* One that does not open (a later format, another generation) travels all the same. */

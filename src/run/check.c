@@ -55,7 +55,8 @@ static void rota_write(const char *path, uint64_t value)
 
 /* ---- the object `lifeboat`: without it nothing opens, so it is looked at first ---- */
 struct probe {
-    const struct run_repo *repo;
+    struct store *store;
+    const struct keyring *keys;
     bool opened;
 };
 
@@ -65,22 +66,26 @@ static int try_to_open(void *ctx, const struct store_object *o, struct err *e)
     AUTO(buf) sealed = BUF_NONE, plain = BUF_NONE;
     struct err why = ERR_INIT;
     (void)e;
-    if (store_get(p->repo->store, o->name, OBJECT_LIMIT, &sealed, &why) != STORE_DONE ||
-        object_open(p->repo->keys, OBJECT_SNAPSHOT, buf_bytes(&sealed), &plain, &why))
+    if (store_get(p->store, o->name, OBJECT_LIMIT, &sealed, &why) != STORE_DONE ||
+        object_open(p->keys, OBJECT_SNAPSHOT, buf_bytes(&sealed), &plain, &why))
         return 0;
     p->opened = true;
     return 1;
+}
+
+bool holds_our_snapshot(struct store *s, const struct keyring *k)
+{
+    struct err why = ERR_INIT;
+    struct probe p = {.store = s, .keys = k};
+    (void)!store_list(s, "snapshots/", try_to_open, &p, NULL, &why);
+    return p.opened;
 }
 
 /* Whether the store, whatever that object says, holds our repository: our identity opened its keys, or a
  * snapshot in it opens with our writer key. */
 static bool is_ours(const struct run_repo *r)
 {
-    struct err why = ERR_INIT;
-    struct probe p = {.repo = r, .opened = keyring_can_read(r->keys)};
-    if (!p.opened)
-        (void)!store_list(r->store, "snapshots/", try_to_open, &p, NULL, &why);
-    return p.opened;
+    return keyring_can_read(r->keys) || holds_our_snapshot(r->store, r->keys);
 }
 
 static void add_error(struct check_report *report, const char *object, const char *what)
@@ -91,8 +96,11 @@ static void add_error(struct check_report *report, const char *object, const cha
 }
 
 /* 1: it is damaged, and the report says so. */
-static int check_root(const struct run_repo *r, struct check_report *report, struct err *e)
+static int check_root(const struct run_access *a, const struct run_repo *r, struct check_report *report,
+                      struct err *e)
 {
+    AUTO(config_store) own = {0};
+    const struct config_store *s;
     char id[REPOSITORY_ID_HEX];
     struct err why = ERR_INIT;
     int rc = repo_read_id(r->store, id, &why);
@@ -102,10 +110,14 @@ static int check_root(const struct run_repo *r, struct check_report *report, str
         *e = why;
         return -1;
     }
-    AUTO_CHAR what = xasprintf("%s%s%s: it is damaged. Remove that one file from the store and run "
-                               "`lifeboat init`, which makes it anew from the keys",
-                               err_is_set(&why) ? "cannot be read (" : "does not name this repository",
-                               why.text, err_is_set(&why) ? ")" : "");
+    if (find_store(a, &own, &s, e))
+        return -1;
+    AUTO_CHAR what =
+        xasprintf("%s%s%s: it is damaged. %s, which makes it anew from the keys",
+                  err_is_set(&why) ? "cannot be read (" : "does not name this repository", why.text,
+                  err_is_set(&why) ? ")" : "",
+                  s->kind == STORE_FOLDER ? "Remove that one file from the store and run `lifeboat init`"
+                                          : "Run `lifeboat repair`");
     add_error(report, "lifeboat", what);
     return 1;
 }
@@ -135,7 +147,7 @@ int run_check(const struct run_access *a, unsigned read_percent, run_progress_fn
     itself.no_cache = true;
     if (run_open_keys(&r, &itself, RUN_BEST, e))
         return -1;
-    int root = check_root(&r, &out->report, e);
+    int root = check_root(a, &r, &out->report, e);
     if (root)
         return root < 0 ? -1 : 0;
     const struct repo_options options = {

@@ -103,6 +103,11 @@ void last_save(const char *folder, const struct snapshot *s, const struct snapsh
 /* Where it is remembered; a failure is a warning. */
 void newest_keep(const struct run_repo *r, const struct config *c, struct newest *n);
 
+/* ---- check.c ---- */
+/* Whether a snapshot in the store opens with these keys: it is our repository, whatever its root object says.
+ */
+bool holds_our_snapshot(struct store *s, const struct keyring *k);
+
 /* ---- locks.c: object-lock-days ---- */
 /* Extends the locks of what the snapshot in the making needs, where they end within half of the store's days.
  * What is known of them lies in `folder`, so that few must be asked for. COMMIT_REPEAT: some could not be

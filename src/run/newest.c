@@ -14,14 +14,33 @@ static char *folder_of(const struct run_repo *r, const struct config *c)
     return xasprintf("%s/%s", c->state_dir, r->id);
 }
 
-static bool is_there(const struct run_repo *r, const struct newest_of *one)
+#define OBJECT_LIMIT (1u << 20) /* a snapshot is far smaller */
+
+static char *name_of(const struct newest_of *one)
 {
     char hex[SHA_HEX];
+    sha_hex(hex, &one->snapshot);
+    return xasprintf("snapshots/%s", hex);
+}
+
+static bool is_there(const struct run_repo *r, const struct newest_of *one)
+{
+    AUTO_CHAR name = name_of(one);
     struct err ignored = ERR_INIT;
     uint64_t size;
-    sha_hex(hex, &one->snapshot);
-    AUTO_CHAR name = xasprintf("snapshots/%s", hex);
     return store_size(r->store, name, &size, &ignored) == STORE_DONE;
+}
+
+/* Below a delete marker, that is: no listing will ever show it. */
+static bool is_hidden(const struct run_repo *r, const struct newest_of *one)
+{
+    AUTO_CHAR name = name_of(one);
+    AUTO(buf) bytes = BUF_NONE;
+    AUTO(strings) mended = STRINGS_NONE;
+    struct err ignored = ERR_INIT;
+    (void)!store_get(r->store, name, OBJECT_LIMIT, &bytes, &ignored);
+    store_mended(r->store, &mended);
+    return strings_has(&mended, name);
 }
 
 /* Whether listings may lag behind it: it was put just now. */
@@ -54,7 +73,7 @@ void run_newest(const struct run_repo *r, const struct config *c, const struct s
     for (size_t i = 0; i < out->n; i++) {
         struct newest_of *one = &out->v[i];
         one->unlisted = one->lost && is_there(r, one);
-        one->lost = one->lost && !(one->unlisted && is_young(one));
+        one->lost = one->lost && !(one->unlisted && is_young(one) && !is_hidden(r, one));
     }
 }
 

@@ -1,5 +1,6 @@
-/* repair: the first store healed from its mirrors. The store is opened although it may lack what every other
- * command wants of it: the object `lifeboat`, keys, or everything. */
+/* repair: the first store healed from its mirrors, a bucket also from older versions in it. The store is
+ * opened although it may lack what every other command wants of it: the object `lifeboat`, keys, or
+ * everything. */
 #include "internal.h"
 
 #include "base/log.h"
@@ -12,15 +13,19 @@
 struct repairing {
     const struct run_repair_options *o;
     const struct config *config;
-    struct run_repo base; /* spool folder, keys and pool, for all of them */
-    struct store *store;  /* the first */
+    struct config_store own;         /* when --store gave an address */
+    const struct config_store *what; /* is healed: the first, or that of --store */
+    struct run_repo base;            /* spool folder, keys and pool, for all of them */
+    struct store *store;             /* that is healed */
+    bool renewed;                    /* its root object */
     struct repo *first;
     struct run_repo *mirrors;
     size_t mirror_count;
     struct sha_list {
         struct sha *v;
         size_t n;
-    } wanted; /* snapshots that [retention] keeps and that only mirrors have */
+    } wanted,   /* snapshots that [retention] keeps and that only mirrors have */
+        hidden; /* that this host took, and that lie below delete markers */
 };
 
 /* ---- opening ---- */
@@ -53,6 +58,14 @@ static int open_mirrors(struct repairing *r, struct err *e)
     return err_wrap(e, "there is no mirror to take from");
 }
 
+/* A bucket may have older versions of what is damaged, without any mirror. */
+static int open_alone(struct repairing *r, struct err *e)
+{
+    struct run_access a = r->o->access;
+    a.no_cache = true;
+    return run_open_keys(&r->base, &a, RUN_BEST, e);
+}
+
 static int any_object(void *ctx, const struct store_object *o, struct err *e)
 {
     (void)o, (void)e;
@@ -76,29 +89,29 @@ static int check_not_empty(const struct repairing *r, struct err *e)
 }
 
 /* One that holds another repository is left alone. */
-static int check_root(const struct repairing *r, struct err *e)
+static int check_root(struct repairing *r, struct err *e)
 {
     char id[REPOSITORY_ID_HEX];
     struct err why = ERR_INIT;
     int rc = repo_read_id(r->store, id, &why);
     if (rc == STORE_FAILED && why.kind != ERR_DAMAGED)
         return *e = why, -1;
-    if (rc == STORE_DONE && strcmp(id, r->base.id) != 0)
+    if (rc == STORE_DONE && strcmp(id, r->base.id) == 0)
+        return 0;
+    if (rc == STORE_DONE && !holds_our_snapshot(r->store, r->base.keys))
         return err_set(
             e, ERR_USAGE,
-            "%s: its object lifeboat names repository %s, and the mirrors hold %s: is the right disk "
+            "%s: its object lifeboat names repository %s, and the keys are for %s: is the right disk "
             "mounted? If that object is damaged, remove it, and repair again",
             store_title(r->store), id, r->base.id);
-    if (rc == STORE_DONE)
-        return 0;
-    if (rc == STORE_FAILED && store_delete(r->store, "lifeboat", e) == STORE_FAILED)
-        return -1;
-    return repo_create(r->store, r->base.keys, e);
+    r->renewed = true;
+    return rc == STORE_ABSENT ? repo_create(r->store, r->base.keys, e)
+                              : repo_renew_root(r->store, r->base.keys, e);
 }
 
 static int open_first(struct repairing *r, struct err *e)
 {
-    const struct config_store *s = &r->config->stores[0];
+    const struct config_store *s = r->what;
     const struct gc_bounds bounds = run_bounds(r->config);
     struct stat st;
     if (s->kind == STORE_FOLDER && stat(s->path, &st) != 0)
@@ -117,6 +130,14 @@ static int open_first(struct repairing *r, struct err *e)
 }
 
 /* ---- which snapshots come back ---- */
+static bool has_sha(const struct sha_list *l, const struct sha *id)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (sha_equal(&l->v[i], id))
+            return true;
+    return false;
+}
+
 static bool has(const struct snapshots *all, const struct sha *id)
 {
     for (size_t i = 0; i < all->n; i++)
@@ -161,13 +182,30 @@ static int choose_snapshots(struct repairing *r, struct err *e)
     return 0;
 }
 
+/* Nobody has said that they may go. */
+static int choose_hidden(struct repairing *r, struct err *e)
+{
+    AUTO(snapshots) all = {0};
+    AUTO(newest) newest = {0};
+    struct run_repo first = r->base; /* its keys and id */
+    first.store = r->store;
+    first.repo = r->first;
+    if (r->o->access.store_url)
+        return 0;
+    if (snapshots_load(r->first, &all, e))
+        return -1;
+    run_newest(&first, r->config, &all, &newest);
+    r->hidden.v = xcalloc(newest.n, sizeof *r->hidden.v);
+    for (size_t i = 0; i < newest.n; i++)
+        if (newest.v[i].unlisted && newest.v[i].lost && !has_sha(&r->hidden, &newest.v[i].snapshot))
+            r->hidden.v[r->hidden.n++] = newest.v[i].snapshot;
+    return 0;
+}
+
 static bool is_wanted(void *ctx, const struct snapshot *s)
 {
     const struct repairing *r = ctx;
-    for (size_t i = 0; i < r->wanted.n; i++)
-        if (sha_equal(&r->wanted.v[i], &s->id))
-            return true;
-    return false;
+    return has_sha(&r->wanted, &s->id);
 }
 
 /* ---- the whole ---- */
@@ -193,12 +231,32 @@ static int fill(struct repairing *r, struct repair_report *out, struct err *e)
     return rc;
 }
 
+static int open_all(struct repairing *r, struct err *e)
+{
+    const struct run_access *a = &r->o->access;
+    const char *from = r->o->from;
+    struct strings names = {.v = (char *[]){(char *)from}, .n = from != NULL};
+    if (!r->config)
+        return err_set(e, ERR_USAGE, "there is no configuration: give -c FILE besides --store");
+    if (find_store(a, &r->own, &r->what, e))
+        return -1;
+    bool of_mirrors = from || r->o->new_disk || r->what->kind == STORE_FOLDER;
+    bool alone = a->store_url || (r->config->store_count < 2 && !of_mirrors);
+    if (a->store_url && of_mirrors)
+        return err_set(e, ERR_USAGE,
+                       "--store heals a bucket from older versions in it, and nothing else: without it the "
+                       "first store is healed from its mirrors");
+    if (!alone && check_mirrors(r->config, &names, e))
+        return -1;
+    return (alone ? open_alone(r, e) : open_mirrors(r, e)) || open_first(r, e) ? -1 : 0;
+}
+
 static int repair(struct repairing *r, struct repair_report *out, struct err *e)
 {
-    if (open_mirrors(r, e) || open_first(r, e))
+    if (open_all(r, e))
         return -1;
     AUTO_FD lock = lock_take(r->config->state_dir, r->base.id, e);
-    if (lock < 0 || choose_snapshots(r, e))
+    if (lock < 0 || choose_snapshots(r, e) || choose_hidden(r, e))
         return -1;
     struct repo **mirrors = xcalloc(r->mirror_count, sizeof(void *));
     for (size_t i = 0; i < r->mirror_count; i++)
@@ -206,12 +264,16 @@ static int repair(struct repairing *r, struct repair_report *out, struct err *e)
     const struct repair_options o = {.read_percent = r->o->read_data ? 100 : 0,
                                      .wanted = is_wanted,
                                      .wanted_ctx = r,
+                                     .hidden = r->hidden.v,
+                                     .hidden_count = r->hidden.n,
                                      .progress = on_progress,
                                      .progress_ctx = r};
     AUTO(repair_report) filled = {0};
     int rc = fill(r, &filled, e);
     if (rc == 0)
         rc = repo_repair(r->first, mirrors, r->mirror_count, &o, out, e);
+    if (r->renewed && rc == 0)
+        strings_add(&out->healed, "lifeboat");
     out->bytes += filled.bytes;
     for (size_t i = 0; i < filled.notes.n; i++)
         strings_add(&out->notes, filled.notes.v[i]);
@@ -223,14 +285,15 @@ int run_repair(const struct run_repair_options *o, struct repair_report *out, st
 {
     *out = (struct repair_report){0};
     struct repairing r = {.o = o, .config = o->access.config};
-    struct strings names = {.v = (char *[]){(char *)o->from}, .n = o->from != NULL};
-    int rc = check_mirrors(r.config, &names, e) ? -1 : repair(&r, out, e);
+    int rc = repair(&r, out, e);
     repo_free(r.first);
     store_free(r.store);
     for (size_t i = 1; i < r.mirror_count; i++)
         run_repo_free(&r.mirrors[i]);
     free(r.mirrors);
     free(r.wanted.v);
+    free(r.hidden.v);
+    config_store_free(&r.own);
     run_repo_free(&r.base);
     return rc;
 }

@@ -223,6 +223,11 @@ static int traits(struct store *s, const char *name, struct store_traits *out, s
     return driver_traits(inner_of(s), name, out, e);
 }
 
+static void mended(struct store *s, struct strings *out)
+{
+    store_mended(inner_of(s), out);
+}
+
 static void counts(struct store *s, struct store_counts *out)
 {
     store_counts(inner_of(s), out);
@@ -247,6 +252,7 @@ static const struct store_ops cache_ops = {.put = put,
                                            .del = del,
                                            .space = space,
                                            .get_older = get_older,
+                                           .mended = mended,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

@@ -37,6 +37,7 @@ struct store_ops {
     /* NULL: no versions. */
     int (*get_older)(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
                      struct err *e);
+    void (*mended)(struct store *s, struct strings *out);
     /* NULL: no locks, nothing to be said of it, no server. */
     int (*retention)(struct store *s, const char *name, int64_t *until_ns, struct err *e);
     int (*extend)(struct store *s, const char *name, int64_t until_ns, struct err *e);

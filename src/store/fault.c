@@ -117,6 +117,11 @@ static int traits(struct store *s, const char *name, struct store_traits *out, s
     return driver_traits(fault_of(s)->inner, name, out, e);
 }
 
+static void mended(struct store *s, struct strings *out)
+{
+    store_mended(fault_of(s)->inner, out);
+}
+
 static void counts(struct store *s, struct store_counts *out)
 {
     store_counts(fault_of(s)->inner, out);
@@ -141,6 +146,7 @@ static const struct store_ops fault_ops = {.put = put,
                                            .del = del,
                                            .space = space,
                                            .get_older = get_older,
+                                           .mended = mended,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

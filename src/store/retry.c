@@ -231,6 +231,11 @@ static int list(struct store *s, const char *prefix, store_each *each, void *ctx
 }
 
 /* ---- the rest ---- */
+static void mended(struct store *s, struct strings *out)
+{
+    store_mended(retry_of(s)->inner, out);
+}
+
 static void counts(struct store *s, struct store_counts *out)
 {
     store_counts(retry_of(s)->inner, out);
@@ -255,6 +260,7 @@ static const struct store_ops retry_ops = {.put = put,
                                            .del = del,
                                            .space = space,
                                            .get_older = get_older,
+                                           .mended = mended,
                                            .retention = retention,
                                            .extend = extend,
                                            .traits = traits,

@@ -189,6 +189,7 @@ static void s3_free(struct store *base)
     for (size_t i = 0; i < s->idle_count; i++)
         curl_share_cleanup(s->idle[i]);
     store_credentials_free(&s->credentials);
+    strings_free(&s->mended);
     limit_free(s->up);
     limit_free(s->down);
     pthread_mutex_destroy(&s->lock);
@@ -212,6 +213,7 @@ static const struct store_ops s3_ops = {.put = put,
                                         .del = s3_delete,
                                         .space = space,
                                         .get_older = get_older,
+                                        .mended = s3_mended,
                                         .retention = s3_retention,
                                         .extend = s3_extend,
                                         .traits = s3_traits,

@@ -42,7 +42,8 @@ struct s3 {
     enum s3_known locks;     /* the bucket has Object Lock */
     bool lock_seen;          /* a lock that was asked for was read back */
     bool hidden_told, older_told;
-    bool delete_seen; /* what was deleted was really gone, once */
+    bool delete_seen;      /* what was deleted was really gone, once */
+    struct strings mended; /* what was read from an older version, or below a marker */
 };
 static inline struct s3 *s3_of(struct store *s)
 {
@@ -152,5 +153,6 @@ int s3_below_marker(struct s3 *s, const char *name, const struct s3_reply *absen
  * nowhere stays as it is: who asked will see. */
 int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_t limit, struct buf *out,
             struct err *e) MUST_CHECK;
+void s3_mended(struct store *s, struct strings *out);
 
 #endif

@@ -117,15 +117,36 @@ static bool matches(const char *name, const struct buf *b)
     return sha_equal(&wanted, &is);
 }
 
+/* How the object was read this time: `as_it_is`, the newest version, or otherwise. */
+static void note(struct s3 *s, const char *name, bool as_it_is)
+{
+    struct strings *m = &s->mended;
+    size_t i = 0;
+    pthread_mutex_lock(&s->lock);
+    while (i < m->n && strcmp(m->v[i], name) != 0)
+        i++;
+    if (as_it_is && i < m->n) {
+        free(m->v[i]);
+        m->v[i] = m->v[--m->n];
+    } else if (!as_it_is && i == m->n) {
+        strings_add(m, name);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_t limit, struct buf *out,
             struct err *e)
 {
     AUTO(s3_reply) reply = S3_REPLY_NONE;
-    if (rc == STORE_DONE && matches(name, out))
-        return STORE_DONE;
-    out->n = 0;
-    rc = s3_get_whole(s, name, version, limit, out, &reply, e);
-    if (rc == STORE_DONE ? matches(name, out) : rc != STORE_FAILED || e->kind != ERR_DAMAGED)
+    if (rc != STORE_DONE || !matches(name, out)) {
+        out->n = 0;
+        rc = s3_get_whole(s, name, version, limit, out, &reply, e);
+    }
+    if (rc == STORE_DONE && matches(name, out)) {
+        note(s, name, version == NULL);
+        return rc;
+    }
+    if (rc != STORE_DONE && (rc != STORE_FAILED || e->kind != ERR_DAMAGED))
         return rc;
     for (unsigned i = 1; i <= OLDER; i++) {
         AUTO(buf) older = BUF_NONE;
@@ -138,6 +159,7 @@ int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_
         if (!matches(name, &older))
             continue;
         log_warn("%s: %s is damaged, an older version of it is whole and was read", s->base.title, name);
+        note(s, name, false);
         buf_free(out);
         *out = older;
         older = (struct buf)BUF_NONE;
@@ -145,6 +167,15 @@ int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_
         return STORE_DONE;
     }
     return rc;
+}
+
+void s3_mended(struct store *base, struct strings *out)
+{
+    struct s3 *s = s3_of(base);
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < s->mended.n; i++)
+        strings_add(out, s->mended.v[i]);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- deleting ---- */

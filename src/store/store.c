@@ -125,6 +125,12 @@ int store_get_older(struct store *s, const char *name, unsigned nth, uint64_t of
     return say(s, driver_get_older(s, name, nth, offset, p, n, e), "get an older version of", name, e);
 }
 
+void store_mended(struct store *s, struct strings *out)
+{
+    if (s->ops->mended)
+        s->ops->mended(s, out);
+}
+
 int store_size(struct store *s, const char *name, uint64_t *size, struct err *e)
 {
     if (!store_name_is_valid(name))

@@ -84,6 +84,191 @@ overwrite() { python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT "/kept/$PREFIX/$1"; 
     expect 5 lb check --read-data # it is to be put in order all the same
 }
 
+READS='"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketVersioning"'
+# allow ACTIONS: to the second account, in the bucket "kept".
+allow() {
+    printf '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/test2"]},
+        "Action": [%s], "Resource": ["arn:aws:s3:::kept", "arn:aws:s3:::kept/*"]}]}' "$1" |
+        python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT '/kept?policy'
+}
+
+small() { objects | grep -v -e '^packs/' -e '^lifeboat$'; }
+# only_found NAME...: check names these, and nothing else.
+only_found() {
+    expect 5 lb --json check
+    json '{x["object"] for x in d["errors"]} == set("""'"$*"'""".split())'
+}
+
+@test "what was read from an older version is damage until repair has put it on top" {
+    with_versions
+    init
+    backup
+    expect 0 lb drill
+    expect 0 lb pin latest "for the test"
+    names=$(small)
+    for kind in keys index snapshots receipts marks/pin; do grep -q "^$kind/" <<<"$names"; done
+    expect 0 lb check
+    for name in $names; do echo rubbish | overwrite "$name"; done
+    s3 DELETE "/kept/$PREFIX/lifeboat"
+    # shellcheck disable=SC2086 # a list
+    only_found lifeboat $names
+    expect 5 lb check
+    prints "$(grep ^snapshots/ <<<"$names"): its newest version is not what its name says, an older one is"
+    prints "lifeboat: is hidden by a delete marker"
+    prints "DAMAGED"
+    expect 0 lb --json repair
+    json 'd["ok"] and sorted(d["healed"]) == sorted("""'"lifeboat $names"'""".split())'
+    expect 0 lb check --read-data
+    expect 0 lb --json repair
+    json 'd["ok"] and not d["healed"]'
+    for root in rubbish "{\"format\":1,\"repository\":\"$(printf '%032d' 7)\"}"; do
+        echo "$root" | overwrite lifeboat
+        expect 5 lb check
+        prints "Run \`lifeboat repair\`, which makes it anew from the keys"
+        expect 0 lb --json repair
+        json 'd["ok"] and d["healed"] == ["lifeboat"]'
+    done
+    backup
+    rm -rf "$T/cache"
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+}
+
+@test "packs that were overwritten or hidden come back from their older versions" {
+    with_versions
+    init
+    backup
+    head -c 3000000 /dev/urandom >"$T/files/big" # several slices
+    backup
+    packs=$(objects | grep ^packs/)
+    [ "$(wc -l <<<"$packs")" = 2 ]
+    for name in $packs; do
+        s3 GET "/kept/$PREFIX/$name" | tr b x | overwrite "$name"
+        echo rubbish | overwrite "$name"
+    done
+    expect 5 lb check --read-data
+    expect 0 lb --json repair --read-data
+    json 'd["ok"] and sorted(x for x in d["healed"] if x.startswith("packs/")) == sorted("""'"$packs"'""".split())'
+    expect 0 lb check --read-data
+    for name in $packs; do
+        s3 DELETE "/kept/$PREFIX/$name"
+        expect 5 lb check
+        prints "$name: is missing"
+        expect 0 lb repair
+        prints "healed: $name"
+    done
+    expect 0 lb check --read-data
+    objects | grep -q '^marks/damaged/' && return 1
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+}
+
+@test "the newest snapshot, hidden, is missed by its host and comes back" {
+    with_versions
+    init
+    backup
+    hidden=snapshots/$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["snapshot"])' "$T/out")
+    s3 DELETE "/kept/$PREFIX/$hidden"
+    only_found "$hidden"
+    pack=$(objects | grep ^packs/)
+    s3 GET "/kept/$PREFIX/$pack" >"$T/pack"
+    s3 DELETE "/kept/$PREFIX/$pack" # no snapshot needs it now
+    expect 5 lb repair
+    prints "LOST: $hidden: is hidden by a delete marker, and not all that it needs is listed"
+    overwrite "$pack" <"$T/pack"
+    expect 0 lb --json repair
+    json 'd["ok"] and d["healed"] == ["'"$hidden"'"]'
+    expect 0 lb check --read-data
+}
+
+@test "what a prune hid, as its key may do no more, is no damage and stays away" {
+    with_versions
+    printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY2" "$CEPH_SECRET_KEY2" >"$T/credentials"
+    printf '[retention]\nkeep-last = 1\nkeep-min = 1\nundo-window = 0\ngrace = 1m\n' >>"$T/lifeboat.conf"
+    allow "$READS, \"s3:PutObject\", \"s3:DeleteObject\""
+    head -c 3000000 /dev/urandom >"$T/files/big"
+    init
+    backup
+    rm "$T/files/big"
+    backup
+    objects >"$T/before"
+    prune_until 'd["swept"]["bytes"] > 3000000'
+    objects >"$T/after"
+    gone=$(comm -23 "$T/before" "$T/after" | head -n 1)
+    s3 GET "/kept?versions&prefix=${PREFIX//\//%2F}%2F${gone//\//%2F}" | grep -q DeleteMarker # hidden, not gone
+    expect 0 lb check --read-data
+    expect 0 lb --json repair --read-data
+    json 'd["ok"] and not d["healed"]'
+    objects | cmp "$T/after"
+}
+
+@test "what a prune has condemned is not put back from an older version" {
+    with_versions
+    printf '[retention]\nkeep-last = 1\nkeep-min = 1\nundo-window = 0\ngrace = 6s\n' >>"$T/lifeboat.conf"
+    head -c 3000000 /dev/urandom >"$T/files/big"
+    init
+    backup
+    objects | grep ^packs/ >"$T/packs"
+    rm "$T/files/big"
+    backup
+    soon condemns
+    pack=$(grep -xFf "$T/packs" <(objects))
+    echo rubbish | overwrite "$pack"
+    expect 5 lb check
+    expect 0 lb --json repair --read-data # no snapshot needs it
+    json '"'"$pack"'" not in d["healed"]'
+    [ "$(s3 GET "/kept/$PREFIX/$pack")" = rubbish ]
+}
+condemns() { lb prune --yes && objects | grep -q ^marks/condemn/; }
+
+@test "a mirror in a bucket with versions is put in order by its own" {
+    with_versions
+    sed -i 's/^\[store main\]/[store away]/' "$T/lifeboat.conf"
+    mkdir "$T/near"
+    sed -i "1i [store near]\nurl = file://$T/near\nmin-free = 0" "$T/lifeboat.conf"
+    init
+    backup
+    names=$(small)
+    for name in $names; do echo rubbish | overwrite "$name"; done
+    expect 0 lb check
+    expect 5 lb --store away check
+    prints "lifeboat --store NAME repair"
+    expect 2 lb --store near repair
+    says "--store heals a bucket from older versions in it"
+    expect 2 lb --store away repair --from away
+    expect 2 lb --store "s3://kept/$PREFIX" repair
+    expect 0 lb --json --store away repair
+    # shellcheck disable=SC2086 # a list
+    json 'd["ok"] and sorted(d["healed"]) == sorted("""'"$names"'""".split())'
+    expect 0 lb --store away check --read-data
+}
+
+@test "where the key may not put, repair says so; where it may not delete, the mark of a healed pack stays" {
+    with_versions
+    init
+    backup
+    name=$(small | grep ^index/)
+    echo rubbish | overwrite "$name"
+    allow "$READS"
+    printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY2" "$CEPH_SECRET_KEY2" >"$T/credentials"
+    only_found "$name"
+    expect 1 lb repair
+    says "replace $name: HTTP 403 AccessDenied"
+    allow "$READS, \"s3:PutObject\""
+    expect 0 lb repair
+    expect 0 lb check
+    pack=$(objects | grep ^packs/)
+    s3 GET "/kept/$PREFIX/$pack" | tr b x | overwrite "$pack"
+    expect 5 lb check --read-data
+    expect 5 lb repair --read-data
+    prints "healed: $pack"
+    prints "AccessDenied"
+    prints "the pack is whole again, but the mark that calls it damaged stays"
+    allow "$READS, \"s3:PutObject\", \"s3:DeleteObject\"" # one that may hide
+    expect 0 lb repair
+    expect 0 lb check --read-data
+}
+
 # ---- check --store ----
 
 @test "check --store says what the store can and cannot do" {

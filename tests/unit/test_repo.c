@@ -3,6 +3,7 @@
 #include "testing.h"
 
 #include "repo/internal.h"
+#include "store/driver.h"
 
 #include <unistd.h>
 
@@ -142,6 +143,101 @@ static void cuts_and_known_references(void **state)
     stream_free(again);
     stream_free(s);
     writer_free(w);
+    test_repo_free(&t);
+}
+
+/* ---- a listing that leaves out a pack, as below a delete marker ---- */
+static const struct store_ops *all_ops;
+static char hidden_pack[NAME_SIZE];
+struct hearing {
+    store_each *each;
+    void *ctx;
+};
+
+static int hear_listed(void *ctx, const struct store_object *o, struct err *e)
+{
+    const struct hearing *h = ctx;
+    return strcmp(o->name, hidden_pack) == 0 ? 0 : h->each(h->ctx, o, e);
+}
+
+static int list_the_rest(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
+                         struct err *e)
+{
+    struct hearing h = {.each = each, .ctx = ctx};
+    return all_ops->list(s, prefix, hear_listed, &h, now_ns, e);
+}
+
+static void put_snapshot_of(struct test_repo *t, const struct stream_info *info)
+{
+    struct err e = ERR_INIT;
+    AUTO(snapshot) s = {.host = xstrdup("here"), .time_ns = time_now_ns()};
+    struct snapshot_source *src = snapshot_add_source(&s);
+    src->name = xstrdup("s");
+    src->type = xstrdup("command");
+    src->streams = xcalloc(1, sizeof *info);
+    src->streams[0] = *info;
+    src->stream_count = 1;
+    assert_ok(snapshot_put(t->repo, &s, &e));
+}
+
+static size_t errors_of_check(struct test_repo *t, const char *object)
+{
+    struct err e = ERR_INIT;
+    AUTO(check_report) r = {0};
+    size_t snapshots = 0;
+    assert_ok(repo_check(t->repo, &(struct check_options){0}, &r, &e));
+    for (size_t i = 0; i < r.error_count; i++)
+        snapshots += strcmp(r.errors[i].object, object) == 0 ? r.errors[i].snapshots.n : 0;
+    return snapshots;
+}
+
+/* The same bytes in another order: the second pack holds lists and no content. */
+static void a_pack_of_lists_that_is_not_listed_is_missing(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    struct test_repo t;
+    test_repo_new(&t, NULL);
+    AUTO(buf) data = BUF_NONE, back = BUF_NONE;
+    AUTO(snapshot) first = {0};
+    struct heard h = {0};
+    struct stream_info info;
+    struct writer_stats stats;
+    const struct stream_watch watch = {.refs = hear_refs, .ctx = &h};
+    test_bytes(&data, 6 * MB, 21);
+    test_backup(&t, buf_bytes(&data), &first);
+    struct writer *w = writer_new(t.repo, &e);
+    struct stream *s = stream_new(w, &test_stream, &watch);
+    assert_ok(stream_write(s, buf_bytes(&data), &e));
+    assert_ok(stream_finish(s, &info, &e));
+    const struct ref *refs = (const struct ref *)h.refs.p;
+    size_t n = h.refs.n / sizeof *refs;
+    struct stream *again = stream_new(w, &test_stream, NULL);
+    assert_int_equal(stream_append(again, refs + n / 2, n - n / 2, &e), 1);
+    assert_int_equal(stream_append(again, refs, n / 2, &e), 1);
+    assert_ok(stream_finish(again, &info, &e));
+    assert_ok(writer_finish(w, &stats, &e));
+    assert_true(info.depth > 0);
+    put_snapshot_of(&t, &info);
+    buf_free(&h.refs);
+    stream_free(again);
+    stream_free(s);
+    writer_free(w);
+
+    test_repo_reload(&t);
+    assert_int_equal(t.repo->index.pack_count, 2);
+    uint64_t iter = BIGMAP_START;
+    struct place at;
+    assert_true(index_next_place(&t.repo->index, &info.roots[0].id, &iter, &at));
+    pack_name(hidden_pack, &t.repo->index.packs[index_frame(&t.repo->index, at.frame)->pack].name);
+    assert_int_equal(errors_of_check(&t, hidden_pack), 0);
+    struct store_ops hiding = *(all_ops = t.store->ops);
+    hiding.list = list_the_rest;
+    t.store->ops = &hiding;
+    test_repo_reload(&t);
+    assert_ok(test_read(&t, &info, &back, &e)); /* it is there by its name */
+    assert_int_equal(errors_of_check(&t, hidden_pack), 1);
+    t.store->ops = all_ops;
     test_repo_free(&t);
 }
 
@@ -616,6 +712,7 @@ int main(void)
         cmocka_unit_test(unchanged_data_is_stored_once),
         cmocka_unit_test(ranges),
         cmocka_unit_test(cuts_and_known_references),
+        cmocka_unit_test(a_pack_of_lists_that_is_not_listed_is_missing),
         cmocka_unit_test(abandoned_streams_do_no_harm),
         cmocka_unit_test(packs_of_a_run_that_was_cut_off_are_used),
         cmocka_unit_test(every_flipped_byte_is_found),

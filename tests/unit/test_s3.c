@@ -229,6 +229,15 @@ static void test_hidden_objects(void **state)
     expect(s, "index/ab", "other");
 }
 
+/* What store_mended() says of one name. */
+static bool is_mended(struct store *s, const char *name)
+{
+    AUTO(strings) all = STRINGS_NONE;
+    store_mended(s, &all);
+    assert_true(all.n <= 1);
+    return strings_has(&all, name);
+}
+
 /* What does not match its name is looked for among the older versions. */
 static void test_damaged_object(void **state)
 {
@@ -247,8 +256,11 @@ static void test_damaged_object(void **state)
     assert_ok(store_replace(s, name, BYTES_STR("wrong"), &e));
     assert_ok(store_replace(s, name, BYTES_STR("worse!"), &e));
     expect_versions(bucket, name, "vvv");
+    assert_false(is_mended(s, name));
     assert_ok(store_get(s, name, 10, &out, &e));
     assert_string_equal(buf_cstr(&out), "right");
+    assert_ok(store_get(s, name, 10, &out, &e));
+    assert_true(is_mended(s, name));
     assert_ok(s3_get_version(s, name, 1, 10, &out, &e));
     assert_string_equal(buf_cstr(&out), "wrong");
     assert_int_equal(s3_get_version(s, name, 3, 10, &out, &e), STORE_ABSENT);
@@ -264,6 +276,13 @@ static void test_damaged_object(void **state)
     assert_ok(store_replace(s, name, BYTES_STR("more than it may be"), &e));
     assert_ok(store_get(s, name, 10, &out, &e));
     assert_string_equal(buf_cstr(&out), "right");
+    assert_true(is_mended(s, name));
+    put(s, name, "right"); /* on top again */
+    expect(s, name, "right");
+    assert_false(is_mended(s, name));
+    hide(bucket, name);
+    expect(s, name, "right");
+    assert_true(is_mended(s, name));
     assert_int_equal(store_delete(s, name, &e), STORE_DONE);
     expect_versions(bucket, name, "");
 }
