@@ -223,8 +223,8 @@ attack() {
         list* | too* | chunks* | lengths* | content* | shorter* | frame* | not_what* | table*) [ "$CODE" != 0 ] ;; # not proven
         esac
         [ "$(cat "$T/to/outside")" = untouched ]
-        [ "$(find "$T/to" /tmp -maxdepth 3 -name '*escaped*' 2>/dev/null)" = "" ]
-        [ ! -e "$T/escaped" ]
+        [ "$(find "$T" -name '*escaped*' 2>/dev/null)" = "" ]
+        [ ! -e /tmp/lifeboat-escaped ] && [ ! -e "$T/../escaped" ]
         [ ! -e "$T/to/ok" ]
         # and the sound snapshot is as it was
         expect 0 lb restore "$ID" files --to "$T/to/sound"

@@ -172,6 +172,8 @@ static pid_t start_victim(uid_t uid)
         become(uid);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         prctl(PR_SET_DUMPABLE, 1);
+        prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0,
+              0); /* also where Yama asks for that (ptrace_scope = 1) */
         (void)!write(ready[1], "x", 1);
         for (;;)
             pause();
