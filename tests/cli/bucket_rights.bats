@@ -8,7 +8,7 @@ load ../lib/bucket.bash
 # locked NAME DAYS: the lock of an object ends so many days after a moment of this test.
 locked() {
     local end
-    end=$(date -d "$(s3 GET "/locked/$PREFIX/$1?retention" | sed -n 's/.*<RetainUntilDate>\(.*\)<.*/\1/p')" +%s)
+    end=$(date -d "$(s3 GET "/locked/$PREFIX/$1?retention" | sed -n 's/.*<RetainUntilDate>\([^<]*\)<.*/\1/p')" +%s)
     [ "$end" -ge $((BEGUN + $2 * 86400)) ] && [ "$end" -le $(($(date +%s) + $2 * 86400 + 1)) ]
 }
 
