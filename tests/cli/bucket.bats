@@ -240,12 +240,12 @@ load ../lib/bucket.bash
     mkfifo "$T/go-on"
     exec {go_on}<>"$T/go-on"
     sed -i.whole "s|^command = .*|command = cat $T/go-on|" "$T/lifeboat.conf"
-    for more in 0 1 1 1; do
-        head -c 50000000 /dev/urandom >"$T/files/big$((n += 1))"
+    for round in 1 2 3 4; do
+        head -c 50000000 /dev/urandom >"$T/files/big$round"
         there=$(objects | grep -c packs/ || true)
         "$LIFEBOAT" -c "$T/lifeboat.conf" -q backup 3>&- {go_on}>&- &
         pid=$!
-        until [ "$(objects | grep -c packs/)" -ge $((there + more)) ]; do kill -0 $pid; done
+        until [ "$(objects | grep -c packs/)" -ge $((there + (round > 1))) ]; do kill -0 $pid; done
         kill -9 $pid
         wait $pid || true
         expect 0 lb list --json

@@ -4,7 +4,6 @@
 #include "base/child.h"
 #include "source/source.h"
 
-
 static struct scene {
     struct test_repo t;
     struct config_source source;
