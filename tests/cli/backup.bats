@@ -148,16 +148,16 @@ load ../lib/common
 
 @test "hooks put things in order also when the run is stopped" {
     init
-    mkfifo "$T/at-work" "$T/go-on" "$T/answer"
+    mkfifo "$T/at-work" "$T/go-on" "$T/answer" "$T/answer-run"
     sed -i "s|^command = .*|command = echo; echo >$T/at-work; read x <$T/go-on|" "$T/lifeboat.conf"
-    sed -i "s|^host = .*|&\nafter = read x <$T/answer; echo after run >>$T/hooked\non-failure = echo on-failure run >>$T/hooked|" "$T/lifeboat.conf"
+    sed -i "s|^host = .*|&\nafter = read x <$T/answer-run; echo after run >>$T/hooked\non-failure = echo on-failure run >>$T/hooked|" "$T/lifeboat.conf"
     echo "after = read x <$T/answer; echo after numbers >>$T/hooked" >>"$T/lifeboat.conf"
     "$LIFEBOAT" -c "$T/lifeboat.conf" backup >"$T/out" 2>"$T/err" 3>&- &
     first=$!
     read -r _ <"$T/at-work"
     kill -TERM $first
     # shellcheck disable=SC2016 # the other shell's
-    for _ in 1 2; do timeout 30 sh -c 'echo >"$1"' - "$T/answer"; done
+    for fifo in answer answer-run; do timeout 60 sh -c 'echo >"$1"' - "$T/$fifo"; done
     got=0
     wait $first || got=$?
     [ $got = 1 ]

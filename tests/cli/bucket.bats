@@ -234,19 +234,25 @@ load ../lib/bucket.bash
 # ---- kill -9 ----
 
 @test "killed at any moment of an upload, the next run uses what is there" {
-    head -c 200000000 /dev/urandom >"$T/files/big"
-    store_lines "limit-up = 10MiB" # a pack takes longer than a look at what is there
+    store_lines "limit-up = 60MiB"
     init
-    for more in 0 1 1 1; do
+    # However slowly this looks at the bucket, the backup does not end before: its command waits.
+    mkfifo "$T/go-on"
+    exec {go_on}<>"$T/go-on"
+    sed -i.whole "s|^command = .*|command = cat $T/go-on|" "$T/lifeboat.conf"
+    for round in 1 2 3 4; do
+        head -c 50000000 /dev/urandom >"$T/files/big$round"
         there=$(objects | grep -c packs/ || true)
-        "$LIFEBOAT" -c "$T/lifeboat.conf" -q backup 3>&- &
+        "$LIFEBOAT" -c "$T/lifeboat.conf" -q backup 3>&- {go_on}>&- &
         pid=$!
-        until [ "$(objects | grep -c packs/)" -ge $((there + more)) ]; do kill -0 $pid; done
+        until [ "$(objects | grep -c packs/)" -ge $((there + (round > 1))) ]; do kill -0 $pid; done
         kill -9 $pid
         wait $pid || true
         expect 0 lb list --json
         json 'd == []'
     done
+    exec {go_on}>&-
+    mv "$T/lifeboat.conf.whole" "$T/lifeboat.conf"
     there=$(objects | grep -c packs/)
     [ "$there" -ge 3 ]
     drop limit-up

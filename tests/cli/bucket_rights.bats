@@ -5,18 +5,22 @@ load ../lib/bucket.bash
 
 # ---- Object Lock ----
 
-# lock_end NAME: when the lock of an object ends.
-lock_end() { s3 GET "/locked/$PREFIX/$1?retention" | sed -n 's/.*<RetainUntilDate>\(.*\)T.*/\1/p'; }
-in_days() { date -u -d "+$1 days" +%F; }
+# locked NAME DAYS: the lock of an object ends so many days after a moment of this test.
+locked() {
+    local end
+    end=$(date -d "$(s3 GET "/locked/$PREFIX/$1?retention" | sed -n 's/.*<RetainUntilDate>\([^<]*\)<.*/\1/p')" +%s)
+    [ "$end" -ge $((BEGUN + $2 * 86400)) ] && [ "$end" -le $(($(date +%s) + $2 * 86400 + 1)) ]
+}
 
 @test "object-lock-days: what a snapshot needs stays locked" {
+    BEGUN=$(date +%s)
     in_bucket locked "$CEPH_HTTP" "insecure = yes" "object-lock-days = 2"
     printf '[retention]\nkeep-last = 1\nkeep-min = 1\nundo-window = 0\ngrace = 1m\n' >>"$T/lifeboat.conf"
     init
     backup
     pack=$(objects | grep packs/ | head -n 1)
-    [ "$(lock_end "$pack")" = "$(in_days 2)" ]
-    [ "$(lock_end lifeboat)" = "$(in_days 2)" ]
+    locked "$pack" 2
+    locked lifeboat 2
     expect 0 lb -v backup
     through_proxy
     backup
@@ -26,7 +30,7 @@ in_days() { date -u -d "+$1 days" +%F; }
     head -c 3000000 /dev/urandom >"$T/files/big"
     backup
     for name in "$pack" lifeboat "$(objects | grep keys/)" "$(objects | grep index/ | head -n 1)"; do
-        [ "$(lock_end "$name")" = "$(in_days 10)" ]
+        locked "$name" 10
     done
     : >"$T/proxy/log"
     backup

@@ -215,7 +215,8 @@ db() { printf '[source db]\ntype = postgres\nconnection = %s\n' "$1" >>"$T/lifeb
         chmod 755 "$T/old/9/bin/$p"
     done
     db "host=$PGHOST user=postgres dbname=postgres"
-    mistake 1 "database postgres|pg_dump|too old for 15|postgresql-client-15" unshare -m sh -c 'mount --bind "$1/old" /usr/lib/postgresql && PATH=$1/old/9/bin:/usr/bin:/bin exec "$0" -c "$1/lifeboat.conf" backup db' "$LIFEBOAT" "$T"
+    major=$(($(psql -qAtX -d postgres -c 'SHOW server_version_num') / 10000))
+    mistake 1 "database postgres|pg_dump|too old for $major|postgresql-client-$major" unshare -m sh -c 'mount --bind "$1/old" /usr/lib/postgresql && PATH=$1/old/9/bin:/usr/bin:/bin exec "$0" -c "$1/lifeboat.conf" backup db' "$LIFEBOAT" "$T"
 }
 
 @test "buckets" {

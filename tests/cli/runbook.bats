@@ -404,9 +404,9 @@ print([r["id"][:8] for r in json.load(sys.stdin)["readers"] if r["label"] == "th
 
 @test "prune stops and asks; the disk is full" {
     printf '[retention]\nkeep-last = 1\nkeep-min = 1\n' >>"$LIFEBOAT_CONFIG"
+    SINCE=$(date -u +%FT%H:%M) # the minute may end while these are taken
     night
     for _ in 1 2 3 4 5; do lifeboat -q backup uploads; done
-    SINCE=$(date -u +%FT%H:%M)
     block "Prune stops and asks (exit 3)" 1
     block "Prune stops and asks (exit 3)" 2
     expect 0 lifeboat --json list

@@ -49,10 +49,14 @@ limited() {
 @test "the capabilities that the units allow are enough, for the cage of drills too" {
     [ "$(id -u)" = 0 ] || skip "wants root"
     if [ -z "$(command -v setpriv)" ]; then skip "no setpriv"; fi
+    capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$UNITS"/*.service)
+    for capability in $capabilities; do
+        capsh --has-p="${capability,,}" >/dev/null 2>&1 || skip "root itself has no $capability here"
+    done
     chown -R nobody "$T/files"
     chmod 600 "$T/files/one.txt"
     # What it takes a capability to bring back.
-    mknod "$T/files/device" c 1 3
+    mknod "$T/files/device" c 1 3 2>/dev/null || skip "no device node may be made here"
     mkfifo "$T/files/pipe"
     cp /bin/true "$T/files/capable"
     setcap cap_net_raw+ep "$T/files/capable"

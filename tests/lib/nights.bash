@@ -40,14 +40,14 @@ is_gone() { ! is_there "$1"; }
 # Time passes for whatever lies in the store, and in what the last prune remembers.
 days_pass() { # DAYS
     python3 - "$1" "$T" <<'PY'
-import glob, os, re, sys, time
+import calendar, glob, os, re, sys, time
 shift = float(sys.argv[1]) * 86400
 for path in glob.glob(f"{sys.argv[2]}/store/**/*", recursive=True):
     if os.path.isfile(path):
         os.utime(path, (0, os.stat(path).st_mtime - shift))
 for path in glob.glob(f"{sys.argv[2]}/state/*/prune.json"):
     text = open(path).read()
-    then = time.mktime(time.strptime(re.search(r"\d[^.]*", text)[0], "%Y-%m-%dT%H:%M:%S")) - shift
-    open(path, "w").write(re.sub(r"\d[^.]*", time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(then)), text, 1))
+    then = calendar.timegm(time.strptime(re.search(r"\d[^.]*", text)[0], "%Y-%m-%dT%H:%M:%S")) - shift
+    open(path, "w").write(re.sub(r"\d[^.]*", time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(then)), text, 1))
 PY
 }

@@ -4,9 +4,6 @@
 #include "base/child.h"
 #include "source/source.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 static struct scene {
     struct test_repo t;
     struct config_source source;
@@ -105,22 +102,12 @@ static void nothing_is_a_failure_unless_allowed(void **state)
 static void past_its_time_it_is_ended_with_its_group(void **state)
 {
     (void)state;
-    struct err e = ERR_INIT;
-    AUTO(buf) pid = BUF_NONE;
     AUTO_CHAR file = xasprintf("%s/pid", scene.t.folder);
     AUTO_CHAR command =
         xasprintf("cat /dev/tty0-none /dev/zero 2>/dev/null >/dev/null & echo $! >%s; yes", file);
     scene.source.time_limit_s = 1;
     expect_failure(command, "stopped after 1 s (its time limit)");
-    assert_ok(file_read(file, 100, &pid, &e));
-    pid_t helper = (pid_t)atol(buf_cstr(&pid));
-    assert_true(helper > 1);
-    for (int i = 0; i < 1000 && kill(helper, 0) == 0; i++) /* until init has reaped it */
-        sleep_ms(1);
-    AUTO_CHAR stat = xasprintf("/proc/%d/stat", (int)helper);
-    AUTO(buf) text = BUF_NONE;
-    if (file_read(stat, 4096, &text, &e) == 0)
-        assert_non_null(strstr(buf_cstr(&text), ") Z "));
+    test_wait_gone(file);
 }
 
 static void asked_to_stop_it_stops(void **state)

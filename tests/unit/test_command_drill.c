@@ -4,9 +4,7 @@
 #include "base/child.h"
 #include "drill/command.h"
 
-#include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static struct scene {
@@ -163,31 +161,16 @@ static void it_has_the_time_of_its_source(void **state)
     expect(DRILL_DIFFERS, "drill-command: stopped after 1 s (its time limit)");
 }
 
-/* The process that a command wrote down is gone, or, as it was killed, about to go. */
-static void expect_gone(void)
-{
-    struct err e = ERR_INIT;
-    AUTO(buf) text = BUF_NONE;
-    AUTO_CHAR path = xasprintf("%s/pid", scene.t.folder);
-    assert_ok(file_read(path, 100, &text, &e));
-    pid_t pid = (pid_t)strtol(buf_cstr(&text), NULL, 10);
-    assert_true(pid > 1);
-    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
-    if (end.fd < 0)
-        return;
-    assert_int_equal(poll(&end, 1, 10000), 1);
-    close(end.fd);
-}
-
 static void nothing_that_it_started_survives(void **state)
 {
+    AUTO_CHAR path = xasprintf("%s/pid", scene.t.folder);
     (void)state;
     drill("sleep 1000 & echo $! >../../pid; cat >/dev/null", NULL);
     expect(DRILL_PROVEN, NULL);
-    expect_gone();
+    test_wait_gone(path);
     drill("(trap '' TERM; sleep 1000) & echo $! >../../pid; cat >/dev/null; exit 1", NULL);
     expect(DRILL_DIFFERS, "exit status 1");
-    expect_gone();
+    test_wait_gone(path);
 }
 
 /* ---- without one ---- */

@@ -93,7 +93,7 @@ static void test_refusal(void **state)
     assert_string_equal(e.text, "store of moods: put a: mood 1");
     assert_int_equal(try_put(s, &e), STORE_FAILED);
     assert_int_equal(m.calls, 3);
-    assert_text(e, "store of moods: put a: mood 3 (2 tries in 0.0 s)");
+    assert_text(e, "store of moods: put a: mood 3 (2 tries in ");
 }
 
 /* A store that never answered is given up soon, one that did is waited for. */
@@ -105,22 +105,27 @@ static void test_limits(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(ends) - 1; i++)
         ends[i] = STORE_AGAIN;
     struct store_retry_options o = quick;
-    o.limit_ms = 900;
+    o.first_limit_ms = 1500;
+    o.limit_ms = 100000;
     struct moody m = moody_of(ends);
-    AUTO_PTR(store) s = store_retry_new(&m.base, &o);
+    struct store *s = store_retry_new(&m.base, &o);
     uint64_t start = time_monotonic_ns();
     assert_int_equal(try_put(s, &e), STORE_FAILED);
     uint64_t first = time_monotonic_ns() - start;
-    assert_true(first > 200000000 && first < 600000000);
-    assert_text(e, " tries in 0.");
-    assert_true(m.calls > 10 && m.calls < 100); /* pauses grow, and stay below the longest */
-    static const int well[] = {STORE_DONE};
-    m.ends = well;
+    assert_true(first > 1400000000 && first < 50000000000);
+    assert_text(e, " tries in ");
+    assert_true(m.calls > 20 && m.calls < 300); /* pauses grow, and stay below the longest */
+    store_free(s);
+    o.first_limit_ms = 1;
+    o.limit_ms = 900;
+    m = moody_of(ends + ARRAY_LEN(ends) - 1);
+    s = store_retry_new(&m.base, &o);
     assert_int_equal(try_put(s, &e), STORE_DONE);
     m.ends = ends;
     start = time_monotonic_ns();
     assert_int_equal(try_put(s, &e), STORE_FAILED);
     assert_true(time_monotonic_ns() - start > 800000000);
+    store_free(s);
 }
 
 static void test_retry_after(void **state)
@@ -138,7 +143,7 @@ static void test_retry_after(void **state)
     assert_true(time_monotonic_ns() - start > 990000000);
     m.ends = long_ones;
     assert_int_equal(try_put(s, &e), STORE_FAILED);
-    assert_text(e, "the server wants to be left alone for 1 min 0 s (1 try in 0.0 s)");
+    assert_text(e, "the server wants to be left alone for 1 min 0 s (1 try in ");
 }
 
 static void expect_listing(struct moody *m, int rc, const char *expected)
@@ -189,7 +194,7 @@ static void test_stop(void **state)
     stop_requested = 0;
     assert_int_equal(e.kind, ERR_STOPPED);
     assert_text(e, "mood 1");
-    assert_true(time_monotonic_ns() - start < 2000000000);
+    assert_true(time_monotonic_ns() - start < 30000000000); /* not the minute that it was asked for */
 }
 
 int main(void)

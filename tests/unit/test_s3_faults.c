@@ -443,7 +443,7 @@ static void test_stop(void **state)
         assert_int_equal(get_object(s, &e), STORE_FAILED);
         stop_requested = 0;
         assert_int_equal(e.kind, ERR_STOPPED);
-        assert_true(time_monotonic_ns() - start < 3000000000ull);
+        assert_true(time_monotonic_ns() - start < 20000000000ull); /* not the time-out */
     }
 }
 

@@ -76,7 +76,8 @@ static void nobody_proves_all_but_owners(void **state)
     (void)state;
     NEEDS_ROOT;
     make_hostile_tree();
-    link_to("special/null", "special/null-too"); /* to what is left out */
+    if (faccessat(scene.dirfd, "special/null", F_OK, 0) == 0)
+        link_to("special/null", "special/null-too"); /* to what is left out */
     link_to("modes/file-0000", "modes/file-0000-too");
     scene_back_up();
     assert_true(drill_as_nobody());
@@ -108,6 +109,8 @@ static void nobody_proves_files_of_its_own_whole(void **state)
 #define ACL \
     "\2\0\0\0\1\0\6\0\377\377\377\377\2\0\7\0\1\0\0\0\4\0\4\0\377\377\377\377\20\0\7\0\377\377\377\377\40\0\0\0\377\377\377\377"
 
+static bool has_device; /* root may make one, but not in each container */
+
 static void make_simple_tree(void)
 {
     make_dir("dir");
@@ -122,8 +125,9 @@ static void make_simple_tree(void)
     assert_int_equal(fsetxattr(fd, "system.posix_acl_access", ACL, sizeof ACL - 1, 0), 0);
     AUTO_FD sparse = openat(scene.dirfd, "sparse", O_WRONLY | O_CREAT, 0644);
     assert_int_equal(ftruncate(sparse, 1 << 20) | (pwrite(sparse, "data", 4, 1 << 19) != 4), 0);
-    if (geteuid() == 0)
-        assert_int_equal(mknodat(scene.dirfd, "device", S_IFCHR | 0600, makedev(1, 3)), 0);
+    has_device = geteuid() == 0 && mknodat(scene.dirfd, "device", S_IFCHR | 0600, makedev(1, 3)) == 0;
+    if (geteuid() == 0 && !has_device)
+        printf("skipped: no device node may be made here\n");
     const char *const old[] = {"dir/file", "large", "linked", "symlink", "fifo", "sparse", "dir", "."};
     for (size_t i = 0; i < ARRAY_LEN(old); i++)
         set_times(old[i], 1000000 + (time_t)i);
@@ -211,7 +215,7 @@ static void each_kind_of_change_is_named(void **state)
     drill_now(nothing);
     expect_proven();
     for (change = changes; change < changes + ARRAY_LEN(changes); change++) {
-        if (change->root && geteuid() != 0)
+        if ((change->root && geteuid() != 0) || (strstr(change->shell, "device") && !has_device))
             continue;
         drill_now(make_change);
         expect_outcome(DRILL_DIFFERS, change->sentence);

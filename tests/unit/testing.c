@@ -1,5 +1,7 @@
 #include "testing.h"
 
+#include <poll.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +33,20 @@ void sleep_ms(uint64_t ms)
 {
     const struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
     nanosleep(&t, NULL);
+}
+
+void test_wait_gone(const char *path)
+{
+    struct err e;
+    AUTO(buf) text = BUF_NONE;
+    assert_ok(file_read(path, 100, &text, &e));
+    pid_t pid = (pid_t)strtol(buf_cstr(&text), NULL, 10);
+    assert_true(pid > 1);
+    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+    if (end.fd < 0)
+        return;
+    assert_int_equal(poll(&end, 1, 60000), 1);
+    close(end.fd);
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */

@@ -39,6 +39,10 @@ void test_remove(char *path);
 const char *tests_folder(void); /* tests/ itself: $TESTS, or from here */
 void sleep_ms(uint64_t ms);
 
+/* Waits for the end of the process whose number stands in the file: it is gone, or about to go, as it was
+ * killed. */
+void test_wait_gone(const char *path);
+
 /* Repeatable bytes: the same seed, the same bytes. Do not compress. */
 void test_bytes(struct buf *out, size_t n, uint64_t seed);
 uint64_t test_random(uint64_t *state);
