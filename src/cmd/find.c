@@ -27,8 +27,7 @@ static int each(void *ctx, const struct snapshot *s, const struct snapshot_sourc
         json_object_set_new(o, "host", json_string(s->host));
         json_object_set_new(o, "source", json_string(source->name));
         fputs(*first ? "[" : ",\n", stdout);
-        json_dumpf(o, stdout, JSON_COMPACT);
-        json_decref(o);
+        print_json_part(o);
     } else {
         time_format_local(time, s->time_ns);
         printf("%.8s  %s  ", id, time);

@@ -189,8 +189,9 @@ alive() {
         head -n 40 "$T/err"
         return 1
     fi
-    if grep -q $'\x1b' "$T/out" "$T/err"; then
-        echo "$CASE: an escape sequence got through: lifeboat $*"
+    # escapes, also those of one character, and what turns the text around it
+    if LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]' "$T/out" "$T/err"; then
+        echo "$CASE: a character that a terminal obeys got through: lifeboat $*"
         return 1
     fi
     CODE=$code
@@ -211,7 +212,11 @@ attack() {
         alive list
         alive show "$bad"
         alive status
-        alive find '*o*'
+        alive --json list
+        alive ls "$bad" files
+        alive --json ls "$bad" files
+        alive --log-format json find '*'
+        alive --json find '*'
         alive prune --dry-run
         alive check --read-data
         [ "$CODE" = 0 ] || [ "$CODE" = 5 ]

@@ -164,7 +164,7 @@ def links_out(r):
 
 @case
 def terminal(r):
-    names = ["a\nb", "\x1b]0;owned\x07", "\x1b[2J", "\u202egpj.exe"]
+    names = ["a\nb", "\x1b]0;owned\x07", "\x1b[2J", "\x9b2J", "a\x7f", "\u202egpj.exe", "\u2066x", "a\u2028b"]
     return r.volume(archive(("ok", FILE, b"x")), [TOP, *map(entry, names), {"type": "run", "bytes": 1536}])
 
 @case
@@ -377,7 +377,7 @@ for _name, _f in {
         "seconds": absurd({"seconds": 1e308}, seconds=-1e308),
         "year": absurd(time="9999-12-31T23:59:59.999Z"),
         "year_1": absurd(time="0001-01-01T00:00:00.000Z"),
-        "host": absurd(host="\x1b[31m\n../../x" + "h" * 5000),
+        "host": absurd(host="\x1b[31m\x9b2J\u202e\n../../x" + "h" * 5000),
         "type": absurd({"type": "x" * 10000}),
         "type_terminal": absurd({"type": "\x1b[2J"}),
         "name_out": absurd(named="../../escaped"),
