@@ -86,15 +86,22 @@ static bool is_repository(const char *folder)
            memcmp(text.p, start, strlen(start)) == 0;
 }
 
-/* The folder, or what there is of the way to it; NULL where nothing can be said. */
-static char *real_folder(const char *path)
+/* The folder, or what there is of the way to it, and in *below the first name that is not there; NULL where
+ * nothing can be said. */
+static char *real_folder(const char *path, char **below)
 {
     AUTO_CHAR at = xstrdup(path);
+    *below = xstrdup("");
     for (char *slash;; *slash = 0) {
         char *real = realpath(*at ? at : "/", NULL);
         if (real || errno != ENOENT || !*at)
             return real;
         slash = strrchr(at, '/');
+        const char *name = slash ? slash + 1 : at;
+        if (*name) { /* none stands behind the last of several slashes */
+            free(*below);
+            *below = xstrdup(name);
+        }
         if (!slash)
             return realpath(".", NULL);
     }
@@ -105,8 +112,8 @@ static char *real_folder(const char *path)
 static int refuse_repository(const char *target, struct err *e)
 {
     static const char own[] = " keys packs index snapshots receipts marks ";
-    AUTO_CHAR at = real_folder(target);
-    AUTO_CHAR below = xstrdup(access(target, F_OK) == 0 ? "" : "?"); /* the name under `at` */
+    AUTO_CHAR below = NULL; /* the name under `at` */
+    AUTO_CHAR at = real_folder(target, &below);
     for (char *slash; at && *at; *slash = 0) {
         AUTO_CHAR word = xasprintf(" %s ", below);
         if (is_repository(at) && (!*below || strstr(own, word)))
