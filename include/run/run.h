@@ -198,7 +198,7 @@ int run_ls(struct run_repo *r, const struct snapshot *s, const char *source, con
            run_each_entry *each, void *ctx, struct err *e) MUST_CHECK;
 
 /* Searches the volumes of `all`, newest snapshot first; each version of a file (path, size, time) is told of
- * once. source NULL: every volume. */
+ * once. source NULL: every volume. ERR_DAMAGED: all was searched but the catalogs that are warned of. */
 typedef int run_each_match(void *ctx, const struct snapshot *s, const struct snapshot_source *source,
                            const struct catalog_entry *entry, struct err *e);
 int run_find(struct run_repo *r, const struct snapshots *all, const char *pattern, const char *source,

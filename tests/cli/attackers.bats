@@ -239,6 +239,27 @@ attack() {
 
 @test "hostile archives and catalogs" { attack 'paths|links|terminal|link_|runs|numbers|path_|json|line|sparse'; }
 
+@test "a catalog that lies hides no file that others list from find" {
+    init
+    backup
+    for case in json_that_is_deep path_with_nul list_bomb_of_missing; do
+        bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" "$case")
+    done
+    bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" line_without_end)
+    expect 5 lb find 'two.*'
+    prints "${ID:0:8}"
+    prints sub/two.txt
+    says "snapshot ${bad:0:8}: files: the catalog has a line in run 0 that is not one (the others are searched)"
+    says "3 of the lists of files could not be read"
+    expect 5 lb --json find 'two.*'
+    python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); assert [e["path"] for e in d] == ["sub/two.txt"], d' "$T/out"
+    expect 5 lb --json find '*.nothing'
+    json 'd == []'
+    # what is not the catalog's fault ends it
+    sed -i '/^identity/d' "$T/lifeboat.conf"
+    expect 2 lb find 'two.*'
+}
+
 @test "hostile lists" { attack 'list_|too_|chunks|lengths|content|shorter|longer'; }
 
 @test "hostile frames and tables" { attack 'frame|not_what|table'; }

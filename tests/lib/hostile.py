@@ -104,6 +104,8 @@ class Repository:
     def stream(self, name, data, **more):
         pieces = [data[i:i + 60000] for i in range(0, len(data), 60000)]
         roots = b"".join(map(self.add, pieces))
+        if len(pieces) > 32:  # no snapshot has more roots
+            roots, more = self.add(roots, tree=True), dict({"depth": 1, "chunks": len(pieces)}, **more)
         return self.stream_of(name, roots, len(data), **more)
 
     @staticmethod
