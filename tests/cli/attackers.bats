@@ -260,6 +260,22 @@ attack() {
     expect 2 lb find 'two.*'
 }
 
+@test "a source that is damaged does not keep the others from being restored" {
+    init
+    backup
+    bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" two_sources)
+    expect 5 lb restore "$bad" --to "$T/back"
+    prints "whole: 10.0 KiB restored into $T/back/whole"
+    says "$T/back/damaged: the restore is not complete: chunk "
+    says "damaged, and not restored or not whole: damaged (an older snapshot"
+    [ "$(cat "$T/back/whole/ok")" = x ]
+    if grep -q '^damaged: ' "$T/out"; then return 1; fi
+    # what is no damage ends it, and what was not tried is named
+    sed -i 's/^restore-command = .*/restore-command = exit 7/' "$T/lifeboat.conf"
+    expect 1 lb restore "$ID" numbers files --to "$T/other"
+    says "not tried after numbers, which failed: name what else is wanted: files"
+}
+
 @test "hostile lists" { attack 'list_|too_|chunks|lengths|content|shorter|longer'; }
 
 @test "hostile frames and tables" { attack 'frame|not_what|table'; }

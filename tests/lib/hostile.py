@@ -219,6 +219,19 @@ def sparse_to_the_end(r):
     return r.volume(tar, [TOP, entry("ok"), {"type": "run", "bytes": len(tar)}])
 
 
+@case
+def two_sources(r):
+    """The first of them is damaged, the second is whole."""
+    def one(name, data):
+        tar = archive(("ok", FILE, b"x"))
+        catalog = "".join(json.dumps(line) + "\n" for line in [TOP, entry("ok"), {"type": "run", "bytes": len(tar)}])
+        return {**json.loads(TWICE), "name": name, "streams": [data(tar), r.stream("catalog", catalog.encode())]}
+    sources = [one("damaged", lambda tar: r.stream_of("data", os.urandom(20) + struct.pack("<I", 100), 100)),
+               one("whole", lambda tar: r.stream("data", tar))]
+    r.pack()
+    return r.snapshot([], sources=sources)
+
+
 # ---- lists ----
 def with_roots(r, roots, size, **more):
     catalog = r.stream("catalog", (json.dumps(TOP) + "\n").encode())
