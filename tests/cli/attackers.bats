@@ -290,6 +290,22 @@ attack() {
     json '"a type that this program does not know" in d["sources"][0]["reasons"][0]'
 }
 
+@test "what stops prune for good is said with the way out of it" {
+    init
+    backup
+    for case in snapshot_year snapshot_deep marks_that_are_none; do
+        "$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" "$case" >"$T/id"
+        expect 5 lb prune
+        says "somebody else did who has the writer key: remove it from the store"
+        expect 5 lb check
+        prints "remove it from the store"
+        [ "$(cat "$T/id")" = "$ID" ] || rm "$T/store/snapshots/$(cat "$T/id")"
+        rm -rf "$T/store/marks"
+        expect 0 lb prune
+        expect 0 lb check
+    done
+}
+
 @test "hostile marks, receipts and indexes" { attack 'receipt|marks|index'; }
 
 @test "prune keeps what a list leads to, though a thief's snapshots call the list content" {
