@@ -178,8 +178,11 @@ bool hex_decode(uint8_t *out, size_t n, const char *hex,
 char *base64_encode(struct bytes b);                   /* standard alphabet, padded; caller frees */
 bool base64_decode(struct buf *out, const char *text); /* appends; false: not base64 */
 bool utf8_is_valid(const char *s, size_t n);
-/* `s` with control characters and bytes that are not UTF-8 as \xNN: safe to show. Caller frees. */
+/* `s` with control characters, those that change the direction of writing, and bytes that are not UTF-8 as
+ * \xNN: safe to show. Caller frees. */
 char *text_printable(const char *s, size_t n);
+/* JSON with those of these characters as \uNNNN that JSON lets stand: it says the same. Caller frees. */
+char *json_printable(const char *json);
 /* Parses "10", "1.5", "64 KiB", "1GiB", "2 G" (powers of 1024) into bytes. false: not a size. */
 bool size_parse(const char *text, uint64_t *out);
 void size_format(char out[32], uint64_t bytes);         /* "12.3 MiB" */

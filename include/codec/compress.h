@@ -10,7 +10,7 @@ struct codec *codec_new(void) MUST_CHECK; /* one for each thread */
 /* Compresses `raw` to the end of `out`, or leaves `out` alone and says COMPRESSION_NONE when it is not worth
  * it (no piece of it that was tried shrinks, or the whole shrinks by less than 1/32). */
 enum compression codec_compress(struct codec *c, struct bytes raw, int level, struct buf *out);
-/* Decompresses into raw, which holds exactly raw_length bytes. false: not a zstd frame of that length. */
+/* Decompresses into raw, which holds exactly raw_length bytes. false: not one zstd frame of that length. */
 bool codec_decompress(struct codec *c, struct bytes packed, uint8_t *raw, size_t raw_length) MUST_CHECK;
 /* Buffers that belong to the thread, for whoever works on whole frames: 0 and 1. Kept from call to call,
  * since large ones cost more to get from the kernel than to fill. */

@@ -198,7 +198,7 @@ int run_ls(struct run_repo *r, const struct snapshot *s, const char *source, con
            run_each_entry *each, void *ctx, struct err *e) MUST_CHECK;
 
 /* Searches the volumes of `all`, newest snapshot first; each version of a file (path, size, time) is told of
- * once. source NULL: every volume. */
+ * once. source NULL: every volume. ERR_DAMAGED: all was searched but the catalogs that are warned of. */
 typedef int run_each_match(void *ctx, const struct snapshot *s, const struct snapshot_source *source,
                            const struct catalog_entry *entry, struct err *e);
 int run_find(struct run_repo *r, const struct snapshots *all, const char *pattern, const char *source,
@@ -227,12 +227,14 @@ struct run_restored {
     uint64_t bytes, entries, skipped;
     double seconds;
     struct strings notes;
+    bool failed; /* it was not, or not all of it */
 };
 struct run_restore_result {
-    struct run_restored *v; /* those that were restored, or would be */
+    struct run_restored *v; /* those that were restored, or would be, or failed */
     size_t n;
 };
-/* Looks at every target before the first byte is written. */
+/* Looks at every target before the first byte is written. A source that is damaged does not keep the others
+ * from being restored; any other failure does. */
 int run_restore(struct run_repo *r, const struct snapshot *s, const struct run_restore_options *o,
                 struct run_restore_result *out, struct err *e) MUST_CHECK;
 void run_restore_result_free(struct run_restore_result *r);

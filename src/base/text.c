@@ -111,19 +111,52 @@ bool utf8_is_valid(const char *s, size_t n)
     return true;
 }
 
+/* A sequence of k bytes that is not shown, but does something to a terminal, or to how what stands around it
+ * is shown: a control, the end of a line, a change of the direction of writing. */
+static bool is_control(const uint8_t *s, size_t k)
+{
+    if (k == 1)
+        return s[0] < 0x20 || s[0] == 0x7f;
+    if (k == 2)
+        return s[0] == 0xc2 && s[1] < 0xa0; /* to U+009F */
+    return k == 3 && s[0] == 0xe2 &&
+           ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) || /* U+2028 to U+202E */
+            (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));  /* U+2066 to U+2069 */
+}
+
 char *text_printable(const char *s, size_t n)
 {
     struct buf out = BUF_NONE;
     for (size_t i = 0, k; i < n; i += k) {
         k = utf8_sequence((const uint8_t *)s + i, n - i);
-        uint8_t c = (uint8_t)s[i];
-        bool c1_control = k == 2 && c == 0xc2 && (uint8_t)s[i + 1] < 0xa0;
-        if (k == 0 || c < 0x20 || c == 0x7f || c1_control) {
-            k = 1;
-            buf_add_fmt(&out, "\\x%02x", c);
+        if (k == 0 || is_control((const uint8_t *)s + i, k)) {
+            k = 1; /* what follows is no sequence by itself */
+            buf_add_fmt(&out, "\\x%02x", (unsigned)(uint8_t)s[i]);
         } else {
             buf_add(&out, BYTES(s + i, k));
         }
+    }
+    buf_cstr(&out);
+    return (char *)out.p;
+}
+
+static uint32_t code_point(const uint8_t *s, size_t k)
+{
+    return k == 1   ? s[0]
+           : k == 2 ? (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu)
+                    : (s[0] & 0xfu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu);
+}
+
+char *json_printable(const char *json)
+{
+    struct buf out = BUF_NONE;
+    const uint8_t *s = (const uint8_t *)json;
+    for (size_t n = strlen(json), k; n; s += k, n -= k) {
+        k = MAX(utf8_sequence(s, n), (size_t)1);
+        if (*s != '\n' && is_control(s, k))
+            buf_add_fmt(&out, "\\u%04x", (unsigned)code_point(s, k));
+        else
+            buf_add(&out, BYTES(s, k));
     }
     buf_cstr(&out);
     return (char *)out.p;

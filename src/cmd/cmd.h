@@ -159,6 +159,7 @@ void ui_clear(void);                /* takes the progress line away */
 void print_text(const char *s); /* without what would garble a terminal */
 void print_lines(const char *before, const struct strings *s);
 void print_json(json_t *o);       /* takes it over; one line */
+void print_json_part(json_t *o);  /* the same without the end of the line */
 json_t *text_json(const char *s); /* a string, made printable when it is not UTF-8 */
 json_t *list_json(const struct strings *s);
 json_t *time_json(int64_t ns);

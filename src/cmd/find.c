@@ -27,8 +27,7 @@ static int each(void *ctx, const struct snapshot *s, const struct snapshot_sourc
         json_object_set_new(o, "host", json_string(s->host));
         json_object_set_new(o, "source", json_string(source->name));
         fputs(*first ? "[" : ",\n", stdout);
-        json_dumpf(o, stdout, JSON_COMPACT);
-        json_decref(o);
+        print_json_part(o);
     } else {
         time_format_local(time, s->time_ns);
         printf("%.8s  %s  ", id, time);
@@ -62,13 +61,14 @@ static int run(struct cli *c, struct err *e)
     const struct run_select select = cli_select(c);
     bool first = true;
     if (cli_open(c, RUN_READ, &r, &all, e) || (args.snapshot && keep_one(&all, &select, e)) ||
-        repo_load(r.repo, e) || run_find(&r, &all, c->arguments[0], args.source, each, &first, e))
+        repo_load(r.repo, e))
         return -1;
-    if (c->json)
+    int rc = run_find(&r, &all, c->arguments[0], args.source, each, &first, e);
+    if (c->json && (rc == 0 || e->kind == ERR_DAMAGED)) /* what can be read was searched */
         puts(first ? "[]" : "]");
-    else if (first)
+    else if (rc == 0 && first)
         ui_note("nothing matches");
-    return EXIT_GOOD;
+    return rc ? -1 : EXIT_GOOD;
 }
 
 const struct command command_find_files = {
@@ -80,7 +80,7 @@ const struct command command_find_files = {
         "Newest snapshots come first; each version of a file (path, size, time) is listed once, with the newest\n"
         "snapshot that has it.",
     .example = "lifeboat find '*.xlsx' --source uploads",
-    .exits = "5 damaged: what is named cannot be read",
+    .exits = "5 damaged: what is named cannot be read; all else was searched",
     .options = options,
     .takes = TAKES_CONFIG | TAKES_KEYS | TAKES_STORE | TAKES_SELECT | TAKES_MIRRORS,
     .least = 1,

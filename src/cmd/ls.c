@@ -7,9 +7,7 @@ static int each(void *ctx, const struct catalog_entry *entry, struct err *e)
         return err_set(e, ERR_IO, "standard output: closed before the end");
     if (cli.json) {
         fputs(*first ? "[" : ",\n", stdout);
-        json_t *o = entry_json(entry);
-        json_dumpf(o, stdout, JSON_COMPACT);
-        json_decref(o);
+        print_json_part(entry_json(entry));
     } else {
         print_entry(entry);
     }

@@ -21,14 +21,20 @@ void print_lines(const char *before, const struct strings *s)
     }
 }
 
-void print_json(json_t *o)
+void print_json_part(json_t *o)
 {
-    char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    AUTO_CHAR text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
     if (!text)
         die(OUT_OF_MEMORY);
-    puts(text);
-    free(text);
+    AUTO_CHAR shown = json_printable(text);
+    fputs(shown, stdout);
     json_decref(o);
+}
+
+void print_json(json_t *o)
+{
+    print_json_part(o);
+    putchar('\n');
 }
 
 json_t *text_json(const char *s)

@@ -50,6 +50,8 @@ static void print_result(FILE *to, const struct run_restore_result *r)
     for (size_t i = 0; i < r->n; i++) {
         const struct run_restored *v = &r->v[i];
         char size[32], time[32];
+        if (v->failed)
+            continue;
         size_format(size, v->bytes);
         duration_format(time, (uint64_t)(v->seconds * 1e9));
         AUTO_CHAR target = text_printable(v->target, strlen(v->target));
@@ -113,13 +115,11 @@ static int run(struct cli *c, struct err *e)
     int rc = run_restore(&r, s, &o, &result, e);
     ui_clear();
     int code = say_notes(&result);
-    if (rc)
-        return -1;
-    if (c->json)
+    if (c->json && rc == 0)
         print_result_json(s, &result, run_used_mirror(&r));
-    else if (!c->quiet)
+    else if (!c->json && !c->quiet)
         print_result(strcmp(args.to, "-") == 0 ? stderr : stdout, &result);
-    return code;
+    return rc ? -1 : code;
 }
 
 const struct command command_restore = {

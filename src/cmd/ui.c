@@ -66,9 +66,9 @@ static void add_json(struct buf *out, enum severity severity, const char *text)
     time_format_utc(time, time_now_ns());
     json_t *o = json_pack("{s:s, s:s, s:s, s:o}", "time", time, "level", severity_name(severity), "command",
                           cli.command ? cli.command->name : "", "message", text_json(text));
-    char *dumped = json_dumps(o, JSON_COMPACT);
-    buf_add_fmt(out, "%s\n", dumped ? dumped : "{}");
-    free(dumped);
+    AUTO_CHAR dumped = json_dumps(o, JSON_COMPACT);
+    AUTO_CHAR shown = json_printable(dumped ? dumped : "{}");
+    buf_add_fmt(out, "%s\n", shown);
     json_decref(o);
 }
 

@@ -61,8 +61,19 @@ enum compression codec_compress(struct codec *c, struct bytes raw, int level, st
     return COMPRESSION_ZSTD;
 }
 
+/* As the format has it. libzstd would also take several, those that are to be skipped, and those of the
+ * drafts before 1.0, for which it has other, older code. */
+static bool is_one_frame(struct bytes packed)
+{
+    struct cursor start = cursor_of(packed);
+    return cursor_u32(&start) == ZSTD_MAGICNUMBER &&
+           ZSTD_findFrameCompressedSize(packed.p, packed.n) == packed.n;
+}
+
 bool codec_decompress(struct codec *c, struct bytes packed, uint8_t *raw, size_t raw_length)
 {
+    if (!is_one_frame(packed))
+        return false;
     size_t n = ZSTD_decompressDCtx(c->out, raw, raw_length, packed.p, packed.n);
     return !ZSTD_isError(n) && n == raw_length;
 }

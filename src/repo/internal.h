@@ -229,8 +229,12 @@ typedef int gather_one(void *ctx, size_t i, struct err *e);
 int gather(size_t n, gather_one *one, void *ctx, struct err *e) MUST_CHECK;
 
 /* ---- json.c ---- */
-/* Parses one object with an integer "format": 1. ERR_DAMAGED. The caller owns the reference. */
-json_t *json_read(struct bytes text, struct err *e) MUST_CHECK;
+/* Parses one object with an integer "format": 1. ERR_DAMAGED, with the advice at its end ("": none). The
+ * caller owns the reference. */
+json_t *json_read(struct bytes text, const char *advice, struct err *e) MUST_CHECK;
+/* The advice for what was sealed: it opened, so its bytes are those that somebody meant. */
+#define NO_LIFEBOATS \
+    ": no lifeboat seals such a thing, so somebody else did who has the writer key: remove it from the store"
 const char *json_text(const json_t *o, const char *key); /* "" when absent or not a string */
 double json_seconds(const json_t *o, const char *key);   /* what cannot be one is 0 */
 bool json_u64(const json_t *o, const char *key, uint64_t *out);

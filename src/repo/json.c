@@ -6,15 +6,15 @@
 
 #define SECONDS_MOST 1e9 /* 31 years: as nanoseconds it is far from the end of 64 bits */
 
-json_t *json_read(struct bytes text, struct err *e)
+json_t *json_read(struct bytes text, const char *advice, struct err *e)
 {
     json_error_t why;
     AUTO_JSON o = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &why);
     uint32_t format;
     if (!o)
-        return err_set(e, ERR_DAMAGED, "is not JSON: %s", why.text), NULL;
+        return err_set(e, ERR_DAMAGED, "is not JSON: %s%s", why.text, advice), NULL;
     if (!json_is_object(o) || !json_u32(o, "format", &format))
-        return err_set(e, ERR_DAMAGED, "is JSON without a \"format\""), NULL;
+        return err_set(e, ERR_DAMAGED, "is JSON without a \"format\"%s", advice), NULL;
     if (format != FORMAT_VERSION)
         return err_set(e, ERR_DAMAGED, "has format %u, this program knows format %u: use a newer lifeboat",
                        format, FORMAT_VERSION),

@@ -151,7 +151,7 @@ static int read_mark(struct repo *r, struct mark *m, char **unreadable, struct e
         return 0;
     if (rc == STORE_FAILED && bad.kind != ERR_DAMAGED && bad.kind != ERR_FAILED)
         return *e = bad, -1;
-    AUTO_JSON o = rc == STORE_DONE ? json_read(buf_bytes(&text), &bad) : NULL;
+    AUTO_JSON o = rc == STORE_DONE ? json_read(buf_bytes(&text), NO_LIFEBOATS, &bad) : NULL;
     if (o && parse(o, m)) {
         if (m->kind != MARK_DAMAGED || mark_signature_holds(r, o))
             return 1;
@@ -161,8 +161,9 @@ static int read_mark(struct repo *r, struct mark *m, char **unreadable, struct e
     if (rc == STORE_FAILED)
         *unreadable = xstrdup(bad.text);
     else
-        *unreadable = xasprintf("%s: %s", name,
-                                err_is_set(&bad) ? bad.text : "is not a mark that this program understands");
+        *unreadable = xasprintf(
+            "%s: %s", name,
+            err_is_set(&bad) ? bad.text : "is not a mark that this program understands" NO_LIFEBOATS);
     return 0;
 }
 

@@ -126,7 +126,7 @@ static json_t *load_object(struct store *s, const char *name, struct err *e)
         log_warn("%s: its bytes are not those it was named by (SHA-256): damaged, passed over", name);
         return NULL;
     }
-    json_t *o = json_read(buf_bytes(&text), &why);
+    json_t *o = json_read(buf_bytes(&text), "", &why);
     if (!o)
         log_warn("%s: %s", name, why.text);
     return o;

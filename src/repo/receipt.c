@@ -114,7 +114,7 @@ static bool decode_source(const json_t *o, struct receipt *r)
 
 static int decode(struct bytes text, struct receipt *out, struct err *e)
 {
-    AUTO_JSON o = json_read(text, e);
+    AUTO_JSON o = json_read(text, NO_LIFEBOATS, e);
     if (!o)
         return -1;
     const char *snapshot = json_text(o, "snapshot");
@@ -132,7 +132,7 @@ static int decode(struct bytes text, struct receipt *out, struct err *e)
     if (sound)
         return 0;
     receipt_free(out);
-    return err_set(e, ERR_DAMAGED, "is not a receipt that this program understands");
+    return err_set(e, ERR_DAMAGED, "is not a receipt that this program understands" NO_LIFEBOATS);
 }
 
 /* ---- objects ---- */
@@ -170,7 +170,7 @@ static int open_receipt(struct repo *r, const char *name, struct bytes text, str
                         struct err *e)
 {
     uint8_t signature[SIGNATURE_SIZE];
-    AUTO_JSON o = json_read(text, e);
+    AUTO_JSON o = json_read(text, NO_LIFEBOATS, e);
     if (!o)
         return -1;
     const char *inner = json_text(o, "receipt"), *hex = json_text(o, "signature");

@@ -48,7 +48,7 @@ static int read_root(struct store *s, struct buf *text, char out[REPOSITORY_ID_H
     int rc = store_get(s, REPO_OBJECT, METADATA_MAX, text, e);
     if (rc != STORE_DONE)
         return rc;
-    AUTO_JSON o = json_read(buf_bytes(text), e);
+    AUTO_JSON o = json_read(buf_bytes(text), "", e);
     if (!o)
         return err_wrap(e, "%s: object " REPO_OBJECT, store_title(s));
     const char *id = json_text(o, "repository");

@@ -177,7 +177,7 @@ static bool decode_source(const json_t *o, struct snapshot_source *out)
 
 int snapshot_decode(struct bytes text, struct snapshot *out, struct err *e)
 {
-    AUTO_JSON o = json_read(text, e);
+    AUTO_JSON o = json_read(text, NO_LIFEBOATS, e);
     if (!o)
         return -1;
     *out = (struct snapshot){.host = xstrdup(json_text(o, "host"))};
@@ -195,7 +195,7 @@ int snapshot_decode(struct bytes text, struct snapshot *out, struct err *e)
     if (sound)
         return 0;
     snapshot_free(out);
-    return err_set(e, ERR_DAMAGED, "is not a snapshot that this program understands");
+    return err_set(e, ERR_DAMAGED, "is not a snapshot that this program understands" NO_LIFEBOATS);
 }
 
 /* A clock beyond what can be said, and text that is not UTF-8, which JSON leaves out without a word. */

@@ -3,6 +3,7 @@
 
 #include "base/bigmap.h"
 #include "base/child.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,7 @@ struct finding {
     struct bigmap *seen;
     run_each_match *each;
     void *ctx;
+    unsigned long unread; /* catalogs */
 };
 
 /* Whether this was seen before; it has been from now on. */
@@ -187,6 +189,20 @@ static int match_entry(void *ctx, const struct catalog_entry *entry, struct err 
     return seen == 0 ? f->each(f->ctx, f->snapshot, f->source, entry, e) : seen < 0 ? -1 : 0;
 }
 
+/* A catalog that cannot be read does not hide what others list. */
+static int pass_over(struct finding *f, const struct err *why, struct err *e)
+{
+    char id[SHA_HEX];
+    sha_hex(id, &f->snapshot->id);
+    if (why->kind != ERR_DAMAGED && why->kind != ERR_FAILED) {
+        *e = *why;
+        return err_wrap(e, "snapshot %.8s: %s", id, f->source->name);
+    }
+    log_warn("snapshot %.8s: %s: %s (the others are searched)", id, f->source->name, why->text);
+    f->unread++;
+    return 0;
+}
+
 /* Equal catalogs are read once. */
 static int search_source(struct run_repo *r, struct finding *f, struct err *e)
 {
@@ -200,11 +216,8 @@ static int search_source(struct run_repo *r, struct finding *f, struct err *e)
     if (seen)
         return seen < 0 ? -1 : 0;
     const struct catalog_visitor v = {.entry = match_entry, .ctx = f};
-    if (visit_catalog(r->repo, f->source, &v, e) == 0)
-        return 0;
-    char id[SHA_HEX];
-    sha_hex(id, &f->snapshot->id);
-    return err_wrap(e, "snapshot %.8s: %s", id, f->source->name);
+    struct err why = ERR_INIT;
+    return visit_catalog(r->repo, f->source, &v, &why) ? pass_over(f, &why, e) : 0;
 }
 
 int run_find(struct run_repo *r, const struct snapshots *all, const char *pattern, const char *source,
@@ -222,7 +235,12 @@ int run_find(struct run_repo *r, const struct snapshots *all, const char *patter
                 return -1;
         }
     }
-    return 0;
+    return f.unread
+               ? err_set(e, ERR_DAMAGED,
+                         "%lu of the lists of files could not be read, so this may not be all: `lifeboat "
+                         "check --read-data` says what is damaged, `lifeboat repair` heals it from a mirror",
+                         f.unread)
+               : 0;
 }
 
 /* ---- cat ---- */

@@ -119,15 +119,17 @@ static int refuse_repository(const char *target, struct err *e)
 {
     AUTO_CHAR at = real_path(target);
     const char *below = ""; /* the name under `at` on the way to the target */
-    for (char *slash = at; slash; below = slash + 1) {
+    for (char *slash = at; slash;) {
         if (is_of_repository(below) && is_repository(at))
             return err_set(e, ERR_USAGE,
                            "%s: lies in a repository of lifeboat, %s: restore into another folder", target,
                            at);
         slash = strrchr(at, '/');
-        if (!slash)
-            break;
-        *slash = 0;
+        below = slash ? slash + 1 : NULL;
+        while (slash > at && slash[-1] == '/')
+            slash--;
+        if (slash)
+            *slash = 0;
     }
     return 0;
 }
@@ -254,6 +256,44 @@ static int restore_one(struct restoring *r, const struct restore_item *i, struct
     return rc ? err_wrap(e, "source %s", i->source->name) : 0;
 }
 
+static void tell_left(const struct restore_plan *plan, size_t at)
+{
+    AUTO(buf) left = BUF_NONE;
+    for (size_t i = at + 1; i < plan->n; i++)
+        buf_add_fmt(&left, " %s", plan->v[i].source->name);
+    if (left.n)
+        log_warn("not tried after %s, which failed: name what else is wanted:%s", plan->v[at].source->name,
+                 buf_cstr(&left));
+}
+
+static int restore_all(struct restoring *r, const struct restore_plan *plan, struct run_restore_result *out,
+                       struct err *e)
+{
+    AUTO(buf) damaged = BUF_NONE;
+    for (size_t i = 0; i < plan->n; i++) {
+        struct err why = ERR_INIT;
+        r->out = &out->v[out->n++];
+        r->out->name = xstrdup(plan->v[i].source->name);
+        r->out->type = xstrdup(plan->v[i].source->type);
+        r->out->target = xstrdup(plan->v[i].target);
+        if (restore_one(r, &plan->v[i], &why) == 0)
+            continue;
+        r->out->failed = true;
+        if (why.kind != ERR_DAMAGED || plan->n == 1) {
+            tell_left(plan, i);
+            return *e = why, -1;
+        }
+        log_warn("%s", why.text);
+        buf_add_fmt(&damaged, "%s%s", damaged.n ? ", " : "", r->out->name);
+    }
+    return damaged.n
+               ? err_set(e, ERR_DAMAGED,
+                         "damaged, and not restored or not whole: %s (an older snapshot may have it whole; "
+                         "`lifeboat repair` heals it from a mirror)",
+                         buf_cstr(&damaged))
+               : 0;
+}
+
 int run_restore(struct run_repo *r, const struct snapshot *s, const struct run_restore_options *o,
                 struct run_restore_result *out, struct err *e)
 {
@@ -266,15 +306,7 @@ int run_restore(struct run_repo *r, const struct snapshot *s, const struct run_r
         if (look(&ing, &plan.v[i], e))
             return err_wrap(e, "source %s", plan.v[i].source->name);
     out->v = xcalloc(plan.n, sizeof *out->v);
-    for (size_t i = 0; i < plan.n; i++) {
-        ing.out = &out->v[out->n++];
-        ing.out->name = xstrdup(plan.v[i].source->name);
-        ing.out->type = xstrdup(plan.v[i].source->type);
-        ing.out->target = xstrdup(plan.v[i].target);
-        if (restore_one(&ing, &plan.v[i], e))
-            return -1;
-    }
-    return 0;
+    return restore_all(&ing, &plan, out, e);
 }
 
 void run_restore_result_free(struct run_restore_result *r)

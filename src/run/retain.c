@@ -13,9 +13,11 @@ int retaining_load(struct retaining *t, const struct config *c, struct repo *r, 
     if (snapshots_load(r, &t->all, e) || receipts_load(r, NULL, &receipts, e))
         return -1;
     if (t->all.unreadable.n)
-        return err_set(e, ERR_DAMAGED,
-                       "%s: nothing is pruned while a snapshot cannot be read: `lifeboat check`",
-                       t->all.unreadable.v[0]);
+        return err_set(
+            e, ERR_DAMAGED,
+            "%s: nothing is pruned while a snapshot cannot be read. If it is damaged, `lifeboat repair` "
+            "brings it from a mirror; where no copy of it is left, remove that object from the store",
+            t->all.unreadable.v[0]);
     receipts_apply(&receipts, &t->all);
     t->retention.now_ns = t->all.now_ns;
     return 0;

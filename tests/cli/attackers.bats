@@ -189,8 +189,9 @@ alive() {
         head -n 40 "$T/err"
         return 1
     fi
-    if grep -q $'\x1b' "$T/out" "$T/err"; then
-        echo "$CASE: an escape sequence got through: lifeboat $*"
+    # escapes, also those of one character, and what turns the text around it
+    if LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]' "$T/out" "$T/err"; then
+        echo "$CASE: a character that a terminal obeys got through: lifeboat $*"
         return 1
     fi
     CODE=$code
@@ -211,7 +212,11 @@ attack() {
         alive list
         alive show "$bad"
         alive status
-        alive find '*o*'
+        alive --json list
+        alive ls "$bad" files
+        alive --json ls "$bad" files
+        alive --log-format json find '*'
+        alive --json find '*'
         alive prune --dry-run
         alive check --read-data
         [ "$CODE" = 0 ] || [ "$CODE" = 5 ]
@@ -234,6 +239,43 @@ attack() {
 
 @test "hostile archives and catalogs" { attack 'paths|links|terminal|link_|runs|numbers|path_|json|line|sparse'; }
 
+@test "a catalog that lies hides no file that others list from find" {
+    init
+    backup
+    for case in json_that_is_deep path_with_nul list_bomb_of_missing; do
+        bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" "$case")
+    done
+    bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" line_without_end)
+    expect 5 lb find 'two.*'
+    prints "${ID:0:8}"
+    prints sub/two.txt
+    says "snapshot ${bad:0:8}: files: the catalog has a line in run 0 that is not one (the others are searched)"
+    says "3 of the lists of files could not be read"
+    expect 5 lb --json find 'two.*'
+    python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); assert [e["path"] for e in d] == ["sub/two.txt"], d' "$T/out"
+    expect 5 lb --json find '*.nothing'
+    json 'd == []'
+    # what is not the catalog's fault ends it
+    sed -i '/^identity/d' "$T/lifeboat.conf"
+    expect 2 lb find 'two.*'
+}
+
+@test "a source that is damaged does not keep the others from being restored" {
+    init
+    backup
+    bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" two_sources)
+    expect 5 lb restore "$bad" --to "$T/back"
+    prints "whole: 10.0 KiB restored into $T/back/whole"
+    says "$T/back/damaged: the restore is not complete: chunk "
+    says "damaged, and not restored or not whole: damaged (an older snapshot"
+    [ "$(cat "$T/back/whole/ok")" = x ]
+    if grep -q '^damaged: ' "$T/out"; then return 1; fi
+    # what is no damage ends it, and what was not tried is named
+    sed -i 's/^restore-command = .*/restore-command = exit 7/' "$T/lifeboat.conf"
+    expect 1 lb restore "$ID" numbers files --to "$T/other"
+    says "not tried after numbers, which failed: name what else is wanted: files"
+}
+
 @test "hostile lists" { attack 'list_|too_|chunks|lengths|content|shorter|longer'; }
 
 @test "hostile frames and tables" { attack 'frame|not_what|table'; }
@@ -246,6 +288,22 @@ attack() {
     bad=$("$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" snapshot_type)
     expect 4 lb --json drill "$bad"
     json '"a type that this program does not know" in d["sources"][0]["reasons"][0]'
+}
+
+@test "what stops prune for good is said with the way out of it" {
+    init
+    backup
+    for case in snapshot_year snapshot_deep marks_that_are_none; do
+        "$TESTS/lib/hostile.py" "$T/store" "$T/keys/writer.key" "$case" >"$T/id"
+        expect 5 lb prune
+        says "somebody else did who has the writer key: remove it from the store"
+        expect 5 lb check
+        prints "remove it from the store"
+        [ "$(cat "$T/id")" = "$ID" ] || rm "$T/store/snapshots/$(cat "$T/id")"
+        rm -rf "$T/store/marks"
+        expect 0 lb prune
+        expect 0 lb check
+    done
 }
 
 @test "hostile marks, receipts and indexes" { attack 'receipt|marks|index'; }

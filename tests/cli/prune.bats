@@ -216,7 +216,7 @@ load ../lib/nights
     json "d['id'] == '$ID'"
 }
 
-@test "a snapshot that cannot be read stops it; forgotten long enough it goes" {
+@test "a snapshot that cannot be read stops it, until it is removed" {
     retention 'keep-last = 1' 'keep-min = 1'
     first_night 9
     backup
@@ -225,8 +225,12 @@ load ../lib/nights
     expect 5 lb prune
     says "snapshots/${FIRST:0:8}"
     says "nothing is pruned while a snapshot cannot be read"
+    says "where no copy of it is left, remove that object from the store"
     expect 5 lb prune --exclusive --yes
     all_objects | diff "$T/before" -
+    rm "$T/store/snapshots/$FIRST"
+    expect 0 lb prune
+    expect 0 lb check
 }
 
 @test "a store that cannot be written to" {

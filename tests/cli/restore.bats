@@ -65,12 +65,15 @@ load ../lib/common
     cp -a "$T/store" "$T/other/repository"
     ln -s "$T/store/packs" "$T/link"
     mode=$(stat -c %a "$T/store")
-    for to in "$T/store" "$T/store/packs" "$T/store/packs/new/folder" "$T/other/repository/" "$T/link/new"; do
+    [ ! -e "$T/store/receipts" ]
+    for to in "$T/store" "$T/store/packs" "$T/store/packs/new/folder" "$T/other/repository/" "$T//store//packs//new" "$T/link/new" \
+        "$T/store/receipts" "$T/store//marks/" "$T/store/marks/pin/new"; do
         expect 2 lb restore latest files --to "$to" --overwrite
         says "lies in a repository of lifeboat"
     done
     expect 2 lb restore latest numbers --to "$T/store" --overwrite
-    expect 0 lb restore latest files --to "$T/store/of-its-own"
+    expect 0 lb restore latest files --to "$T/store//of-its-own"
+    (cd "$T/store" && expect 2 lb restore latest files --to marks)
     (cd "$T/store/packs" && expect 2 lb restore latest files --to new && says "new: lies in a repository of lifeboat, $T/store")
     [ "$mode" = "$(stat -c %a "$T/store")" ]
     [ ! -e "$T/store/new" ]

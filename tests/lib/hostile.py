@@ -105,6 +105,8 @@ class Repository:
     def stream(self, name, data, **more):
         pieces = [data[i:i + 60000] for i in range(0, len(data), 60000)]
         roots = b"".join(map(self.add, pieces))
+        if len(pieces) > 32:  # no snapshot has more roots
+            roots, more = self.add(roots, tree=True), dict({"depth": 1, "chunks": len(pieces)}, **more)
         return self.stream_of(name, roots, len(data), **more)
 
     @staticmethod
@@ -165,7 +167,7 @@ def links_out(r):
 
 @case
 def terminal(r):
-    names = ["a\nb", "\x1b]0;owned\x07", "\x1b[2J", "\u202egpj.exe"]
+    names = ["a\nb", "\x1b]0;owned\x07", "\x1b[2J", "\x9b2J", "a\x7f", "\u202egpj.exe", "\u2066x", "a\u2028b"]
     return r.volume(archive(("ok", FILE, b"x")), [TOP, *map(entry, names), {"type": "run", "bytes": 1536}])
 
 @case
@@ -216,6 +218,19 @@ def sparse_to_the_end(r):
     i.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(2**63 - 1), "GNU.sparse.name": "ok"}
     tar = i.tobuf(tarfile.PAX_FORMAT) + b"1\n9223372036854775806\n1\n".ljust(512, b"\0") + bytes(1536)
     return r.volume(tar, [TOP, entry("ok"), {"type": "run", "bytes": len(tar)}])
+
+
+@case
+def two_sources(r):
+    """The first of them is damaged, the second is whole."""
+    def one(name, data):
+        tar = archive(("ok", FILE, b"x"))
+        catalog = "".join(json.dumps(line) + "\n" for line in [TOP, entry("ok"), {"type": "run", "bytes": len(tar)}])
+        return {**json.loads(TWICE), "name": name, "streams": [data(tar), r.stream("catalog", catalog.encode())]}
+    sources = [one("damaged", lambda tar: r.stream_of("data", os.urandom(20) + struct.pack("<I", 100), 100)),
+               one("whole", lambda tar: r.stream("data", tar))]
+    r.pack()
+    return r.snapshot([], sources=sources)
 
 
 # ---- lists ----
@@ -378,7 +393,7 @@ for _name, _f in {
         "seconds": absurd({"seconds": 1e308}, seconds=-1e308),
         "year": absurd(time="9999-12-31T23:59:59.999Z"),
         "year_1": absurd(time="0001-01-01T00:00:00.000Z"),
-        "host": absurd(host="\x1b[31m\n../../x" + "h" * 5000),
+        "host": absurd(host="\x1b[31m\x9b2J\u202e\n../../x" + "h" * 5000),
         "type": absurd({"type": "x" * 10000}),
         "type_terminal": absurd({"type": "\x1b[2J"}),
         "name_out": absurd(named="../../escaped"),

@@ -54,12 +54,39 @@ static void text_in_any_quarter_is_found(void **state)
     }
 }
 
+/* docs/format.md: "one zstd frame without a dictionary, nothing after it". */
+static void what_is_not_one_zstd_frame_is_refused(void **state)
+{
+#define FRAME_OF_5 "\x28\xb5\x2f\xfd\x20\x05\x29\0\0hello"
+    static const struct {
+        const char *bytes;
+        size_t n, raw;
+        bool good;
+    } cases[] = {
+        {FRAME_OF_5, 14, 5, true},
+        {FRAME_OF_5, 14, 4, false},
+        {FRAME_OF_5, 14, 6, false},
+        {FRAME_OF_5, 13, 5, false},
+        {"", 0, 0, false},
+        {FRAME_OF_5 FRAME_OF_5, 28, 10, false},
+        {"\x50\x2a\x4d\x18\x04\0\0\0skip" FRAME_OF_5, 26, 5, false},
+        {FRAME_OF_5 "\x50\x2a\x4d\x18\x04\0\0\0skip", 26, 5, false},
+        {"\x27\xb5\x2f\xfd\x20\x05\x40\0\x05hello\xc0\0\0", 17, 5, false}, /* of zstd 0.7 */
+    };
+    (void)state;
+    AUTO_PTR(codec) c = codec_new();
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(codec_decompress(c, BYTES(cases[i].bytes, cases[i].n), opened, cases[i].raw),
+                         cases[i].good);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(noise_is_stored_as_it_is),
         cmocka_unit_test(so_is_noise_behind_a_header),
         cmocka_unit_test(text_in_any_quarter_is_found),
+        cmocka_unit_test(what_is_not_one_zstd_frame_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,7 +151,7 @@ static json_t *only_receipt(struct scene *x)
     assert_int_equal(names.n, 1);
     assert_ok(object_get(x->t.repo, names.v[0], OBJECT_RECEIPT, METADATA_MAX, &text, &e));
     assert_ok(store_delete(x->t.store, names.v[0], &e));
-    json_t *o = json_read(buf_bytes(&text), &e);
+    json_t *o = json_read(buf_bytes(&text), "", &e);
     assert_non_null(o);
     return o;
 }
