@@ -93,16 +93,15 @@ prune_ends() { expect "$1" lb --json prune --yes --exclusive; } # CODE
 prune_until() { soon prune_tells "$1"; } # EXPRESSION
 prune_tells() { prune_ends 0 && json "$1" 2>/dev/null; }
 
+said_or_gone() { grep -qF -- "$1" "$T/err" || [ ! -e "/proc/$2" ]; } # TEXT PID
+
 # until_says TEXT COMMAND...: runs it until that stands on its standard error, and ends it then. It must not have ended well.
 until_says() {
     local text=$1 got=0 pid
     shift
     "$@" >"$T/out" 2>"$T/err" </dev/null 3>&- &
     pid=$!
-    for _ in $(seq 600); do
-        if grep -qF -- "$text" "$T/err" || [ ! -e "/proc/$pid" ]; then break; fi
-        sleep 0.05
-    done
+    soon said_or_gone "$text" "$pid" || true
     kill $pid 2>/dev/null || true
     wait $pid || got=$?
     [ $got != 0 ] && says "$text"
