@@ -1,5 +1,7 @@
 #include "internal.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,9 +26,11 @@ int lock_take(const char *state_dir, const char *id, struct err *e)
         AUTO_CHAR who = pid > 0 ? xasprintf(" (pid %ld)", pid) : xstrdup("");
         return err_set(e, ERR_FAILED, "another lifeboat is at work%s: wait for it, or stop it", who);
     }
-    int n = snprintf(holder, sizeof holder, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, holder, (size_t)n, 0) != n)
+    snprintf(holder, sizeof holder, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0)
         return err_errno(e, ERR_IO, "%s", path);
+    if (fd_pwrite_all(fd, BYTES_STR(holder), 0, path, e))
+        return -1;
     int taken = fd;
     fd = -1;
     return taken;
