@@ -143,6 +143,8 @@ int store_list(struct store *s, const char *prefix, store_each *each, void *ctx,
  * STORE_RETAINED: the store itself keeps it for a time; STORE_HIDDEN: see above. These are answers, *e is not
  * set. In a versioned bucket all its versions go. */
 int store_delete(struct store *s, const char *name, struct err *e) MUST_CHECK;
+/* Takes the name out of listings where store_delete() is STORE_RETAINED. STORE_ABSENT: the store cannot. */
+int store_hide(struct store *s, const char *name, struct err *e) MUST_CHECK;
 
 /* Bytes free for us and in all; STORE_ABSENT when the store cannot tell. */
 int store_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e) MUST_CHECK;

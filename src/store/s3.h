@@ -139,6 +139,7 @@ int s3_traits(struct store *s, const char *name, struct store_traits *out, struc
 
 /* s3_version.c */
 int s3_delete(struct store *s, const char *name, struct err *e);
+int s3_hide(struct store *s, const char *name, struct err *e);
 /* The object's version number `nth`, newest (0, the current one) first; markers are not counted.
  * STORE_ABSENT when there are no more. */
 int s3_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,

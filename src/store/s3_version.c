@@ -294,3 +294,10 @@ int s3_delete(struct store *base, const char *name, struct err *e)
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
+
+/* A lock holds what a name holds, and not the name. */
+int s3_hide(struct store *base, const char *name, struct err *e)
+{
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    return delete_one(s3_of(base), name, NULL, &reply, e);
+}

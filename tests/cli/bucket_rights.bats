@@ -59,6 +59,23 @@ locked() {
     same_files "$T/back"
 }
 
+@test "object-lock-days: a pack that was overwritten and healed is called damaged no more, though its mark is locked" {
+    BEGUN=$(date +%s)
+    in_bucket locked "$CEPH_HTTP" "insecure = yes" "object-lock-days = 1"
+    init
+    backup
+    pack=$(objects | grep ^packs/)
+    s3 GET "/locked/$PREFIX/$pack" | tr b x >"$T/bad"
+    python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT "/locked/$PREFIX/$pack" <"$T/bad"
+    expect 5 lb check --read-data
+    mark=$(objects | grep ^marks/damaged/)
+    locked "$mark" 1
+    expect 0 lb --json repair
+    json 'd["ok"] and d["healed"] == ["'"$pack"'"]'
+    objects | grep -q ^marks/damaged/ && return 1
+    expect 0 lb check --read-data
+}
+
 # ---- versions ----
 
 # with_versions: the configuration points to a bucket that keeps them.
