@@ -54,7 +54,12 @@ static int open_mirrors(struct repairing *r, struct err *e)
     }
     if (r->mirror_count)
         return 0;
-    *e = first;
+    if (r->what->kind == STORE_BUCKET)
+        err_set(e, first.kind,
+                "%s (`lifeboat --store %s repair` takes from the bucket's own older versions alone)",
+                first.text, r->what->name);
+    else
+        *e = first;
     return err_wrap(e, "there is no mirror to take from");
 }
 

@@ -264,6 +264,41 @@ condemns() { lb prune --yes && objects | grep -q ^marks/condemn/; }
     expect 0 lb --store away check --read-data
 }
 
+@test "where no mirror opens, repair says how a bucket is put in order by its own" {
+    with_versions
+    mkdir "$T/near"
+    printf '[store near]\nurl = file://%s\nmin-free = 0\n' "$T/near" >>"$T/lifeboat.conf"
+    init
+    backup
+    names=$(objects | grep -e ^snapshots/ -e ^packs/ -e ^index/)
+    for name in $names; do echo rubbish | overwrite "$name"; done
+    mv "$T/near" "$T/far"
+    expect 2 lb repair
+    says "there is no mirror to take from"
+    says "\`lifeboat --store main repair\` takes from the bucket's own older versions alone"
+    expect 0 lb --json --store main repair
+    # shellcheck disable=SC2086 # a list
+    json 'd["ok"] and sorted(d["healed"]) == sorted("""'"$names"'""".split())'
+    expect 0 lb check --read-data
+}
+
+@test "what came from an older version is not brought from mirrors again where its mark stays" {
+    with_versions
+    for name in near far; do
+        mkdir "$T/$name"
+        printf '[store %s]\nurl = file://%s\nmin-free = 0\n' $name "$T/$name" >>"$T/lifeboat.conf"
+    done
+    init
+    backup
+    pack=$(objects | grep ^packs/)
+    s3 GET "/kept/$PREFIX/$pack" | tr b x | overwrite "$pack"
+    expect 5 lb check --read-data
+    allow "$READS, \"s3:PutObject\""
+    printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY2" "$CEPH_SECRET_KEY2" >"$T/credentials"
+    expect 5 lb --json repair --read-data
+    json 'd["healed"] == ["'"$pack"'"]'
+}
+
 @test "where the key may not put, repair says so; where it may not delete, the mark of a healed pack stays" {
     with_versions
     init
