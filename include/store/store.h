@@ -114,8 +114,10 @@ int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n,
                     struct err *e) MUST_CHECK;
 
-/* The same of an older version: `nth` 1 is the one before what store_get_range() reads. STORE_ABSENT: there
- * are not as many, or the store keeps none. */
+/* The same of an older version: `nth` 1 is the one before what store_get_range() reads, STORE_OLDEST the
+ * oldest of all, which was put before anybody could overwrite it. STORE_ABSENT: there are not as many, or the
+ * store keeps none. */
+#define STORE_OLDEST 9
 int store_get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
                     struct err *e) MUST_CHECK;
 

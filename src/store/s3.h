@@ -144,7 +144,8 @@ int s3_hide(struct store *s, const char *name, struct err *e);
  * STORE_ABSENT when there are no more. */
 int s3_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
                    struct err *e) MUST_CHECK;
-/* The id of the nth version that is an object, newest first; STORE_ABSENT: there are not as many. */
+/* The id of the nth version that is an object, newest first, or of the oldest (STORE_OLDEST). STORE_ABSENT:
+ * there are not as many. */
 int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version, struct err *e) MUST_CHECK;
 /* After a 404: the newest version below a marker, or STORE_ABSENT. */
 int s3_below_marker(struct s3 *s, const char *name, const struct s3_reply *absent, char **version,

@@ -184,6 +184,32 @@ only_found() {
     same_files "$T/back"
 }
 
+@test "what was overwritten and hidden very often comes back from its oldest version" {
+    with_versions
+    init
+    backup
+    names=$(objects | grep -e ^snapshots/ -e ^packs/)
+    for name in $names; do
+        for ((i = 0; i < 12; i++)); do echo "rubbish $i" | overwrite "$name"; done
+    done
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+    expect 5 lb check
+    expect 0 lb --json repair
+    # shellcheck disable=SC2086 # a list
+    json 'd["ok"] and sorted(d["healed"]) == sorted("""'"$names"'""".split())'
+    expect 0 lb check --read-data
+    # more than a page of a listing holds
+    pack=$(grep ^packs/ <<<"$names")
+    for kind in PUT DELETE; do
+        s3 TIMES 1010 "$kind" "/kept/$PREFIX/$pack"
+        expect 5 lb check
+        expect 0 lb --json repair
+        json 'd["ok"] and d["healed"] == ["'"$pack"'"]'
+    done
+    expect 0 lb check --read-data
+}
+
 @test "the newest snapshot, hidden, is missed by its host and comes back" {
     with_versions
     init
