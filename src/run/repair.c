@@ -187,7 +187,7 @@ static int choose_snapshots(struct repairing *r, struct err *e)
     return 0;
 }
 
-/* Nobody has said that they may go. */
+/* Nobody has said that they may go. A host remembers what it put into the first store. */
 static int choose_hidden(struct repairing *r, struct err *e)
 {
     AUTO(snapshots) all = {0};
@@ -195,7 +195,7 @@ static int choose_hidden(struct repairing *r, struct err *e)
     struct run_repo first = r->base; /* its keys and id */
     first.store = r->store;
     first.repo = r->first;
-    if (r->o->access.store_url)
+    if (r->what != &r->config->stores[0])
         return 0;
     if (snapshots_load(r->first, &all, e))
         return -1;

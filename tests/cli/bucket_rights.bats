@@ -226,6 +226,10 @@ only_found() {
     expect 0 lb --json repair
     json 'd["ok"] and d["healed"] == ["'"$hidden"'"]'
     expect 0 lb check --read-data
+    s3 DELETE "/kept/$PREFIX/$hidden"
+    expect 0 lb --json --store main repair # as when no mirror answers
+    json 'd["ok"] and d["healed"] == ["'"$hidden"'"]'
+    expect 0 lb check --read-data
 }
 
 @test "what a prune hid, as its key may do no more, is no damage and stays away" {
