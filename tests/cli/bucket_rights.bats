@@ -142,10 +142,15 @@ only_found() {
     expect 0 lb check --read-data
     expect 0 lb --json repair
     json 'd["ok"] and not d["healed"]'
+    echo rubbish | overwrite lifeboat
+    expect 5 lb backup
+    says "what to do: \`lifeboat check\`"
     for root in rubbish "{\"format\":1,\"repository\":\"$(printf '%032d' 7)\"}"; do
         echo "$root" | overwrite lifeboat
         expect 5 lb check
         prints "Run \`lifeboat repair\`, which makes it anew from the keys"
+        expect 5 lb --store main check
+        prints "Run \`lifeboat --store main repair\`, which"
         expect 0 lb --json repair
         json 'd["ok"] and d["healed"] == ["lifeboat"]'
     done
