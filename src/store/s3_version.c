@@ -170,6 +170,8 @@ int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_
         int got = s3_get_version(&s->base, name, i, limit, &older, &why);
         if (got == STORE_FAILED && why.kind == ERR_DAMAGED)
             continue;
+        if (store_is_again(got) && keeps_versions(s, false))
+            return *e = why, got;
         if (got != STORE_DONE)
             break;
         if (!matches(name, &older))

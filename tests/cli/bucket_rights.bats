@@ -160,6 +160,20 @@ only_found() {
     same_files "$T/back"
 }
 
+@test "older versions are found on a server that is busy now and then" {
+    with_versions
+    init
+    backup
+    echo rubbish | overwrite "snapshots/$ID"
+    through_proxy '{"faults": {"500": 0.4}, "only": "[?&]versions="}'
+    for _ in 1 2 3 4 5; do
+        rm -rf "$T/cache"
+        expect 0 lb list --json
+        json '[x["id"] for x in d] == ["'"$ID"'"]'
+    done
+    [ "$(requests 'list 500')" -gt 1 ]
+}
+
 @test "packs that were overwritten or hidden come back from their older versions" {
     with_versions
     init
