@@ -41,7 +41,7 @@ struct s3 {
     enum s3_known versioned; /* the bucket keeps versions */
     enum s3_known locks;     /* the bucket has Object Lock */
     bool lock_seen;          /* a lock that was asked for was read back */
-    bool hidden_told, older_told;
+    bool hidden_told, older_told, refused_told;
     bool delete_seen;      /* what was deleted was really gone, once */
     struct strings mended; /* what was read from an older version, or below a marker */
 };

@@ -71,6 +71,18 @@ static bool keeps_versions(struct s3 *s, bool learned)
 }
 
 /* ---- reading ---- */
+/* What is damaged may be there whole, and this key must not see it. */
+static void tell_refused(struct s3 *s, const char *name, const struct err *why)
+{
+    pthread_mutex_lock(&s->lock);
+    bool tell = !s->refused_told;
+    s->refused_told = true;
+    pthread_mutex_unlock(&s->lock);
+    if (tell)
+        log_warn("%s: %s is damaged, and the bucket does not say whether it has older versions of it: %s",
+                 s->base.title, name, why->text);
+}
+
 /* From page to page: whoever may put or hide can do so any number of times. */
 int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version, struct err *e)
 {
@@ -81,6 +93,8 @@ int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version,
     for (unsigned pages = 0; more && pages < PAGES_MOST; pages++) {
         AUTO(s3_page) p = S3_PAGE_NONE;
         int rc = list_versions(s, name, after, &p, e);
+        if (rc == STORE_FAILED && nth)
+            tell_refused(s, name, e);
         if (rc != STORE_DONE)
             return rc;
         for (size_t i = 0; i < p.n && (!found || nth == STORE_OLDEST); i++)

@@ -160,6 +160,22 @@ only_found() {
     same_files "$T/back"
 }
 
+@test "where the key may not list versions, it is said that there may be some" {
+    with_versions
+    init
+    backup
+    allow '"s3:GetObject", "s3:ListBucket", "s3:PutObject"'
+    printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY2" "$CEPH_SECRET_KEY2" >"$T/credentials"
+    expect 0 lb check
+    for name in $(objects | grep -e ^snapshots/ -e ^packs/); do
+        echo rubbish | overwrite "$name"
+        expect 5 lb repair
+        says "the bucket does not say whether it has older versions of it: HTTP 403 AccessDenied"
+        s3 GET "/kept/$PREFIX/$name" >"$T/now"
+        [ "$(cat "$T/now")" = rubbish ]
+    done
+}
+
 @test "older versions are found on a server that is busy now and then" {
     with_versions
     init
