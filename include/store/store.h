@@ -114,8 +114,10 @@ int store_get(struct store *s, const char *name, uint64_t limit, struct buf *out
 int store_get_range(struct store *s, const char *name, uint64_t offset, void *p, size_t n,
                     struct err *e) MUST_CHECK;
 
-/* The same of an older version: `nth` 1 is the one before what store_get_range() reads. STORE_ABSENT: there
- * are not as many, or the store keeps none. */
+/* The same of an older version: `nth` 1 is the one before what store_get_range() reads, STORE_OLDEST the
+ * oldest of all, which was put before anybody could overwrite it. STORE_ABSENT: there are not as many, or the
+ * store keeps none. */
+#define STORE_OLDEST 9
 int store_get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
                     struct err *e) MUST_CHECK;
 
@@ -143,6 +145,8 @@ int store_list(struct store *s, const char *prefix, store_each *each, void *ctx,
  * STORE_RETAINED: the store itself keeps it for a time; STORE_HIDDEN: see above. These are answers, *e is not
  * set. In a versioned bucket all its versions go. */
 int store_delete(struct store *s, const char *name, struct err *e) MUST_CHECK;
+/* Takes the name out of listings where store_delete() is STORE_RETAINED. STORE_ABSENT: the store cannot. */
+int store_hide(struct store *s, const char *name, struct err *e) MUST_CHECK;
 
 /* Bytes free for us and in all; STORE_ABSENT when the store cannot tell. */
 int store_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e) MUST_CHECK;

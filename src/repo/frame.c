@@ -109,7 +109,7 @@ static int read_own(struct repo *r, const struct frame_source *f, struct codec *
 static bool read_older(struct repo *r, const struct frame_source *f, struct codec *c, struct buf *raw,
                        const struct err *why)
 {
-    for (unsigned nth = 1; why->kind == ERR_DAMAGED && nth <= OLDER; nth++) {
+    for (unsigned nth = 1; why->kind == ERR_DAMAGED && nth <= STORE_OLDEST; nth++) {
         struct err e = ERR_INIT;
         uint8_t *sealed = buf_reserve(codec_scratch(c, 0), f->sealed_length);
         int rc = store_get_older(r->store, f->name, nth, f->offset, sealed, f->sealed_length, &e);

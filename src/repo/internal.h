@@ -45,7 +45,6 @@ struct repo {
     struct mirrors *mirrors;           /* NULL: none */
 };
 
-#define OLDER        8          /* versions that are tried for a damaged frame or pack */
 #define NAME_SIZE    160        /* "receipts/<sha>/<sha>" */
 #define INDEX_FULL   (2u << 20) /* an index object is written when its tables take this much */
 #define INDEX_MAX    (64u << 20)

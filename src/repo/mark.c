@@ -206,7 +206,10 @@ void marks_withdraw(struct repo *r, const struct marks *all, const struct sha_se
         if (m->kind != MARK_DAMAGED || !sha_set_has(whole, &m->names.v[0]))
             continue;
         mark_name(name, MARK_DAMAGED, &m->name);
-        if (store_delete(r->store, name, &why) == STORE_FAILED)
+        int rc = store_delete(r->store, name, &why);
+        if (rc == STORE_RETAINED)
+            rc = store_hide(r->store, name, &why);
+        if (rc == STORE_FAILED)
             strings_add_fmt(notes, "%s (the pack is whole again, but the mark that calls it damaged stays)",
                             why.text);
     }

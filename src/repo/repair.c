@@ -354,6 +354,19 @@ static void take_report(struct repairing *r)
     copy_report_free(c);
 }
 
+/* Where nothing may be deleted, the mark of a pack that has been healed stays. */
+static void trust_healed(struct repairing *r)
+{
+    const struct strings *healed = &r->out->healed;
+    for (size_t i = 0; i < healed->n; i++) {
+        struct sha sha;
+        bool is_pack = strncmp(healed->v[i], "packs/", 6) == 0 && name_sha(healed->v[i], &sha);
+        uint32_t pack = is_pack ? index_find_pack(&r->first->index, &sha) : UINT32_MAX;
+        if (pack != UINT32_MAX)
+            r->first->index.packs[pack].state &= ~(unsigned)PACK_DAMAGED;
+    }
+}
+
 static int heal_from(struct repairing *r, struct repo *mirror, struct err *e)
 {
     AUTO(snapshots) own = {0}, wanted = {0};
@@ -371,6 +384,7 @@ static int heal_from(struct repairing *r, struct repo *mirror, struct err *e)
     if (snapshots_load(r->first, &own, e) || repo_load(r->first, e) || snapshots_load(mirror, &wanted, e) ||
         repo_load(mirror, e))
         return -1;
+    trust_healed(r);
     choose(r, &own, &wanted);
     return heal_keys(r, e) || heal_packs(r, e) || heal_chunks(r, &own, &wanted, e) || marks_heal(c, e) ||
                    copy_indexes(c, e) || list_there(c, e) || copy_snapshots(c, &wanted, e) ||

@@ -70,13 +70,16 @@ static int check_identity(struct store *s, const struct keyring *k, struct err *
 {
     char stored[REPOSITORY_ID_HEX], ours[REPOSITORY_ID_HEX];
     AUTO(buf) want = BUF_NONE, have = BUF_NONE;
-    int rc = read_root(s, &have, stored, e);
+    struct err why = ERR_INIT;
+    int rc = read_root(s, &have, stored, &why);
     if (rc == STORE_ABSENT)
         return err_set(e, ERR_USAGE,
                        "%s: holds no repository: make one with `lifeboat init`, or mount the disk it is on",
                        store_title(s));
+    if (rc != STORE_DONE && why.kind == ERR_DAMAGED)
+        return err_set(e, why.kind, "%s (what to do: `lifeboat check`, of a mirror with --store)", why.text);
     if (rc != STORE_DONE)
-        return -1;
+        return *e = why, -1;
     keyring_repository_hex(k, ours);
     if (strcmp(stored, ours) != 0)
         return err_set(e, ERR_USAGE,

@@ -84,7 +84,7 @@ static int fetch_pack(struct transfer *t, int fd)
     int rc = fetch_version(t, fd, 0);
     const bool bad = t->bad;
     const struct err why = t->error;
-    for (unsigned nth = 1; rc == STORE_FAILED && t->bad && nth <= OLDER; nth++) {
+    for (unsigned nth = 1; rc == STORE_FAILED && t->bad && nth <= STORE_OLDEST; nth++) {
         t->bad = false;
         t->error = (struct err)ERR_INIT;
         rc = fetch_version(t, fd, nth);

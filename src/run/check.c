@@ -112,12 +112,13 @@ static int check_root(const struct run_access *a, const struct run_repo *r, stru
     }
     if (find_store(a, &own, &s, e))
         return -1;
-    AUTO_CHAR what =
-        xasprintf("%s%s%s: it is damaged. %s, which makes it anew from the keys",
-                  err_is_set(&why) ? "cannot be read (" : "does not name this repository", why.text,
-                  err_is_set(&why) ? ")" : "",
-                  s->kind == STORE_FOLDER ? "Remove that one file from the store and run `lifeboat init`"
-                                          : "Run `lifeboat repair`");
+    AUTO_CHAR run = a->store_url ? xasprintf("Run `lifeboat --store %s repair`", a->store_url)
+                                 : xstrdup("Run `lifeboat repair`");
+    AUTO_CHAR what = xasprintf(
+        "%s%s%s: it is damaged. %s, which makes it anew from the keys",
+        err_is_set(&why) ? "cannot be read (" : "does not name this repository", why.text,
+        err_is_set(&why) ? ")" : "",
+        s->kind == STORE_FOLDER ? "Remove that one file from the store and run `lifeboat init`" : run);
     add_error(report, "lifeboat", what);
     return 1;
 }

@@ -54,7 +54,12 @@ static int open_mirrors(struct repairing *r, struct err *e)
     }
     if (r->mirror_count)
         return 0;
-    *e = first;
+    if (r->what->kind == STORE_BUCKET)
+        err_set(e, first.kind,
+                "%s (`lifeboat --store %s repair` takes from the bucket's own older versions alone)",
+                first.text, r->what->name);
+    else
+        *e = first;
     return err_wrap(e, "there is no mirror to take from");
 }
 
@@ -182,7 +187,7 @@ static int choose_snapshots(struct repairing *r, struct err *e)
     return 0;
 }
 
-/* Nobody has said that they may go. */
+/* Nobody has said that they may go. A host remembers what it put into the first store. */
 static int choose_hidden(struct repairing *r, struct err *e)
 {
     AUTO(snapshots) all = {0};
@@ -190,7 +195,7 @@ static int choose_hidden(struct repairing *r, struct err *e)
     struct run_repo first = r->base; /* its keys and id */
     first.store = r->store;
     first.repo = r->first;
-    if (r->o->access.store_url)
+    if (r->what != &r->config->stores[0])
         return 0;
     if (snapshots_load(r->first, &all, e))
         return -1;

@@ -208,6 +208,11 @@ static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, s
     return in->ops->space(in, free_bytes, total_bytes, e);
 }
 
+static int hide(struct store *s, const char *name, struct err *e)
+{
+    return driver_hide(inner_of(s), name, e);
+}
+
 static int retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
 {
     return driver_retention(inner_of(s), name, until_ns, e);
@@ -250,6 +255,7 @@ static const struct store_ops cache_ops = {.put = put,
                                            .size = size_of,
                                            .list = list,
                                            .del = del,
+                                           .hide = hide,
                                            .space = space,
                                            .get_older = get_older,
                                            .mended = mended,

@@ -31,6 +31,8 @@ struct store_ops {
     int (*list)(struct store *s, const char *prefix, store_each *each, void *ctx, int64_t *now_ns,
                 struct err *e);
     int (*del)(struct store *s, const char *name, struct err *e);
+    /* NULL: nothing can be hidden. */
+    int (*hide)(struct store *s, const char *name, struct err *e);
     int (*space)(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e);
     /* NULL: put replaces in any case. */
     int (*replace)(struct store *s, const char *name, struct bytes data, struct err *e);
@@ -62,6 +64,7 @@ static inline int64_t store_time_ns(int64_t seconds, int64_t ns)
 
 /* For wrappers: what the driver does, or what is so where it has no such operation. */
 int driver_replace(struct store *s, const char *name, struct bytes data, struct err *e);
+int driver_hide(struct store *s, const char *name, struct err *e);
 int driver_get_older(struct store *s, const char *name, unsigned nth, uint64_t offset, void *p, size_t n,
                      struct err *e);
 int driver_retention(struct store *s, const char *name, int64_t *until_ns, struct err *e);

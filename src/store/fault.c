@@ -102,6 +102,11 @@ static int get_older(struct store *s, const char *name, unsigned nth, uint64_t o
     return driver_get_older(fault_of(s)->inner, name, nth, offset, p, n, e);
 }
 
+static int hide(struct store *s, const char *name, struct err *e)
+{
+    return driver_hide(fault_of(s)->inner, name, e);
+}
+
 static int retention(struct store *s, const char *name, int64_t *until_ns, struct err *e)
 {
     return driver_retention(fault_of(s)->inner, name, until_ns, e);
@@ -144,6 +149,7 @@ static const struct store_ops fault_ops = {.put = put,
                                            .size = size_of,
                                            .list = list,
                                            .del = del,
+                                           .hide = hide,
                                            .space = space,
                                            .get_older = get_older,
                                            .mended = mended,

@@ -161,6 +161,11 @@ static int del(struct store *s, const char *name, struct err *e)
     TRY(name, in->ops->del(in, name, &f.why));
 }
 
+static int hide(struct store *s, const char *name, struct err *e)
+{
+    TRY(name, driver_hide(in, name, &f.why));
+}
+
 static int space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)
 {
     TRY("free space", in->ops->space(in, free_bytes, total_bytes, &f.why));
@@ -258,6 +263,7 @@ static const struct store_ops retry_ops = {.put = put,
                                            .size = size_of,
                                            .list = list,
                                            .del = del,
+                                           .hide = hide,
                                            .space = space,
                                            .get_older = get_older,
                                            .mended = mended,

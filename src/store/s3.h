@@ -41,7 +41,7 @@ struct s3 {
     enum s3_known versioned; /* the bucket keeps versions */
     enum s3_known locks;     /* the bucket has Object Lock */
     bool lock_seen;          /* a lock that was asked for was read back */
-    bool hidden_told, older_told;
+    bool hidden_told, older_told, refused_told;
     bool delete_seen;      /* what was deleted was really gone, once */
     struct strings mended; /* what was read from an older version, or below a marker */
 };
@@ -139,11 +139,13 @@ int s3_traits(struct store *s, const char *name, struct store_traits *out, struc
 
 /* s3_version.c */
 int s3_delete(struct store *s, const char *name, struct err *e);
+int s3_hide(struct store *s, const char *name, struct err *e);
 /* The object's version number `nth`, newest (0, the current one) first; markers are not counted.
  * STORE_ABSENT when there are no more. */
 int s3_get_version(struct store *s, const char *name, unsigned nth, uint64_t limit, struct buf *out,
                    struct err *e) MUST_CHECK;
-/* The id of the nth version that is an object, newest first; STORE_ABSENT: there are not as many. */
+/* The id of the nth version that is an object, newest first, or of the oldest (STORE_OLDEST). STORE_ABSENT:
+ * there are not as many. */
 int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version, struct err *e) MUST_CHECK;
 /* After a 404: the newest version below a marker, or STORE_ABSENT. */
 int s3_below_marker(struct s3 *s, const char *name, const struct s3_reply *absent, char **version,

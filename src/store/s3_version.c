@@ -10,11 +10,12 @@
 #include <string.h>
 
 #define LISTING_LIMIT (16u << 20)
-#define OLDER         8  /* versions that are tried for a bad object */
-#define PAGES_DELETED 50 /* of a thousand versions of one object that nobody writes twice on purpose */
+#define PAGES_MOST    50 /* of a thousand versions of one object that nobody writes twice on purpose */
 
-/* The versions and markers of one name, newest first: a thousand at most. */
-static int list_versions(struct s3 *s, const char *name, struct s3_page *out, struct err *e)
+/* The versions and markers of one name, newest first: a thousand at most, behind `after` (NULL: from the
+ * first). */
+static int list_versions(struct s3 *s, const char *name, const char *after, struct s3_page *out,
+                         struct err *e)
 {
     AUTO(query) q = QUERY_NONE;
     AUTO(buf) xml = BUF_NONE;
@@ -22,6 +23,10 @@ static int list_versions(struct s3 *s, const char *name, struct s3_page *out, st
     AUTO_CHAR key = xasprintf("%s%s", s->prefix, name);
     query_add(&q, "versions", "");
     query_add(&q, "prefix", key);
+    if (after) {
+        query_add(&q, "key-marker", key);
+        query_add(&q, "version-id-marker", after);
+    }
     const struct s3_request r = {
         .class = STORE_LIST, .method = "GET", .query = &q, .out = &xml, .limit = LISTING_LIMIT};
     int rc = s3_send(s, &r, &reply, e);
@@ -66,18 +71,43 @@ static bool keeps_versions(struct s3 *s, bool learned)
 }
 
 /* ---- reading ---- */
+/* What is damaged may be there whole, and this key must not see it. */
+static void tell_refused(struct s3 *s, const char *name, const struct err *why)
+{
+    pthread_mutex_lock(&s->lock);
+    bool tell = !s->refused_told;
+    s->refused_told = true;
+    pthread_mutex_unlock(&s->lock);
+    if (tell)
+        log_warn("%s: %s is damaged, and the bucket does not say whether it has older versions of it: %s",
+                 s->base.title, name, why->text);
+}
+
+/* From page to page: whoever may put or hide can do so any number of times. */
 int s3_nth_version(struct s3 *s, const char *name, unsigned nth, char **version, struct err *e)
 {
-    AUTO(s3_page) p = S3_PAGE_NONE;
-    int rc = list_versions(s, name, &p, e);
-    if (rc != STORE_DONE)
-        return rc;
-    for (size_t i = 0; i < p.n; i++)
-        if (!p.v[i].marker && p.v[i].version && nth-- == 0) {
-            *version = STEAL(p.v[i].version);
-            return STORE_DONE;
-        }
-    return STORE_ABSENT;
+    AUTO_CHAR after = NULL;
+    AUTO_CHAR found = NULL;
+    size_t seen = 0;
+    bool more = true;
+    for (unsigned pages = 0; more && pages < PAGES_MOST; pages++) {
+        AUTO(s3_page) p = S3_PAGE_NONE;
+        int rc = list_versions(s, name, after, &p, e);
+        if (rc == STORE_FAILED && nth)
+            tell_refused(s, name, e);
+        if (rc != STORE_DONE)
+            return rc;
+        for (size_t i = 0; i < p.n && (!found || nth == STORE_OLDEST); i++)
+            if (!p.v[i].marker && p.v[i].version && seen++ >= nth) {
+                free(found);
+                found = STEAL(p.v[i].version);
+            }
+        more = (!found || nth == STORE_OLDEST) && p.truncated && p.next_version;
+        free(after);
+        after = STEAL(p.next_version);
+    }
+    *version = STEAL(found);
+    return *version ? STORE_DONE : STORE_ABSENT;
 }
 
 int s3_below_marker(struct s3 *s, const char *name, const struct s3_reply *absent, char **version,
@@ -148,12 +178,14 @@ int s3_mend(struct s3 *s, const char *name, const char *version, int rc, uint64_
     }
     if (rc != STORE_DONE && (rc != STORE_FAILED || e->kind != ERR_DAMAGED))
         return rc;
-    for (unsigned i = 1; i <= OLDER; i++) {
+    for (unsigned i = 1; i <= STORE_OLDEST; i++) {
         AUTO(buf) older = BUF_NONE;
         struct err why = ERR_INIT; /* no versions here, or none that may be read: what we have must do */
         int got = s3_get_version(&s->base, name, i, limit, &older, &why);
         if (got == STORE_FAILED && why.kind == ERR_DAMAGED)
             continue;
+        if (store_is_again(got) && keeps_versions(s, false))
+            return *e = why, got;
         if (got != STORE_DONE)
             break;
         if (!matches(name, &older))
@@ -224,7 +256,7 @@ static int check_deleted(const struct s3_page *p, const char *gone, unsigned pag
 {
     if (pages && p->n && p->v[0].version && strcmp(p->v[0].version, gone) == 0)
         return err_set(e, ERR_FAILED, "the server still lists a version that it said it had deleted");
-    if (pages == PAGES_DELETED)
+    if (pages == PAGES_MOST)
         return err_set(e, ERR_FAILED, "the server lists versions without end: %u pages of them were deleted",
                        pages);
     return STORE_DONE;
@@ -238,7 +270,7 @@ static int delete_versions(struct s3 *s, const char *name, struct err *e)
     size_t seen = 0;
     for (unsigned pages = 0; more && !d.retained && !d.refused; pages++) {
         AUTO(s3_page) p = S3_PAGE_NONE;
-        int rc = list_versions(s, name, &p, e);
+        int rc = list_versions(s, name, NULL, &p, e);
         if (rc == STORE_DONE)
             rc = check_deleted(&p, gone ? gone : "", pages, e);
         for (size_t i = 0; i < p.n && rc == STORE_DONE; i++)
@@ -293,4 +325,11 @@ int s3_delete(struct store *base, const char *name, struct err *e)
     s->delete_seen = true;
     pthread_mutex_unlock(&s->lock);
     return rc;
+}
+
+/* A lock holds what a name holds, and not the name. */
+int s3_hide(struct store *base, const char *name, struct err *e)
+{
+    AUTO(s3_reply) reply = S3_REPLY_NONE;
+    return delete_one(s3_of(base), name, NULL, &reply, e);
 }

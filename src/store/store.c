@@ -170,6 +170,18 @@ int store_delete(struct store *s, const char *name, struct err *e)
     return say(s, s->ops->del(s, name, e), "delete", name, e);
 }
 
+int driver_hide(struct store *s, const char *name, struct err *e)
+{
+    return s->ops->hide ? s->ops->hide(s, name, e) : STORE_ABSENT;
+}
+
+int store_hide(struct store *s, const char *name, struct err *e)
+{
+    if (!store_name_is_valid(name))
+        return refuse(s, "hide", name, e);
+    return say(s, driver_hide(s, name, e), "hide", name, e);
+}
+
 int store_space(struct store *s, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e)
 {
     return say(s, s->ops->space(s, free_bytes, total_bytes, e), "ask", "for free space", e);

@@ -59,6 +59,23 @@ locked() {
     same_files "$T/back"
 }
 
+@test "object-lock-days: a pack that was overwritten and healed is called damaged no more, though its mark is locked" {
+    BEGUN=$(date +%s)
+    in_bucket locked "$CEPH_HTTP" "insecure = yes" "object-lock-days = 1"
+    init
+    backup
+    pack=$(objects | grep ^packs/)
+    s3 GET "/locked/$PREFIX/$pack" | tr b x >"$T/bad"
+    python3 "$BATS_TEST_DIRNAME/../lib/s3.py" PUT "/locked/$PREFIX/$pack" <"$T/bad"
+    expect 5 lb check --read-data
+    mark=$(objects | grep ^marks/damaged/)
+    locked "$mark" 1
+    expect 0 lb --json repair
+    json 'd["ok"] and d["healed"] == ["'"$pack"'"]'
+    objects | grep -q ^marks/damaged/ && return 1
+    expect 0 lb check --read-data
+}
+
 # ---- versions ----
 
 # with_versions: the configuration points to a bucket that keeps them.
@@ -125,10 +142,15 @@ only_found() {
     expect 0 lb check --read-data
     expect 0 lb --json repair
     json 'd["ok"] and not d["healed"]'
+    echo rubbish | overwrite lifeboat
+    expect 5 lb backup
+    says "what to do: \`lifeboat check\`"
     for root in rubbish "{\"format\":1,\"repository\":\"$(printf '%032d' 7)\"}"; do
         echo "$root" | overwrite lifeboat
         expect 5 lb check
         prints "Run \`lifeboat repair\`, which makes it anew from the keys"
+        expect 5 lb --store main check
+        prints "Run \`lifeboat --store main repair\`, which"
         expect 0 lb --json repair
         json 'd["ok"] and d["healed"] == ["lifeboat"]'
     done
@@ -136,6 +158,36 @@ only_found() {
     rm -rf "$T/cache"
     expect 0 lb restore latest files --to "$T/back"
     same_files "$T/back"
+}
+
+@test "where the key may not list versions, it is said that there may be some" {
+    with_versions
+    init
+    backup
+    allow '"s3:GetObject", "s3:ListBucket", "s3:PutObject"'
+    printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY2" "$CEPH_SECRET_KEY2" >"$T/credentials"
+    expect 0 lb check
+    for name in $(objects | grep -e ^snapshots/ -e ^packs/); do
+        echo rubbish | overwrite "$name"
+        expect 5 lb repair
+        says "the bucket does not say whether it has older versions of it: HTTP 403 AccessDenied"
+        s3 GET "/kept/$PREFIX/$name" >"$T/now"
+        [ "$(cat "$T/now")" = rubbish ]
+    done
+}
+
+@test "older versions are found on a server that is busy now and then" {
+    with_versions
+    init
+    backup
+    echo rubbish | overwrite "snapshots/$ID"
+    through_proxy '{"faults": {"500": 0.4}, "only": "[?&]versions="}'
+    for _ in 1 2 3 4 5; do
+        rm -rf "$T/cache"
+        expect 0 lb list --json
+        json '[x["id"] for x in d] == ["'"$ID"'"]'
+    done
+    [ "$(requests 'list 500')" -gt 1 ]
 }
 
 @test "packs that were overwritten or hidden come back from their older versions" {
@@ -167,6 +219,32 @@ only_found() {
     same_files "$T/back"
 }
 
+@test "what was overwritten and hidden very often comes back from its oldest version" {
+    with_versions
+    init
+    backup
+    names=$(objects | grep -e ^snapshots/ -e ^packs/)
+    for name in $names; do
+        for ((i = 0; i < 12; i++)); do echo "rubbish $i" | overwrite "$name"; done
+    done
+    expect 0 lb restore latest files --to "$T/back"
+    same_files "$T/back"
+    expect 5 lb check
+    expect 0 lb --json repair
+    # shellcheck disable=SC2086 # a list
+    json 'd["ok"] and sorted(d["healed"]) == sorted("""'"$names"'""".split())'
+    expect 0 lb check --read-data
+    # more than a page of a listing holds
+    pack=$(grep ^packs/ <<<"$names")
+    for kind in PUT DELETE; do
+        s3 TIMES 1010 "$kind" "/kept/$PREFIX/$pack"
+        expect 5 lb check
+        expect 0 lb --json repair
+        json 'd["ok"] and d["healed"] == ["'"$pack"'"]'
+    done
+    expect 0 lb check --read-data
+}
+
 @test "the newest snapshot, hidden, is missed by its host and comes back" {
     with_versions
     init
@@ -181,6 +259,10 @@ only_found() {
     prints "LOST: $hidden: is hidden by a delete marker, and not all that it needs is listed"
     overwrite "$pack" <"$T/pack"
     expect 0 lb --json repair
+    json 'd["ok"] and d["healed"] == ["'"$hidden"'"]'
+    expect 0 lb check --read-data
+    s3 DELETE "/kept/$PREFIX/$hidden"
+    expect 0 lb --json --store main repair # as when no mirror answers
     json 'd["ok"] and d["healed"] == ["'"$hidden"'"]'
     expect 0 lb check --read-data
 }
@@ -245,6 +327,41 @@ condemns() { lb prune --yes && objects | grep -q ^marks/condemn/; }
     # shellcheck disable=SC2086 # a list
     json 'd["ok"] and sorted(d["healed"]) == sorted("""'"$names"'""".split())'
     expect 0 lb --store away check --read-data
+}
+
+@test "where no mirror opens, repair says how a bucket is put in order by its own" {
+    with_versions
+    mkdir "$T/near"
+    printf '[store near]\nurl = file://%s\nmin-free = 0\n' "$T/near" >>"$T/lifeboat.conf"
+    init
+    backup
+    names=$(objects | grep -e ^snapshots/ -e ^packs/ -e ^index/)
+    for name in $names; do echo rubbish | overwrite "$name"; done
+    mv "$T/near" "$T/far"
+    expect 2 lb repair
+    says "there is no mirror to take from"
+    says "\`lifeboat --store main repair\` takes from the bucket's own older versions alone"
+    expect 0 lb --json --store main repair
+    # shellcheck disable=SC2086 # a list
+    json 'd["ok"] and sorted(d["healed"]) == sorted("""'"$names"'""".split())'
+    expect 0 lb check --read-data
+}
+
+@test "what came from an older version is not brought from mirrors again where its mark stays" {
+    with_versions
+    for name in near far; do
+        mkdir "$T/$name"
+        printf '[store %s]\nurl = file://%s\nmin-free = 0\n' $name "$T/$name" >>"$T/lifeboat.conf"
+    done
+    init
+    backup
+    pack=$(objects | grep ^packs/)
+    s3 GET "/kept/$PREFIX/$pack" | tr b x | overwrite "$pack"
+    expect 5 lb check --read-data
+    allow "$READS, \"s3:PutObject\""
+    printf 'access-key = %s\nsecret-key = %s\n' "$CEPH_ACCESS_KEY2" "$CEPH_SECRET_KEY2" >"$T/credentials"
+    expect 5 lb --json repair --read-data
+    json 'd["healed"] == ["'"$pack"'"]'
 }
 
 @test "where the key may not put, repair says so; where it may not delete, the mark of a healed pack stays" {

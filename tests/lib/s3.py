@@ -2,7 +2,8 @@
 """One signed request to an S3 server, for tests: s3.py METHOD PATH[?QUERY] [HEADER:VALUE...] <BODY
 
 The server and the account are CEPH_HTTP, CEPH_ACCESS_KEY and CEPH_SECRET_KEY. Prints the reply's body; exits 1 when the
-status is 300 or more. "s3.py LIST BUCKET PREFIX" prints the names of all objects below a prefix, sorted."""
+status is 300 or more. "s3.py LIST BUCKET PREFIX" prints the names of all objects below a prefix, sorted;
+"s3.py TIMES N METHOD PATH" sends a request without a body N times."""
 import datetime
 import hashlib
 import hmac
@@ -65,6 +66,8 @@ def main():
     if method == "LIST":
         print("\n".join(names_below(path, sys.argv[3])))
         return 0
+    if method == "TIMES":
+        return int(any(send(*sys.argv[3:5])[0] >= 300 for _ in range(int(path))))
     body = sys.stdin.buffer.read() if method in ("PUT", "POST") else b""
     status, text = send(method, path, body, [h.split(":", 1) for h in sys.argv[3:]])
     sys.stdout.buffer.write(text)

@@ -4,8 +4,9 @@
 It writes FOLDER/port when it listens, a line "METHOD CLASS STATUS" for each request to FOLDER/log (classes as lifeboat
 counts them; STATUS is the fault's name where one struck), and looks into FOLDER/plan for each request:
 {"delay_ms": 50, "faults": {"500": 0.1, ...}, "seed": 1, "refuse": "PUT .*/packs/", "clock_s": 900, "hide":
-"/snapshots/"}: the last two move the dates of the replies, and leave keys out of listings. Without a plan it only
-logs. The Host header is passed on as it is, so signatures hold. Runs until it is killed."""
+"/snapshots/", "only": "[?&]versions="}: clock_s moves the dates of the replies, hide leaves keys out of listings, and
+faults strike only requests that "only" is found in. Without a plan it only logs. The Host header is passed on as it is,
+so signatures hold. Runs until it is killed."""
 import email.utils
 import json
 import os
@@ -101,6 +102,8 @@ def choose(request):
         pause = dice.random() * plan.get("jitter_ms", 0) / 1000
     if re.match(plan.get("refuse", "$"), request):
         return 0, "refused"
+    if not re.search(plan.get("only", ""), request):
+        return plan.get("delay_ms", 0) / 1000 + pause, None
     for fault, share in plan.get("faults", {}).items():
         left -= share
         if left < 0:
