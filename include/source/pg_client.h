@@ -47,6 +47,8 @@ static inline int pg_major(int version)
  * connection broke or the server kept silent for p->patience_s, ERR_STOPPED. */
 int pg_query(struct pg *p, const char *sql, const char *const *params, PGresult **out,
              struct err *e) MUST_CHECK;
+/* As PQgetvalue(), and "" where there is no such column: what answers need not be PostgreSQL. */
+const char *pg_value(const PGresult *r, int row, int column);
 /* The first column of the first row, owned by the caller; "" for NULL; NULL with *e for an error or no row.
  */
 char *pg_query_text(struct pg *p, const char *sql, const char *const *params, struct err *e) MUST_CHECK;

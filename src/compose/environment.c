@@ -9,6 +9,7 @@
 #define LINES_MOST  10000
 #define LINES_BYTES (16u << 20)
 #define NOTES_MOST  100
+#define LOOKS_MOST  50000000
 #define BLANKS      " \t\r"
 
 static bool names(const char *line, const char *name, size_t n)
@@ -57,8 +58,18 @@ static const char *find_end(const char *s)
     return NULL;
 }
 
-static int expand(const struct environment *v, const char *text, size_t n, unsigned depth, struct buf *out,
+static int expand(struct environment *v, const char *text, size_t n, unsigned depth, struct buf *out,
                   struct err *e);
+
+/* environment_get(), as often as looking costs little. -1 with *e. */
+static int look_up(struct environment *v, const char *name, const char **value, struct err *e)
+{
+    v->looks += v->lines.n + (v->outer ? v->outer->n : 0);
+    if (v->looks > LOOKS_MOST)
+        return err_set(e, ERR_USAGE, "too many uses of too many variables");
+    *value = environment_get(v, name);
+    return 0;
+}
 
 static void note_unset(const struct environment *v, const char *name)
 {
@@ -72,7 +83,7 @@ static void note_unset(const struct environment *v, const char *name)
 }
 
 /* The inside of ${...}: a name, and what is to happen when it is not set. */
-static int expand_braces(const struct environment *v, const char *s, const char *end, unsigned depth,
+static int expand_braces(struct environment *v, const char *s, const char *end, unsigned depth,
                          struct buf *out, struct err *e)
 {
     size_t n = name_length(s);
@@ -85,7 +96,9 @@ static int expand_braces(const struct environment *v, const char *s, const char 
                        "\"${%.*s}\" is no variable: write ${NAME}, ${NAME:-default} or "
                        "${NAME:?message}, and $$ for a \"$\"",
                        (int)MIN(end - s, 40), s);
-    const char *value = environment_get(v, name);
+    const char *value = NULL;
+    if (look_up(v, name, &value, e))
+        return -1;
     bool set = value && (!colon || *value);
     const char *more = rule + 1;
     if (rule < end && *rule == '+')
@@ -105,7 +118,7 @@ static int expand_braces(const struct environment *v, const char *s, const char 
 }
 
 /* One "$" and what belongs to it. *s is moved behind it. */
-static int expand_dollar(const struct environment *v, const char **s, const char *text_end, unsigned depth,
+static int expand_dollar(struct environment *v, const char **s, const char *text_end, unsigned depth,
                          struct buf *out, struct err *e)
 {
     const char *at = *s + 1;
@@ -128,7 +141,9 @@ static int expand_dollar(const struct environment *v, const char **s, const char
         return 0;
     }
     AUTO_CHAR name = xstrndup(at, n);
-    const char *value = environment_get(v, name);
+    const char *value = NULL;
+    if (look_up(v, name, &value, e))
+        return -1;
     if (value)
         buf_add_str(out, value);
     else
@@ -137,7 +152,7 @@ static int expand_dollar(const struct environment *v, const char **s, const char
     return 0;
 }
 
-static int expand(const struct environment *v, const char *text, size_t n, unsigned depth, struct buf *out,
+static int expand(struct environment *v, const char *text, size_t n, unsigned depth, struct buf *out,
                   struct err *e)
 {
     const char *end = text + n;
@@ -157,7 +172,7 @@ static int expand(const struct environment *v, const char *text, size_t n, unsig
     return 0;
 }
 
-int environment_expand(const struct environment *v, const char *text, struct buf *out, struct err *e)
+int environment_expand(struct environment *v, const char *text, struct buf *out, struct err *e)
 {
     return expand(v, text, strlen(text), 0, out, e);
 }

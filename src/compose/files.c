@@ -368,7 +368,7 @@ static const struct node *with_included(struct loading *l, const struct node *wh
 
 static int expand_text(void *ctx, const char *text, struct buf *out, struct err *e)
 {
-    const struct loading *l = ctx;
+    struct loading *l = ctx;
     return environment_expand(&l->variables, text, out, e);
 }
 

@@ -10,7 +10,8 @@ struct loading {
     const struct compose_input *in;
     struct compose *out;
     struct environment variables;
-    unsigned reads; /* files, all told */
+    unsigned reads;  /* files, all told */
+    unsigned mounts; /* of all services */
     struct err *e;
 };
 

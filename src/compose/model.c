@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SERVICES_MOST 500
+#define MOUNTS_MOST   1000
+
 static bool name_is_valid(const char *s)
 {
     size_t n = s ? strlen(s) : 0;
@@ -109,6 +112,8 @@ static int add_mount(struct loading *l, struct compose_service *s, const struct 
             "volumes: %s is not declared below the \"volumes:\" of the file: is another file "
             "missing (--compose again)?",
             source);
+    if (++l->mounts > MOUNTS_MOST)
+        return node_complain(n, l->e, "volumes: there are more than %d in all", MOUNTS_MOST);
     s->mounts = xrealloc(s->mounts, s->mount_count + 1, sizeof *s->mounts);
     s->mounts[s->mount_count++] = (struct compose_mount){.kind = bind     ? MOUNT_BIND
                                                                  : source ? MOUNT_VOLUME
@@ -135,6 +140,8 @@ static int add_service(struct loading *l, const char *name, const struct node *n
     struct compose *c = l->out;
     if (!name_is_valid(name))
         return node_complain(n, l->e, "\"%.60s\" is no name for a service: letters, digits, . _ -", name);
+    if (c->service_count == SERVICES_MOST)
+        return node_complain(n, l->e, "services: there are more than %d", SERVICES_MOST);
     c->services = xrealloc(c->services, c->service_count + 1, sizeof *c->services);
     struct compose_service *s = &c->services[c->service_count++];
     *s = (struct compose_service){.name = name,

@@ -13,6 +13,7 @@
 #define KEYS_MOST   1000
 #define ITEMS_MOST  5000
 #define ANCHOR_MOST 1000
+#define MERGED_MOST 100000
 
 struct anchor {
     char *name;
@@ -22,7 +23,7 @@ struct reading {
     const struct yaml_options *o;
     yaml_parser_t parser;
     struct anchor anchors[ANCHOR_MOST];
-    size_t anchor_count, nodes;
+    size_t anchor_count, nodes, merged;
     struct err *e;
 };
 
@@ -226,6 +227,9 @@ static int merge(struct reading *r, struct growing *g, const struct node *from)
         return 0;
     if (from->kind != NODE_MAP)
         return complain(r, from->line, "<< wants a map or a list of maps");
+    r->merged += from->n + 1; /* an alias costs no node */
+    if (r->merged > MERGED_MOST)
+        return complain(r, from->line, "<< merges more than 100,000 keys");
     for (size_t i = 0; i < from->n; i++)
         if (place_of(g, from->keys[i]) == g->n) {
             if (g->n == KEYS_MOST)

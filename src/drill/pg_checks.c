@@ -102,7 +102,7 @@ static char *why_not(const PGresult *r)
         return xstrdup("it gives no row");
     if (PQgetisnull(r, 0, 0))
         return xstrdup("it gives null");
-    const char *value = PQgetvalue(r, 0, 0);
+    const char *value = pg_value(r, 0, 0);
     if (is_true(value))
         return NULL;
     AUTO_CHAR shown = text_printable(value, MIN(strlen(value), (size_t)SHOWN));

@@ -108,9 +108,9 @@ int pg_unfilled(struct pg_drill_database *b, const struct target_postgres_report
     if (pg_drill_connect(b->d, &p, b->scratch_name, e) || pg_query(&p, unfilled_sql, NULL, &r, e))
         return -1;
     for (int i = 0; i < PQntuples(r); i++) {
-        const char *schema = PQgetvalue(r, i, 0), *name = PQgetvalue(r, i, 1);
-        AUTO_CHAR refresh = text_printable(PQgetvalue(r, i, 3), strlen(PQgetvalue(r, i, 3)));
-        if (*PQgetvalue(r, i, 2) != 't' && !was_cut_off(report, refresh))
+        const char *schema = pg_value(r, i, 0), *name = pg_value(r, i, 1);
+        AUTO_CHAR refresh = text_printable(pg_value(r, i, 3), strlen(pg_value(r, i, 3)));
+        if (*pg_value(r, i, 2) != 't' && !was_cut_off(report, refresh))
             continue;
         strings_add(&b->refreshes, refresh);
         strings_add(&b->unfilled, schema);

@@ -267,7 +267,7 @@ void pg_roles_drop(const struct pg_drill *d)
                  NULL, &r, &ignored))
         return;
     for (int i = 0; i < PQntuples(r); i++) {
-        AUTO_CHAR quoted = pg_quote_name(PQgetvalue(r, i, 0));
+        AUTO_CHAR quoted = pg_quote_name(pg_value(r, i, 0));
         AUTO_CHAR sql = xasprintf("DROP ROLE %s", quoted);
         (void)run(&p, sql, &ignored);
     }

@@ -155,7 +155,7 @@ static int join_drills(struct pg *server, struct err *e)
                      NULL, &dead, e))
             return -1;
         for (int i = 0; i < PQntuples(dead); i++)
-            drop_database(server, PQgetvalue(dead, i, 0));
+            drop_database(server, pg_value(dead, i, 0));
     }
     return pg_query(server,
                     strcmp(alone, "t") == 0 ? "SELECT pg_catalog.pg_advisory_lock_shared(" LIVING_DRILLS "),"

@@ -14,6 +14,7 @@
 #define PATIENCE_S        120
 #define LAST_PATIENCE_S   5 /* with what is to be given up */
 #define POLL_MS           250
+#define RESULTS_MOST      100000 /* of one query */
 
 /* ---- connecting ---- */
 
@@ -151,6 +152,16 @@ static PGconn *connect_quietly(const struct settings *s)
     return c;
 }
 
+/* Unlike PQsetClientEncoding(), this does not wait without end. */
+static int set_encoding(struct pg *p, const char *name, struct err *e)
+{
+    const char *const params[] = {name, NULL};
+    AUTO_CHAR shown = text_printable(name, strnlen(name, 60));
+    return pg_query(p, "SELECT pg_catalog.set_config('client_encoding', $1, false)", params, NULL, e)
+               ? err_wrap(e, "client encoding %s", shown)
+               : 0;
+}
+
 int pg_connect(struct pg *p, const char *connection, const char *database, struct err *e)
 {
     *p = (struct pg){.patience_s = PATIENCE_S};
@@ -178,9 +189,7 @@ int pg_connect(struct pg *p, const char *connection, const char *database, struc
     }
     p->version = PQserverVersion(p->conn);
     const char *encoding = PQparameterStatus(p->conn, "server_encoding");
-    if (encoding && PQsetClientEncoding(p->conn, encoding))
-        return err_set(e, ERR_NET, "client encoding %s: %s", encoding, PQerrorMessage(p->conn));
-    return 0;
+    return encoding ? set_encoding(p, encoding, e) : 0;
 }
 
 void pg_free(struct pg *p)
@@ -242,8 +251,9 @@ static void give_up(struct pg *p)
 {
     struct err ignored = ERR_INIT;
     struct pg last = {.conn = p->conn, .patience_s = LAST_PATIENCE_S, .ignores_stop = true};
+    uint64_t end = time_monotonic_ns() + LAST_PATIENCE_S * 1000000000ull;
     cancel_query(p->conn);
-    while (wait_result(&last, &ignored) == 0) {
+    while (time_monotonic_ns() < end && wait_result(&last, &ignored) == 0) {
         PGresult *r = PQgetResult(p->conn);
         bool more = r && !is_copy(PQresultStatus(r));
         PQclear(r);
@@ -278,10 +288,10 @@ int pg_query(struct pg *p, const char *sql, const char *const *params, PGresult 
         return err_set(e, ERR_NET, "%s", line);
     }
     int rc = 0;
-    for (;;) {
-        if (wait_result(p, e)) {
+    for (unsigned results = 0;; results++) {
+        if (results > RESULTS_MOST || wait_result(p, e)) {
             give_up(p);
-            rc = -1;
+            rc = results > RESULTS_MOST ? err_set(e, ERR_NET, "the server's answer does not end") : -1;
             break;
         }
         PGresult *r = PQgetResult(p->conn);
@@ -309,6 +319,12 @@ int pg_query(struct pg *p, const char *sql, const char *const *params, PGresult 
     return rc;
 }
 
+const char *pg_value(const PGresult *r, int row, int column)
+{
+    const char *value = PQgetvalue(r, row, column);
+    return value ? value : "";
+}
+
 char *pg_query_text(struct pg *p, const char *sql, const char *const *params, struct err *e)
 {
     AUTO_RESULT r = NULL;
@@ -318,7 +334,7 @@ char *pg_query_text(struct pg *p, const char *sql, const char *const *params, st
         err_set(e, ERR_FAILED, "no answer to: %s", sql);
         return NULL;
     }
-    return xstrdup(PQgetvalue(r, 0, 0));
+    return xstrdup(pg_value(r, 0, 0));
 }
 
 char *pg_system_identifier(struct pg *p)

@@ -50,7 +50,7 @@ int pg_settings_read(struct pg *p, struct strings *out, struct err *e)
     if (pg_query(p, sql, NULL, &r, e))
         return -1;
     for (int i = 0; i < PQntuples(r); i++) {
-        const char *name = PQgetvalue(r, i, 0), *value = PQgetvalue(r, i, 1);
+        const char *name = pg_value(r, i, 0), *value = pg_value(r, i, 1);
         if (is_plain(value) && !has_name(out, name))
             strings_add_fmt(out, "%s=%s", name, value);
     }

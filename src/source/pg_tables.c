@@ -35,13 +35,13 @@ int pg_tables_list(struct pg_tables *t, struct pg *p, struct err *e)
     t->v = xcalloc(t->n + 1, sizeof *t->v);
     for (size_t i = 0; i < t->n; i++) {
         const int row = (int)i;
-        t->v[i] = (struct pg_listed){.schema = xstrdup(PQgetvalue(r, row, 0)),
-                                     .name = xstrdup(PQgetvalue(r, row, 1)),
-                                     .kind = *PQgetvalue(r, row, 2),
-                                     .is_partition = *PQgetvalue(r, row, 3) == 't',
-                                     .must_have_data = *PQgetvalue(r, row, 4) == 't',
-                                     .oid = (uint32_t)strtoul(PQgetvalue(r, row, 5), NULL, 10),
-                                     .parent = (uint32_t)strtoul(PQgetvalue(r, row, 6), NULL, 10)};
+        t->v[i] = (struct pg_listed){.schema = xstrdup(pg_value(r, row, 0)),
+                                     .name = xstrdup(pg_value(r, row, 1)),
+                                     .kind = *pg_value(r, row, 2),
+                                     .is_partition = *pg_value(r, row, 3) == 't',
+                                     .must_have_data = *pg_value(r, row, 4) == 't',
+                                     .oid = (uint32_t)strtoul(pg_value(r, row, 5), NULL, 10),
+                                     .parent = (uint32_t)strtoul(pg_value(r, row, 6), NULL, 10)};
     }
     qsort(t->v, t->n, sizeof *t->v, compare);
     return 0;
@@ -64,7 +64,7 @@ int pg_tables_rewritten(struct pg *p, char **name, struct err *e)
     if (pg_query(p, rewritten_sql, NULL, &r, e))
         return err_wrap(e, "look for tables that were written anew");
     if (PQntuples(r)) {
-        struct pg_listed l = {.schema = PQgetvalue(r, 0, 0), .name = PQgetvalue(r, 0, 1)};
+        struct pg_listed l = {.schema = (char *)pg_value(r, 0, 0), .name = (char *)pg_value(r, 0, 1)};
         *name = pg_listed_text(&l);
     }
     return 0;

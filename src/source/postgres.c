@@ -303,12 +303,12 @@ static int note_hidden_options(struct dump *d, struct err *e)
     struct err why = ERR_INIT;
     if (pg_query(&d->pg, sql, NULL, &r, &why)) /* where a provider took the view away */
         return stop_check(e);
-    AUTO_CHAR shown = text_printable(PQgetvalue(r, 0, 1), strlen(PQgetvalue(r, 0, 1)));
+    AUTO_CHAR shown = text_printable(pg_value(r, 0, 1), strlen(pg_value(r, 0, 1)));
     if (*shown)
         source_result_note(d->job->out,
                            "database %s: %s user mappings, such as %s, are in it without their options, as "
                            "passwords: %s may not see them, a superuser may",
-                           d->shown, PQgetvalue(r, 0, 0), shown, PQuser(d->pg.conn));
+                           d->shown, pg_value(r, 0, 0), shown, PQuser(d->pg.conn));
     return 0;
 }
 
@@ -456,9 +456,9 @@ static int choose_databases(struct job *j, struct err *e)
                  NULL, &r, e))
         return err_wrap(e, "list the databases");
     for (int i = 0; i < PQntuples(r); i++) {
-        const char *name = PQgetvalue(r, i, 0);
+        const char *name = pg_value(r, i, 0);
         AUTO_CHAR shown = text_printable(name, strlen(name));
-        if (j->all && *PQgetvalue(r, i, 2) == 't')
+        if (j->all && *pg_value(r, i, 2) == 't')
             strings_add(&j->databases, name);
         else if (j->all)
             source_result_note(j->out,
@@ -466,7 +466,7 @@ static int choose_databases(struct job *j, struct err *e)
                                "ALLOW_CONNECTIONS true)",
                                shown);
         if (strings_has(&j->databases, name))
-            j->expected_bytes += strtoull(PQgetvalue(r, i, 1), NULL, 10);
+            j->expected_bytes += strtoull(pg_value(r, i, 1), NULL, 10);
     }
     j->out->database_bytes = j->expected_bytes;
     j->out->server_id = pg_system_identifier(&p);

@@ -66,11 +66,11 @@ int pg_database_look(struct pg *p, const char *connection, const char *name, enu
         return 0;
     if (pg_connect(&inside, connection, name, e) || pg_query(&inside, contents_sql, NULL, &held, e))
         return err_wrap(e, "look into the database");
-    *state = strcmp(PQgetvalue(held, 0, 0), "0") == 0 ? PG_DATABASE_EMPTY : PG_DATABASE_FULL;
-    const char *example = PQgetvalue(held, 0, 1);
+    *state = strcmp(pg_value(held, 0, 0), "0") == 0 ? PG_DATABASE_EMPTY : PG_DATABASE_FULL;
+    const char *example = pg_value(held, 0, 1);
     AUTO_CHAR shown = text_printable(example, strlen(example));
     if (*state == PG_DATABASE_FULL)
-        *what = xasprintf("it has %s objects, such as %s", PQgetvalue(held, 0, 0), shown);
+        *what = xasprintf("it has %s objects, such as %s", pg_value(held, 0, 0), shown);
     return 0;
 }
 
@@ -158,7 +158,7 @@ int pg_database_missing_extensions(struct pg *p, const struct strings *wanted, s
     if (pg_query(p, "SELECT name FROM pg_catalog.pg_available_extensions", NULL, &r, e))
         return -1;
     for (int i = 0; i < PQntuples(r); i++)
-        strings_add(&offered, PQgetvalue(r, i, 0));
+        strings_add(&offered, pg_value(r, i, 0));
     for (size_t i = 0; i < wanted->n; i++)
         if (!strings_has(&offered, wanted->v[i]))
             strings_add(missing, wanted->v[i]);

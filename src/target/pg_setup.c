@@ -246,8 +246,8 @@ int pg_setup_verify(struct pg_restore *r, struct err *e)
     if (pg_connect(&p, r->o->connection, r->into, e) || pg_without_limits(&p, e) ||
         pg_query(&p, there_sql, NULL, &there, e))
         return err_wrap(e, "look at what was restored");
-    size_t tables_there = strtoul(PQgetvalue(there, 0, 0), NULL, 10),
-           filled_there = strtoul(PQgetvalue(there, 0, 1), NULL, 10);
+    size_t tables_there = strtoul(pg_value(there, 0, 0), NULL, 10),
+           filled_there = strtoul(pg_value(there, 0, 1), NULL, 10);
     if (tables_there >= tables && filled_there >= filled)
         return 0;
     return err_set(e, ERR_FAILED,

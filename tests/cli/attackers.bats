@@ -415,6 +415,29 @@ attack() {
 
 # ---- the page ----
 
+# lying LIE: a backup of a database whose server lies ends, and failed.
+lying() {
+    mkdir "$T/$1"
+    python3 "$BATS_TEST_DIRNAME/../lib/pg_liar.py" "$T/$1" "$1" >"$T/$1.out" 2>&1 3>&- </dev/null &
+    LIAR=$!
+    soon grep -q ready "$T/$1.out"
+    sed -i "s|^connection = .*|connection = host=$T/$1 user=u dbname=d|" "$T/lifeboat.conf"
+    expect 1 timeout -k 1 60 "$LIFEBOAT" -c "$T/lifeboat.conf" backup db
+    kill $LIAR
+    wait $LIAR || :
+}
+
+@test "a database server that lies: a message, no crash and no hang" {
+    printf '[source db]\ntype = postgres\nconnection = host=x\n' >>"$T/lifeboat.conf"
+    expect 0 lb init --kit "$T/kit.txt"
+    lying columns
+    says "source db:"
+    lying results
+    says "source db: the server's answer does not end"
+    lying copy
+    says "source db: COPY from or to this program is not for here"
+}
+
 @test "this page names tests that there are" {
     python3 - "$TESTS" <<'PY'
 import re, sys

@@ -133,6 +133,10 @@ YML
     truncate -s 100M "$T/large.yml"
     expect 2 lb init --compose "$T/large.yml"
     says "large.yml"
+    mkfifo "$T/tutor/fifo" # nobody writes there
+    printf 'services:\n  db: {image: postgres, env_file: fifo}\n' >"$T/tutor/fifo.yml"
+    expect 2 timeout 60 "$LIFEBOAT" -c "$T/lifeboat.conf" init --compose "$T/tutor/fifo.yml"
+    says "$T/tutor/fifo: is not a file"
     expect 2 lb init --env-file "$T/tutor/.env" -c "$BATS_TEST_DIRNAME/../../conf/lifeboat.conf"
     says "belongs to --compose FILE"
     expect 2 lb init --compose "$T/tutor/docker-compose.yml" --kit "$T/kit"
@@ -235,6 +239,12 @@ SH
     ln -sf fifo "$T/engine/secrets/db"
     expect 1 lb backup postgres
     says "is not a file"
+    # A file that is mounted itself lies in a folder that may be another's.
+    cp "$T/engine/containers/tutor-postgres-1.json" "$T/folder.json"
+    sed -i 's|engine/secrets"|engine/secrets/fifo"|; s|"/run/secrets"|"/run/secrets/db"|' "$T/engine/containers/tutor-postgres-1.json"
+    expect 1 timeout 60 "$LIFEBOAT" -c "$T/lifeboat.conf" backup postgres
+    says "engine/secrets/fifo: is not a file"
+    mv "$T/folder.json" "$T/engine/containers/tutor-postgres-1.json"
     rm "$T/engine/secrets/db"
     echo geheim >"$T/engine/secrets/db"
     backup postgres

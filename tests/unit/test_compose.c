@@ -675,6 +675,50 @@ static void test_floods(void **state)
     assert_text(e, "/srv/app/.env: its variables come to more than 16 MiB");
 }
 
+/* What costs much for few bytes: an alias of a list of aliases of a large map, merged again and again; many
+ * variables used many times; folders without number, all of one name. Each is a little beyond its limit. */
+static void test_slow_ones(void **state)
+{
+    (void)state;
+    AUTO(buf) merges = BUF_NONE;
+    buf_add_str(&merges, "a: &a {");
+    for (int i = 0; i < 999; i++)
+        buf_add_fmt(&merges, "k%d: 1, ", i);
+    buf_add_str(&merges, "}\nl: &l [");
+    repeat(&merges, "*a,", 10);
+    buf_add_str(&merges, "]\nx:\n");
+    repeat(&merges, "  <<: *l\n", 11);
+    buf_add_str(&merges, "services: {a: {image: x}}\n");
+    refuse(buf_cstr(&merges), "compose.yml:1: << merges more than 100,000 keys");
+
+    struct err e;
+    AUTO(buf) uses = BUF_NONE;
+    AUTO(buf) variables = BUF_NONE;
+    for (int i = 0; i < 9000; i++)
+        buf_add_fmt(&variables, "v%d=\n", i);
+    buf_add_str(&uses, "services: {a: {image: '");
+    repeat(&uses, "$v1", 3000);
+    repeat(&uses, "${v2}", 3000);
+    buf_add_str(&uses, "'}}");
+    const struct file files[] = {
+        {"/srv/app/compose.yml", buf_cstr(&uses)}, {"/srv/app/.env", buf_cstr(&variables)}, {NULL, NULL}};
+    assert_null(load(files, "", NULL, &e));
+    assert_text(e, "compose.yml:1: too many uses of too many variables");
+
+    AUTO(buf) mounts = BUF_NONE;
+    buf_add_str(&mounts, "services: {a: {image: x, volumes: [");
+    for (int i = 0; i < 1001; i++)
+        buf_add_fmt(&mounts, "/srv/%d/data:/d,", i);
+    buf_add_str(&mounts, "]}}");
+    refuse(buf_cstr(&mounts), "volumes: there are more than 1000 in all");
+    AUTO(buf) services = BUF_NONE;
+    buf_add_str(&services, "services: {");
+    for (int i = 0; i < 501; i++)
+        buf_add_fmt(&services, "s%d: {image: x},", i);
+    buf_add_str(&services, "}");
+    refuse(buf_cstr(&services), "services: there are more than 500");
+}
+
 /* Aliases are shared, so a bomb costs what its text costs; merged ones are copied, and bounded. */
 static void test_bombs(void **state)
 {
@@ -697,7 +741,7 @@ static void test_bombs(void **state)
         buf_add_fmt(&merged, "k%d: 1,", i);
     buf_add_str(&merged, "}\ny:\n");
     repeat(&merged, " - <<: *x\n", 4900);
-    refuse(buf_cstr(&merged), "holds too much");
+    refuse(buf_cstr(&merged), "<< merges more than 100,000 keys");
     AUTO(buf) grown = BUF_NONE;
     buf_add_str(&grown, "services:\n  a:\n    image: x\n    labels:\n");
     for (int i = 0; i < 900; i++)
@@ -742,6 +786,7 @@ int main(void)
                                        cmocka_unit_test(test_mistakes),
                                        cmocka_unit_test(test_hostile),
                                        cmocka_unit_test(test_floods),
+                                       cmocka_unit_test(test_slow_ones),
                                        cmocka_unit_test(test_bombs),
                                        cmocka_unit_test(test_kept_when_in_doubt),
                                        cmocka_unit_test(test_read_only_volumes),
