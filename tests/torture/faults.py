@@ -165,13 +165,22 @@ def scenes_of(world, wanted):
     return [s for s in SCENES if wanted(s) and (world.database or not s.needs_database) and (world.bucket or not s.needs_bucket)]
 
 
+def counts_lines():
+    """Built for `make cover`: what counts its lines (libgcov) crashes at the program's end without memory."""
+    with open(LIFEBOAT, "rb") as program:
+        return b"__gcov_" in program.read()
+
+
 def fault_cases(world, wanted):
     rng = random.Random("faults" + SEED)
     cases = []
+    left_out = {"alloc"} if counts_lines() else ()
+    if left_out:
+        print("torture: allocations are left out: libgcov, by which this program counts its lines, has none to spare")
     for scene in scenes_of(world, wanted):
         counts, _ = counts_of(world, scene)
         for kind, errors in ERRORS.items():
-            for e in errors if not scene.kinds or kind in scene.kinds else ():
+            for e in errors if (not scene.kinds or kind in scene.kinds) and kind not in left_out else ():
                 most = min(MOST.get(kind, 1000), scene.most)
                 cases += [(one_fault, scene, kind, e, n) for n in sample(rng, counts[kind], most)]
     rng.shuffle(cases)
