@@ -127,16 +127,26 @@ def look(when):
     return len(snapshots)
 
 
-def collect_everything():
-    """A prune forgets; a grace later another one condemns, and what that left is swept by the last."""
-    for seconds in (0, GRACE * 1.1, GRACE * 1.1):
-        time.sleep(seconds)
-        code, out, err = lifeboat("p", "--json", "prune", "--yes")
-        if code != 0:
-            losses.append(f"the last prunes: {err.strip()}")
-            return
+def prune_again():
+    """What that prune says, and what of it is garbage; None after a failure."""
+    code, out, err = lifeboat("p", "--json", "prune", "--yes")
+    if code != 0:
+        losses.append(f"the last prunes: {err.strip()}")
+        return None, None
     summary = last_json(out)
-    left = {what: summary[what]["packs"] for what in ("dead", "thin", "waiting", "young", "moved") if summary[what]["packs"]}
+    return summary, {what: summary[what]["packs"] for what in ("dead", "thin", "waiting", "young", "moved") if summary[what]["packs"]}
+
+
+def collect_everything():
+    """A prune forgets; a grace later another one condemns, and what that left is swept by the third. A pack that was too young for the
+    second, or became thin by it, takes two more."""
+    for seconds in [0] + [GRACE * 1.1] * 5:
+        time.sleep(seconds)
+        summary, left = prune_again()
+        if summary is None or (seconds and not left):
+            break
+    if summary is None:
+        return
     if left or summary["garbage_left"] > (summary["found"]["bytes"] - summary["swept"]["bytes"]) / 2:
         losses.append(f"garbage is left: {left}, {summary['garbage_left']} of {summary['found']['bytes']} bytes")
     found, swept = summary["found"], summary["swept"]
