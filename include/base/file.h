@@ -19,9 +19,9 @@ ssize_t fd_read(int fd, void *p, size_t n, const char *what, struct err *e) MUST
 /* Appends the whole file to `out`; more than `limit` bytes is ERR_USAGE. ENOENT leaves errno set and *e
  * filled. */
 int file_read(const char *path, size_t limit, struct buf *out, struct err *e) MUST_CHECK;
-/* The same of a file that we wrote, or that others name. What is no regular file is refused: a FIFO would be
- * waited for. */
-int file_read_own(const char *path, size_t limit, struct buf *out, struct err *e) MUST_CHECK;
+/* The same of a file that we wrote, or that others name: a FIFO, which would be waited for, and whatever else
+ * is no regular file are refused. */
+int file_read_regular(const char *path, size_t limit, struct buf *out, struct err *e) MUST_CHECK;
 
 /* The same of a file below the folder `root`, as a process sees it whose root folder that is: no link and no
  * ".." leads out of it. For paths and folders that somebody else has in hand. Regular files only. */

@@ -111,7 +111,7 @@ static int read_regular(int fd, const char *path, size_t limit, struct buf *out,
     return read_all(fd, path, limit, out, e);
 }
 
-int file_read_own(const char *path, size_t limit, struct buf *out, struct err *e)
+int file_read_regular(const char *path, size_t limit, struct buf *out, struct err *e)
 {
     AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     return read_regular(fd, path, limit, out, e);

@@ -15,7 +15,7 @@ static int read_one(void *ctx, const char *path, struct buf *out, struct err *e)
     (void)ctx;
     struct err why = ERR_INIT;
     errno = 0;
-    if (file_read_own(path, COMPOSE_FILE_MOST, out, &why) == 0)
+    if (file_read_regular(path, COMPOSE_FILE_MOST, out, &why) == 0)
         return 0;
     if (errno == ENOENT)
         return 1;

@@ -6,6 +6,7 @@
 #include "base/service.h"
 #include "report/notify.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -100,20 +101,24 @@ static void report_trouble(const struct err *why)
         log_info("%s", why->text);
 }
 
-/* A slip in the configuration must not cost a key: only metrics are replaced, or a file with nothing in it.
- */
+/* A slip in the configuration must not cost a key: only metrics are replaced, or a file with nothing in it;
+ * what cannot be read may be anything. */
 static bool may_replace(const char *file)
 {
     static const char start[] = "# HELP lifeboat_";
     char there[sizeof start] = "";
     struct stat st;
-    if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
-        return false; /* /dev/null, a FIFO */
+    if (stat(file, &st) != 0)
+        return errno == ENOENT;
+    if (!S_ISREG(st.st_mode)) /* /dev/null, a FIFO */
+        return false;
+    if (st.st_size == 0)
+        return true;
     FILE *f = fopen(file, "re");
     size_t n = f ? fread(there, 1, sizeof start - 1, f) : 0;
     if (f)
         fclose(f);
-    return n == 0 || strcmp(there, start) == 0;
+    return n && strcmp(there, start) == 0;
 }
 
 /* [metrics] textfile: others read it, so it is complete or not at all. */

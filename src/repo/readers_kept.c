@@ -18,7 +18,7 @@ static bool read_copy(const char *folder, const char *name, struct buf *out)
     struct err ignored = ERR_INIT;
     AUTO_CHAR path = path_of(folder, name);
     out->n = 0;
-    return access(path, R_OK) == 0 && file_read_own(path, KEYS_MAX, out, &ignored) == 0 &&
+    return access(path, R_OK) == 0 && file_read_regular(path, KEYS_MAX, out, &ignored) == 0 &&
            name_fits(name, buf_bytes(out));
 }
 

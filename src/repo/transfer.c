@@ -24,8 +24,10 @@ static int refuse(struct transfer *t, const char *why)
 
 static int took(struct transfer *t, int rc)
 {
-    if (rc == STORE_ABSENT)
-        return (void)refuse(t, "is not there any more"), STORE_ABSENT;
+    if (rc == STORE_ABSENT) {
+        refuse(t, "is not there any more");
+        return STORE_ABSENT;
+    }
     t->bad = rc != STORE_DONE && is_of_object(&t->error);
     return rc == STORE_DONE ? 0 : -1;
 }

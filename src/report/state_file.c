@@ -12,7 +12,7 @@ json_t *state_file_read(const char *path, size_t limit, struct err *e)
 {
     AUTO(buf) text = BUF_NONE;
     struct stat st;
-    if ((stat(path, &st) != 0 && errno == ENOENT) || file_read_own(path, limit, &text, e))
+    if ((stat(path, &st) != 0 && errno == ENOENT) || file_read_regular(path, limit, &text, e))
         return NULL;
     json_t *o = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_object(o))

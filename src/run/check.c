@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OBJECT_LIMIT (1u << 20) /* a snapshot is far smaller */
-
 struct checking {
     run_progress_fn *progress;
     void *ctx;
@@ -35,7 +33,7 @@ static uint64_t rota_read(const char *path)
     struct err why = ERR_INIT;
     if (!path || !file_is_there(path))
         return 0;
-    if (file_read_own(path, 64, &text, &why)) {
+    if (file_read_regular(path, 64, &text, &why)) {
         log_warn("%s (the rota starts again)", why.text);
         return 0;
     }

@@ -8,6 +8,8 @@
 #include "target/stream_feed.h"
 #include "target/target.h"
 
+#define OBJECT_LIMIT (1u << 20) /* a snapshot is far smaller */
+
 /* ---- secrets.c: key files ---- */
 /* "-" is stdin. A recovery kit will do: the identity's lines are found in any text, and blanks inside their
  * digits are passed over. */

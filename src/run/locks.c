@@ -60,7 +60,7 @@ static void locks_read(struct locks *l, const char *path)
     char *save = NULL;
     if (!file_is_there(path))
         return;
-    if (file_read_own(path, LOCKS_MAX, &text, &why)) {
+    if (file_read_regular(path, LOCKS_MAX, &text, &why)) {
         log_warn("%s (the store is asked for its locks)", why.text);
         return;
     }

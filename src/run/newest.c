@@ -14,8 +14,6 @@ static char *folder_of(const struct run_repo *r, const struct config *c)
     return xasprintf("%s/%s", c->state_dir, r->id);
 }
 
-#define OBJECT_LIMIT (1u << 20) /* a snapshot is far smaller */
-
 static char *name_of(const struct newest_of *one)
 {
     char hex[SHA_HEX];

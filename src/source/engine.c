@@ -113,7 +113,7 @@ static int read_mounted(const json_t *container, const char *path, struct buf *o
             continue;
         const char *from = text_at(mount, "Source");
         if (path[n] ? file_read_below(from, path + n + 1, SECRET_MOST, out, e)
-                    : file_read_own(from, SECRET_MOST, out, e))
+                    : file_read_regular(from, SECRET_MOST, out, e))
             return -1;
         while (out->n && strchr("\r\n", out->p[out->n - 1]))
             out->n--;

@@ -81,7 +81,7 @@ static int get(struct store *s, const char *name, uint64_t limit, struct buf *ou
     struct err ignored = ERR_INIT;
     AUTO_CHAR path = path_for(c, name, &sha);
     if (path && access(path, R_OK) == 0 &&
-        file_read_own(path, MIN(limit, (uint64_t)OBJECT_MAX), out, &ignored) == 0 &&
+        file_read_regular(path, MIN(limit, (uint64_t)OBJECT_MAX), out, &ignored) == 0 &&
         fits(buf_bytes(out), &sha))
         return STORE_DONE;
     out->n = 0;

@@ -102,10 +102,15 @@ a{b="c\"d\\"} 1
     expect 0 timeout 20 "$LIFEBOAT" -c "$T/lifeboat.conf" -q backup
     says "$T/fifo: holds something else and is not overwritten"
     [ -p "$T/fifo" ]
+    ln -s loop "$T/loop"
+    sed -i "s|^textfile = .*|textfile = $T/loop|" "$T/lifeboat.conf"
+    expect 0 lb -q backup
+    says "$T/loop: holds something else and is not overwritten"
+    [ -L "$T/loop" ]
     : >"$T/empty"
     sed -i "s|^textfile = .*|textfile = $T/empty|" "$T/lifeboat.conf"
     backup
-    metrics "$T/empty" 'v("snapshots") == 5'
+    metrics "$T/empty" 'v("snapshots") == 6'
 }
 
 @test "a store that cannot be read is said in the textfile; a textfile that cannot be written costs a warning" {
